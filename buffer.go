@@ -1,0 +1,203 @@
+package metricsbuffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+)
+
+// ErrClosed is what [Buffer.Flush] returns once [Buffer.Close] has been called.
+var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
+
+// A Buffer records updates of counters, timers, histograms and gauges, and delivers them to its sinks. Make one with
+// [New]; a nil *Buffer is valid and does nothing. All methods may be called concurrently, also while it is closed and
+// afterwards.
+//
+// Close it before the program exits: what is younger than the last delivery is lost otherwise.
+//
+// A buffer that becomes unreachable without having been closed is closed then: its goroutine ends after a last flush
+// has been attempted. Instruments keep their buffer reachable.
+type Buffer struct {
+	shards   *shards
+	registry *registry
+	flusher  *flusher // nil without sinks
+
+	cleanup      runtime.Cleanup // closes the flusher of a buffer that nobody closed
+	closeTimeout time.Duration
+	closing      atomic.Bool
+	closed       chan struct{} // closed when closeErr is set
+	closeErr     error
+}
+
+// New returns a buffer. With [WithSink] it delivers at the interval of the sink, until it is closed. Without any sink
+// it only counts, and has no goroutine.
+func New(opts ...Option) (*Buffer, error) {
+	c, err := configure(opts)
+	if err != nil {
+		return nil, err
+	}
+	b := &Buffer{
+		shards: newShards(), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
+		closeTimeout: c.closeTimeout, closed: make(chan struct{}),
+	}
+	if len(c.sinks) > 0 {
+		b.flusher = newFlusher(b.shards, b.registry, c)
+		go b.flusher.run()
+		b.cleanup = runtime.AddCleanup(b, func(f *flusher) {
+			go func() { _ = f.shutdown(c.closeTimeout) }() // nobody is left to tell; the error handler was told
+		}, b.flusher)
+	}
+	return b, nil
+}
+
+// Counter returns the counter with that name and these tags, in any order. Use it to record the same series often: it
+// has been looked up once and for all. The name and the tags are copied.
+func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
+	if b == nil {
+		return nil
+	}
+	return b.newCounter(b.registry.hold(KindCounter, atomicmap.Hash(name, tags), name, tags))
+}
+
+// Timer returns the timer with that name and these tags, in any order.
+func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
+	if b == nil {
+		return nil
+	}
+	return b.newTimer(b.registry.hold(KindTimer, atomicmap.Hash(name, tags), name, tags))
+}
+
+// Histogram returns the histogram with that name and these tags, in any order, of values in the given unit, such as
+// "bytes". The same name in another unit is another series.
+func (b *Buffer) Histogram(name, unit string, tags ...Tag) *Histogram {
+	if b == nil {
+		return nil
+	}
+	tags = append([]Tag{{Key: unitKey, Value: unit}}, tags...)
+	return b.newHistogram(b.registry.hold(KindHistogram, atomicmap.Hash(name, tags), name, tags))
+}
+
+// Gauge returns the gauge with that name and these tags, in any order.
+func (b *Buffer) Gauge(name string, tags ...Tag) *Gauge {
+	if b == nil {
+		return nil
+	}
+	return b.newGauge(b.registry.hold(KindGauge, atomicmap.Hash(name, tags), name, tags))
+}
+
+// IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags.
+func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
+	if b != nil {
+		b.addNamed(name, delta, tags)
+		runtime.KeepAlive(b)
+	}
+}
+
+// IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
+func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
+	if b != nil {
+		b.observeNamed(name, int64(d), tags)
+		runtime.KeepAlive(b)
+	}
+}
+
+// SetGauge sets the gauge with that name and these tags, in any order. It does not keep tags.
+func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
+	if b != nil {
+		b.setNamed(name, v, tags)
+		runtime.KeepAlive(b)
+	}
+}
+
+// Flush delivers all that was recorded before it was called to every sink, and waits until they have acknowledged it.
+// It returns nil if all have. Otherwise it returns one error for each sink that failed, or had not answered when ctx
+// ended, joined and with the sink's name; what was not acknowledged stays pending for the next flush.
+//
+// Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several of them. The end of
+// ctx ends the waiting, not the delivery.
+func (b *Buffer) Flush(ctx context.Context) error {
+	if b == nil || b.flusher == nil {
+		return nil
+	}
+	defer runtime.KeepAlive(b) // it is not to be closed, as one that nobody can reach, while this waits
+	return b.flusher.deliverAll(ctx, false)
+}
+
+// Close flushes one last time, writing to each sink once, and ends the buffer's goroutine. To try longer, call
+// [Buffer.Flush] until it returns nil, and then Close. It waits at most as long as [WithCloseTimeout] says,
+// and returns the errors as [Buffer.Flush] does. Closing again waits for the first Close, and returns the same.
+//
+// Instruments remain valid. What is recorded after Close, or was not acknowledged by then, is counted as dropped in
+// [Stats]. A sink that has not returned from Write may still acknowledge what it was given.
+func (b *Buffer) Close() error {
+	if b == nil || b.flusher == nil {
+		return nil
+	}
+	if b.closing.CompareAndSwap(false, true) {
+		b.cleanup.Stop()
+		b.closeErr = b.flusher.shutdown(b.closeTimeout)
+		close(b.closed)
+	}
+	<-b.closed
+	return b.closeErr
+}
+
+// shutdown closes the flusher, in at most the given time.
+func (f *flusher) shutdown(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := f.deliverAll(ctx, true)
+	if err == nil {
+		<-f.done // imminent, as nobody is left to write
+	} else {
+		f.stop() // and done follows once the last sink returns from Write
+	}
+	return err
+}
+
+// deliverAll has every sink deliver, and waits for their replies or the end of ctx.
+func (f *flusher) deliverAll(ctx context.Context, last bool) error {
+	replies := make(chan reply, len(f.sinks))
+	closed := false
+	begin := ctx
+	if last {
+		begin = context.Background() // the flusher has to know, and waits for nobody
+	}
+	called := f.do(begin, func() {
+		if closed = f.closing; !closed {
+			f.flush(replies, last)
+		}
+	})
+	switch {
+	case called && !closed:
+	case ctx.Err() != nil:
+		return fmt.Errorf("metricsbuffer: nothing was flushed: %w", ctx.Err())
+	default:
+		return ErrClosed
+	}
+	var errs []error
+	waiting := make(map[*outlet]bool, len(f.sinks))
+	for _, o := range f.sinks {
+		waiting[o] = true
+	}
+	for len(waiting) > 0 {
+		select {
+		case r := <-replies:
+			delete(waiting, r.outlet)
+			if r.err != nil {
+				errs = append(errs, r.outlet.wrap(r.err))
+			}
+		case <-ctx.Done():
+			for o := range waiting {
+				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
+			}
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,196 @@
+package metricsbuffer
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+)
+
+// An operation is measured by how long a goroutine takes for n of them. Each has its own loop, so that nothing but the
+// operation is in it.
+type operation struct {
+	name string
+	loop func(worker, n int)
+}
+
+// A private word has the pair of cache lines to itself.
+type private struct {
+	n atomic.Int64
+	_ [120]byte
+}
+
+func operations(b *testing.B) []operation {
+	buffer, err := New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var (
+		words      [2]private
+		shared     atomic.Int64
+		counter    = buffer.Counter("counter")
+		timer      = buffer.Timer("timer")
+		theirs     = xsync.NewCounter()
+		theirNames = xsync.NewMapOf[string, *private]()
+		names      [1000]string
+		plain      [2]struct {
+			n int64
+			_ [120]byte
+		}
+	)
+	type delivery struct{ Status, Producer string }
+	vec, err := NewCounterVec[delivery](buffer, "vec")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range names {
+		names[i] = fmt.Sprintf("arroyo.consumer.series_%d", i)
+		theirNames.Store(names[i], new(private))
+	}
+	return []operation{
+		{"atomic.Int64.Add, private", func(worker, n int) {
+			word := &words[worker].n
+			for range n {
+				word.Add(1)
+			}
+		}},
+		{"atomic.Int64.Add, shared", func(_, n int) {
+			for range n {
+				shared.Add(1)
+			}
+		}},
+		{"xsync v3 Counter.Inc", func(_, n int) {
+			for range n {
+				theirs.Inc()
+			}
+		}},
+		{"xsync v3 MapOf.Load + atomic add, 1,000 names", func(worker, n int) {
+			for i, k := 0, worker*500; i < n; i++ {
+				if k++; k >= len(names) {
+					k = 0
+				}
+				word, _ := theirNames.Load(names[k])
+				word.n.Add(1)
+			}
+		}},
+		{"Counter.Add", func(_, n int) {
+			for range n {
+				counter.Add(1)
+			}
+		}},
+		{"Timer.Observe", func(_, n int) {
+			for i := range n {
+				timer.Observe(time.Duration(i&0xfffff + 1000))
+			}
+		}},
+		{"IncrCounter, 1,000 names", func(worker, n int) {
+			for i, k := 0, worker*500; i < n; i++ {
+				if k++; k >= len(names) {
+					k = 0
+				}
+				buffer.IncrCounter(names[k], 1)
+			}
+		}},
+		{"IncrCounter, one name", func(_, n int) {
+			for range n {
+				buffer.IncrCounter("arroyo.consumer.run.count", 1)
+			}
+		}},
+		{"IncrCounter, one name, two tags", func(_, n int) {
+			for range n {
+				buffer.IncrCounter("arroyo.consumer.run.count", 1, Tag{"group", "g"}, Tag{"topic", "t"})
+			}
+		}},
+		{"Gauge.Set", func(_, n int) {
+			gauge := buffer.Gauge("gauge")
+			for i := range n {
+				gauge.Set(float64(i))
+			}
+		}},
+		{"x++ in memory, private", func(worker, n int) {
+			word := &plain[worker].n
+			for range n {
+				*word++
+			}
+		}},
+		{"Local.Counter(c).Inc", func(_, n int) {
+			local := buffer.Local()
+			for range n {
+				local.Counter(counter).Inc()
+			}
+			local.Commit()
+		}},
+		{"CounterVec.With(two strings).Inc", func(_, n int) {
+			for range n {
+				vec.With(delivery{"success", "events"}).Inc()
+			}
+		}},
+		{"Timer.Start + Stop", func(_, n int) {
+			for range n {
+				timer.Start().Stop()
+			}
+		}},
+	}
+}
+
+// BenchmarkCosts measures every operation with one and with two goroutines, in interleaved rounds, and prints medians
+// and ratios of one run. It is run with -benchtime=1x:
+//
+//	go test -run '^$' -bench Costs -benchtime 1x .
+func BenchmarkCosts(b *testing.B) {
+	const (
+		rounds  = 15
+		atLeast = 20 * time.Millisecond
+	)
+	operations := operations(b)
+	medians := make([][2]float64, len(operations))
+	for range b.N {
+		times := make([][2][]float64, len(operations))
+		loops := make([]int, len(operations))
+		for i, op := range operations { // find out how many make a measurement, and warm up
+			for loops[i] = 1000; measure(op, 1, loops[i]) < atLeast; loops[i] *= 2 {
+			}
+		}
+		for range rounds {
+			for i, op := range operations {
+				for j := range 2 {
+					elapsed := measure(op, j+1, loops[i])
+					times[i][j] = append(times[i][j], float64(elapsed)/float64(loops[i]))
+				}
+			}
+		}
+		for i := range times {
+			for j := range times[i] {
+				slices.Sort(times[i][j])
+				medians[i][j] = times[i][j][rounds/2]
+			}
+		}
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintf(out, "\nmedian of %d rounds\t1 goroutine\t2 goroutines\t", rounds)
+	_, _ = fmt.Fprint(out, "÷ private atomic\t÷ shared atomic\t2 ÷ 1\t\n")
+	for i, op := range operations {
+		m := medians[i]
+		_, _ = fmt.Fprintf(out, "%s\t%.2f ns\t%.2f ns\t%.2f\t%.2f\t%.2f\t\n",
+			op.name, m[0], m[1], m[1]/medians[0][1], m[1]/medians[1][1], m[1]/m[0])
+		b.ReportMetric(m[1], fmt.Sprintf("%d-ns", i))
+	}
+	_ = out.Flush()
+}
+
+// measure returns how long it takes that many goroutines to do n operations each.
+func measure(op operation, goroutines, n int) time.Duration {
+	var wait sync.WaitGroup
+	begin := time.Now()
+	for worker := range goroutines {
+		wait.Go(func() { op.loop(worker, n) })
+	}
+	wait.Wait()
+	return time.Since(begin)
+}

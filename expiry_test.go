@@ -1,0 +1,175 @@
+package metricsbuffer
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+)
+
+func entry(b *Buffer, kind Kind, name string) *series {
+	return b.registry.byName[kind].Load(atomicmap.HashName(name), name, nil)
+}
+
+func TestWriteByNameOpensAnIdleSeries(t *testing.T) {
+	write := map[Kind]func(b *Buffer){
+		KindCounter: func(b *Buffer) { b.IncrCounter("x", 1) },
+		KindTimer:   func(b *Buffer) { b.IncrTimer("x", 1) },
+		KindGauge:   func(b *Buffer) { b.SetGauge("x", 1) },
+	}
+	for kind, write := range write {
+		synctest.Test(t, func(t *testing.T) {
+			var batches []Batch
+			b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+			require.NoError(t, err)
+			for range 100 {
+				write(b)
+				require.NoError(t, b.Flush(t.Context()))
+			}
+			s := entry(b, kind, "x")
+			time.Sleep(2 * time.Second)
+			require.NoError(t, b.Flush(t.Context()))
+			require.EqualValues(t, idle, s.Value.state.Load(), "the first step: it is still to be found")
+			require.Same(t, s, entry(b, kind, "x"))
+			write(b)
+			require.EqualValues(t, open, s.Value.state.Load(), "who writes to it opens it first")
+			require.NoError(t, b.Flush(t.Context()))
+			require.Same(t, s, entry(b, kind, "x"))
+			time.Sleep(2 * time.Second)
+			require.NoError(t, b.Flush(t.Context()))
+			require.NoError(t, b.Flush(t.Context()))
+			require.EqualValues(t, gone, s.Value.state.Load())
+			require.Nil(t, entry(b, kind, "x"))
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+func TestSeriesInUseNowAndThenStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithIdleExpiry(10*time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		var first [3]*series
+		for range 40 {
+			b.IncrCounter("x", 1)
+			b.IncrTimer("x", 1)
+			b.SetGauge("x", 1)
+			now := [3]*series{entry(b, KindCounter, "x"), entry(b, KindTimer, "x"), entry(b, KindGauge, "x")}
+			if first[0] == nil {
+				first = now
+			}
+			for i := range now {
+				require.Same(t, first[i], now[i], "storage %d", i)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		require.NoError(t, b.Close())
+	})
+}
+
+func TestExpiredSeriesMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithMaxSeries(2), WithIdleExpiry(2*time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		for i := range 20 {
+			b.IncrCounter(fmt.Sprint(i), 1)
+			time.Sleep(10 * time.Second)
+		}
+		require.NoError(t, b.Close())
+		for _, batch := range batches {
+			for _, p := range batch.Points {
+				require.Empty(t, p.Tags, "overflow")
+			}
+		}
+	})
+}
+
+func TestLostRaceForAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		r, hash := b.registry, atomicmap.HashName("x")
+		s := r.store(KindCounter, hash, "x", nil, false)
+		used, slots := r.ordinary.used.Load(), r.slots[sums].Load()
+		require.Same(t, s, r.store(KindCounter, hash, "x", nil, false))
+		require.Equal(t, used, r.ordinary.used.Load())
+		require.Equal(t, slots+1, r.slots[sums].Load())
+		for range 5 {
+			b.IncrCounter("x", 1)
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(800 * time.Millisecond)
+		}
+		slot, ok := r.takeSlot(sums)
+		require.True(t, ok)
+		require.Equal(t, slots, slot, "the loser's")
+		require.NoError(t, b.Close())
+	})
+}
+
+func TestSeriesBeingRegisteredStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		r := b.registry
+		slot, _ := r.takeSlot(sums)
+		s := atomicmap.NewEntry(atomicmap.HashName("x"), "x", []Tag(nil), place{slot: slot})
+		r.fresh.Store(&arrival{series: s, older: r.fresh.Load()}) // as store does, which is then put off its core
+		for range 5 {
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(time.Second)
+		}
+		require.EqualValues(t, open, s.Value.state.Load())
+		r.byName[KindCounter].LoadOrStore(s)
+		b.IncrCounter("x", 1)
+		require.NoError(t, b.Close())
+		require.Equal(t, "x", batches[0].Points[0].Name)
+	})
+}
+
+func TestEveryInstrumentHoldsItsSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		c, ti, g, h := b.Counter("c"), b.Timer("t"), b.Gauge("g"), b.Histogram("h", "")
+		time.Sleep(time.Minute)
+		series, slots := known(b)
+		require.Equal(t, [2]int{4, 4}, [2]int{series, slots})
+		c.Inc()
+		ti.Observe(1)
+		g.Set(1)
+		h.Observe(1)
+		require.NoError(t, b.Close())
+		require.Len(t, batches[0].Points, 4)
+	})
+}
+
+// TestCopyOfAnInstrumentHoldsItsSeries: what is held is held by all copies of the instrument.
+func TestCopyOfAnInstrumentHoldsItsSeries(t *testing.T) {
+	var batches []Batch
+	b, err := New(WithInterval(0), WithIdleExpiry(time.Millisecond), WithSink(keep(&batches)))
+	require.NoError(t, err)
+	requests := *b.Counter("requests")
+	for range 10 {
+		runtime.GC()
+		time.Sleep(2 * time.Millisecond)
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	b.IncrCounter("other", 1)
+	requests.Add(1000)
+	require.NoError(t, b.Close())
+	got := make(map[string]int64)
+	for _, p := range batches[len(batches)-1].Points {
+		got[p.Name] = p.Count
+	}
+	require.Equal(t, map[string]int64{"requests": 1000, "other": 1}, got)
+}

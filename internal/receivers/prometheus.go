@@ -1,0 +1,98 @@
+package receivers
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Prometheus is a running Prometheus, which scrapes one address ten times a second, native histograms included.
+type Prometheus struct {
+	process
+	url string
+}
+
+// StartPrometheus starts the Prometheus that METRICSBUFFER_PROMETHEUS names, or that is in PATH, and has it killed when
+// the test ends. It scrapes http://target/metrics.
+func StartPrometheus(t testing.TB, target string) *Prometheus {
+	t.Helper()
+	binary := find(t, "METRICSBUFFER_PROMETHEUS", "prometheus")
+	dir := t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
+		"scrape_configs: [{job_name: test, scrape_interval: 100ms, scrape_timeout: 100ms, "+
+			"static_configs: [{targets: [%q]}]}]\n", target), 0o600))
+	web := freeAddress(t)
+	p := &Prometheus{url: "http://" + web}
+	p.process = process{t: t, argv: []string{
+		binary, "--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
+		"--web.listen-address=" + web, "--enable-feature=native-histograms",
+	}, ready: func() bool {
+		response, err := http.Get(p.url + "/-/ready")
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}}
+	t.Cleanup(p.Stop)
+	p.Start()
+	return p
+}
+
+// Query returns the values of an instant query, each by its labels as JSON, without those of the scraped target.
+func (p *Prometheus) Query(query string) map[string]float64 {
+	p.t.Helper()
+	response, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(query))
+	require.NoError(p.t, err)
+	defer response.Body.Close()
+	var answer struct {
+		Error string
+		Data  struct {
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any // time and value
+			}
+		}
+	}
+	require.NoError(p.t, json.NewDecoder(response.Body).Decode(&answer))
+	require.Empty(p.t, answer.Error)
+	values := make(map[string]float64)
+	for _, result := range answer.Data.Result {
+		delete(result.Metric, "instance")
+		delete(result.Metric, "job")
+		labels, err := json.Marshal(result.Metric) // sorted by key
+		require.NoError(p.t, err)
+		value, err := strconv.ParseFloat(fmt.Sprint(result.Value[1]), 64)
+		require.NoError(p.t, err)
+		values[string(labels)] = value
+	}
+	return values
+}
+
+// Promtool returns the path of promtool, which METRICSBUFFER_PROMTOOL names or which is in PATH.
+func Promtool(t testing.TB) string {
+	t.Helper()
+	return find(t, "METRICSBUFFER_PROMTOOL", "promtool")
+}
+
+// find returns the path of a program, and skips the test if there is none.
+func find(t testing.TB, variable, program string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" {
+		var err error
+		if path, err = exec.LookPath(program); err != nil {
+			t.Skipf("%s does not name %s, and PATH has none%s", variable, program, howToInstall)
+		}
+	}
+	return path
+}

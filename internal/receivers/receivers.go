@@ -1,0 +1,90 @@
+// Package receivers runs real StatsD servers for tests. They are installed, and named to the tests, by
+//
+//	eval "$(.ci/receivers)"
+//
+// A test that needs a server which is not there is skipped.
+package receivers
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const howToInstall = `: run eval "$(.ci/receivers)" in the repository's root to install and name it`
+
+// A process is a server that can be stopped, as by a crash, and started again at the same addresses.
+type process struct {
+	t      testing.TB
+	argv   []string
+	socket string      // which it makes
+	ready  func() bool // it accepts and answers
+	cmd    *exec.Cmd   // nil: it does not run
+	done   chan struct{}
+	out    strings.Builder
+}
+
+// Start starts the server, if it does not run, and returns when it is ready.
+func (p *process) Start() {
+	p.t.Helper()
+	if p.cmd != nil {
+		return
+	}
+	_ = os.Remove(p.socket) // which a killed server leaves behind, and can then not make
+	p.out.Reset()
+	p.cmd = exec.Command(p.argv[0], p.argv[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	require.NoError(p.t, p.cmd.Start())
+	p.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) { _ = cmd.Wait(); close(done) }(p.cmd, p.done)
+	for deadline := time.Now().Add(20 * time.Second); !p.ready(); {
+		select {
+		case <-p.done:
+			p.cmd = nil
+			p.t.Fatalf("%v ended: %s", p.argv, p.out.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			p.Stop()
+			p.t.Fatalf("%v is not ready after 20 seconds: %s", p.argv, p.out.String())
+		}
+	}
+}
+
+// Stop kills the server, and returns when it has ended. What it was told is lost.
+func (p *process) Stop() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	p.cmd = nil
+}
+
+// freeAddress returns an address of this machine that nothing listened on a moment ago, neither for TCP nor for UDP.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 20 {
+		stream, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := stream.Addr().String()
+		packets, err := net.ListenPacket("udp", address)
+		_ = stream.Close()
+		if err == nil {
+			_ = packets.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free for both TCP and UDP")
+	return ""
+}
+
+func port(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}

@@ -1,0 +1,194 @@
+package metricsbuffer
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Defaults of the options.
+const (
+	defaultInterval     = time.Second
+	defaultSinkTimeout  = 5 * time.Second
+	defaultCloseTimeout = 5 * time.Second
+	defaultMaxSeries    = 100_000
+)
+
+type config struct {
+	interval     time.Duration
+	closeTimeout time.Duration
+	maxSeries    int64
+	idleExpiry   time.Duration
+	selfMetrics  bool
+	onError      func(error)
+	sinks        []*outlet
+	errs         []error // what is wrong with the options
+}
+
+func (c *config) reject(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("metricsbuffer: "+format, args...))
+}
+
+// minInterval is what an interval that was meant is not below. A plain number is one of nanoseconds.
+const minInterval = time.Millisecond
+
+func (c *config) checkInterval(option string, d time.Duration) {
+	if d != 0 && d < minInterval {
+		c.reject("%s: %v is less than %v; write 10*time.Second for ten seconds, and 0 to flush on demand only",
+			option, d, minInterval)
+	}
+}
+
+// An Option configures a [Buffer].
+type Option func(*config)
+
+// A SinkOption configures one sink of a [Buffer].
+type SinkOption func(*config, *outlet)
+
+// WithSink adds a sink. It gets every update recorded in the buffer, at its own interval; several sinks get all of it
+// each, and do not affect each other.
+func WithSink(sink Sink, opts ...SinkOption) Option {
+	return func(c *config) {
+		v := reflect.ValueOf(sink)
+		if !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
+			c.reject("WithSink: the sink is nil (%T)", sink)
+			return
+		}
+		for _, o := range c.sinks {
+			if v.Kind() == reflect.Pointer && o.sink == sink {
+				c.reject("WithSink: the sink %s is given twice; each would be written to by itself, concurrently", o.name)
+			}
+		}
+		o := &outlet{name: sinkName(sink), sink: sink, interval: -1, timeout: defaultSinkTimeout}
+		for i, opt := range opts {
+			if opt == nil {
+				c.reject("WithSink: option %d of %d is nil", i+1, len(opts))
+				continue
+			}
+			opt(c, o)
+		}
+		c.sinks = append(c.sinks, o)
+	}
+}
+
+func sinkName(sink Sink) string {
+	if s, ok := sink.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprintf("%T", sink)
+}
+
+// WithInterval sets how often sinks get a batch, at least a millisecond, 1 second if not given. 0 means only on
+// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink.
+func WithInterval(d time.Duration) Option {
+	return func(c *config) {
+		c.checkInterval("WithInterval", d)
+		c.interval = d
+	}
+}
+
+// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks, 5 seconds if not given. The final flush of a
+// buffer that was dropped without Close has as long.
+func WithCloseTimeout(d time.Duration) Option {
+	return func(c *config) {
+		if d <= 0 {
+			c.reject("WithCloseTimeout: %v is not positive", d)
+		}
+		c.closeTimeout = d
+	}
+}
+
+// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for: the error says
+// which sink, and wraps what it returned. What failed stays pending. Without a handler only [Buffer.Flush],
+// [Buffer.Close] and [Stats] tell of failures.
+//
+// f is called on goroutines of its own, one for each sink; while it is busy with one failure of a sink, only the latest
+// of those that follow is kept for it. Close does not wait for f: it returns its errors itself.
+func WithErrorHandler(f func(error)) Option {
+	return func(c *config) { c.onError = f }
+}
+
+// WithMaxSeries limits the number of series, 100,000 if not given. What is recorded in a series beyond it goes to the
+// overflow series of its name: same name and kind, with the one tag overflow=true, so that totals per name stay right.
+// If there are also more than n overflow series, what is left goes to one with the name "metricsbuffer.overflow".
+//
+// Whatever n is, there can be at most 2,097,152 counters, 131,072 timers and histograms, and 524,288 gauges, and as
+// many overflow series of each.
+func WithMaxSeries(n int) Option {
+	return func(c *config) {
+		if n < 1 {
+			c.reject("WithMaxSeries: %d is not positive", n)
+		}
+		c.maxSeries = int64(n)
+	}
+}
+
+// WithIdleExpiry forgets series that were not used for d, which frees what they take. A name that comes back is a new
+// series; not one update is lost in between. Series that an instrument refers to are never forgotten.
+//
+// The check runs at deliveries, so a series goes between d and 1.25 d plus two intervals after its last use, and not
+// before all sinks have acknowledged that.
+func WithIdleExpiry(d time.Duration) Option {
+	return func(c *config) {
+		if d <= 0 {
+			c.reject("WithIdleExpiry: %v is not positive", d)
+		}
+		c.idleExpiry = d
+	}
+}
+
+// WithSelfMetrics has the buffer record what [Stats] says of it and its sinks as series under "metricsbuffer.": gauges
+// series, shards, bytes, sink.pending_series and sink.last_duration_seconds; counters flips, negatives, overflowed,
+// sink.batches, sink.failures and sink.dropped_points. Those of a sink have the tag sink with its name.
+func WithSelfMetrics() Option {
+	return func(c *config) { c.selfMetrics = true }
+}
+
+// SinkName sets the name by which errors and [SinkStats] call the sink. If not given it is what the sink's String
+// method returns, or else its type.
+func SinkName(name string) SinkOption {
+	return func(_ *config, o *outlet) { o.name = name }
+}
+
+// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval. 0 means only on [Buffer.Flush]
+// and [Buffer.Close].
+func SinkInterval(d time.Duration) SinkOption {
+	return func(c *config, o *outlet) {
+		c.checkInterval("SinkInterval", d)
+		o.interval = d
+	}
+}
+
+// SinkTimeout limits one Write of the sink, to 5 seconds if not given: then its context ends. A Write that goes on
+// nevertheless is not interrupted, as nothing in Go can, but nobody waits for it any longer.
+func SinkTimeout(d time.Duration) SinkOption {
+	return func(c *config, o *outlet) {
+		if d <= 0 {
+			c.reject("SinkTimeout: %v is not positive", d)
+		}
+		o.timeout = d
+	}
+}
+
+// configure applies the options.
+func configure(opts []Option) (*config, error) {
+	c := &config{interval: defaultInterval, closeTimeout: defaultCloseTimeout, maxSeries: defaultMaxSeries}
+	for i, opt := range opts {
+		if opt == nil {
+			c.reject("New: option %d of %d is nil", i+1, len(opts))
+			continue
+		}
+		opt(c)
+	}
+	names := make(map[string]int)
+	for _, o := range c.sinks {
+		if o.interval < 0 {
+			o.interval = c.interval
+		}
+		if names[o.name]++; names[o.name] > 1 {
+			o.name = fmt.Sprintf("%s #%d", o.name, names[o.name])
+		}
+	}
+	return c, errors.Join(c.errs...)
+}

@@ -1,0 +1,222 @@
+package metricsbuffer
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+)
+
+// A registry knows the series by name, kind by kind. It is shared and read-mostly: writers of known series only load.
+type registry struct {
+	byName [kinds]seriesMap
+	rest   [kinds]*series // for names that find no place at all
+
+	// What limits ordinary series, and those that stand in for others: each in all, and to half of every storage, so
+	// that there is room for overflow series whatever else there is.
+	ordinary, overflowing           quota
+	ordinarySlots, overflowingSlots [storages]quota
+
+	slots [storages]atomic.Uint32           // handed out so far
+	free  [storages]atomic.Pointer[vacancy] // given back
+
+	// fresh lists the series that the flusher has not taken over yet, newest first. A series is put here before anybody
+	// can find it, so the flusher that flips first and then takes the list knows every series in the drained bank.
+	fresh   atomic.Pointer[arrival]
+	adopted bool // there is a flusher
+
+	gauges   column[gaugeChunk]
+	expiring bool // whether series can be idle or gone
+}
+
+// A quota limits how many series there are.
+type quota struct {
+	limit int64
+	used  atomic.Int64
+}
+
+func (q *quota) take() bool {
+	for {
+		used := q.used.Load()
+		if used >= q.limit {
+			return false
+		}
+		if q.used.CompareAndSwap(used, used+1) {
+			return true
+		}
+	}
+}
+
+func (q *quota) giveBack() { q.used.Add(-1) }
+
+// A vacancy is a slot that was given back, and an arrival a series that is new. Both are the nodes of lists that are
+// pushed to and popped from by compare-and-swap; a node is never used again, so that the garbage collector rules out
+// ABA.
+type vacancy struct {
+	slot uint32
+	next *vacancy
+}
+
+type arrival struct {
+	series *series
+	older  *arrival
+}
+
+// capacity is how many slots a storage has.
+var capacity = [storages]int64{sums: maxCounters, distributions: maxDistributions, gauges: maxGauges}
+
+func newRegistry(limit int64, adopted, expiring bool) *registry {
+	r := &registry{adopted: adopted, expiring: expiring}
+	r.ordinary.limit, r.overflowing.limit = limit, min(limit, math.MaxInt64-kinds)+kinds
+	for in := range storages {
+		r.ordinarySlots[in].limit, r.overflowingSlots[in].limit = capacity[in]/2, capacity[in]/2
+	}
+	for kind := range Kind(kinds) {
+		hash := atomicmap.Hash(overflowName, overflowTags)
+		r.rest[kind] = r.store(kind, hash, overflowName, overflowTags, true)
+		r.rest[kind].Value.hold()
+	}
+	return r
+}
+
+// hold returns the series, which it registers if need be, and keeps it from being expired until release.
+func (r *registry) hold(kind Kind, hash uint64, name string, tags []Tag) *series {
+	for {
+		s := r.find(kind, hash, name, tags)
+		if !r.expiring || s.Value.hold() {
+			return s
+		}
+		r.remove(s)
+	}
+}
+
+func (r *registry) release(s *series) {
+	if r.expiring {
+		s.Value.state.Add(-1)
+	}
+}
+
+// find returns the series, which it registers if need be. If series can expire it may be idle or gone.
+func (r *registry) find(kind Kind, hash uint64, name string, tags []Tag) *series {
+	if s := r.byName[kind].Load(hash, name, tags); s != nil {
+		return s
+	}
+	return r.register(kind, hash, name, tags)
+}
+
+// register adds a series, or returns the one that came first, or what stands in for it.
+func (r *registry) register(kind Kind, hash uint64, name string, tags []Tag) *series {
+	if s := r.store(kind, hash, name, tags, false); s != nil {
+		return s
+	}
+	tags = overflowTags
+	hash = atomicmap.Hash(name, tags)
+	if s := r.byName[kind].Load(hash, name, tags); s != nil {
+		return s
+	}
+	if s := r.store(kind, hash, name, tags, true); s != nil {
+		return s
+	}
+	return r.rest[kind]
+}
+
+// store adds a series, or returns the one that came first. It returns nil if there are too many.
+func (r *registry) store(kind Kind, hash uint64, name string, tags []Tag, spare bool) *series {
+	if !r.reserve(kind.storage(), spare) {
+		return nil
+	}
+	slot, ok := r.takeSlot(kind.storage())
+	if !ok {
+		r.unreserve(kind.storage(), spare)
+		return nil
+	}
+	added := atomicmap.NewEntry(hash, name, tags, place{slot: slot, kind: kind, spare: spare})
+	if kind == KindGauge && r.gauges.at(slot/gaugesPerChunk) == nil {
+		r.gauges.put(slot/gaugesPerChunk, new(page[gaugeChunk]), new(gaugeChunk))
+	}
+	if r.adopted {
+		for a := (&arrival{series: added}); ; {
+			a.older = r.fresh.Load()
+			if r.fresh.CompareAndSwap(a.older, a) {
+				break
+			}
+		}
+	}
+	s, loaded := r.byName[kind].LoadOrStore(added)
+	if loaded {
+		// Somebody else was first. The flusher may know of this slot by now, and gives it back when it comes by.
+		added.Value.state.Store(gone)
+		r.unreserve(kind.storage(), spare)
+	}
+	return s
+}
+
+// isPublished says whether the series has won the race for its name, and can be found by it.
+func (r *registry) isPublished(s *series) bool {
+	return r.byName[s.Value.kind].Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
+}
+
+// remove takes a series that is gone out of the map. Whoever finds it may.
+func (r *registry) remove(s *series) {
+	if r.byName[s.Value.kind].Delete(s) {
+		r.unreserve(s.Value.kind.storage(), s.Value.spare)
+	}
+}
+
+// quotas returns what limits a series.
+func (r *registry) quotas(in storage, spare bool) (all, slots *quota) {
+	if spare {
+		return &r.overflowing, &r.overflowingSlots[in]
+	}
+	return &r.ordinary, &r.ordinarySlots[in]
+}
+
+func (r *registry) reserve(in storage, spare bool) bool {
+	all, slots := r.quotas(in, spare)
+	if !all.take() {
+		return false
+	}
+	if !slots.take() {
+		all.giveBack()
+		return false
+	}
+	return true
+}
+
+func (r *registry) unreserve(in storage, spare bool) {
+	all, slots := r.quotas(in, spare)
+	all.giveBack()
+	slots.giveBack()
+}
+
+func (r *registry) takeSlot(in storage) (slot uint32, ok bool) {
+	for v := r.free[in].Load(); v != nil; v = r.free[in].Load() {
+		if r.free[in].CompareAndSwap(v, v.next) {
+			return v.slot, true
+		}
+	}
+	for {
+		slot := r.slots[in].Load()
+		if int64(slot) >= capacity[in] {
+			return 0, false
+		}
+		if r.slots[in].CompareAndSwap(slot, slot+1) {
+			return slot, true
+		}
+	}
+}
+
+// giveBack makes a slot available. It must hold nothing in any bank, and nothing may be pending for it.
+func (r *registry) giveBack(in storage, slot uint32) {
+	for v := (&vacancy{slot: slot}); ; {
+		v.next = r.free[in].Load()
+		if r.free[in].CompareAndSwap(v.next, v) {
+			return
+		}
+	}
+}
+
+// gauge returns the cell of a gauge's slot.
+func (r *registry) gauge(slot uint32) *gaugeCell {
+	return &r.gauges.at(slot / gaugesPerChunk)[slot%gaugesPerChunk]
+}

@@ -1,0 +1,120 @@
+package metricsbuffer
+
+import (
+	"context"
+	"strconv"
+	"time"
+)
+
+// A Tag is one dimension of a series. The order in which tags are given does not matter: the same name with the same
+// tags is the same series. In a [Point] they stand sorted by key, then by value.
+type Tag struct{ Key, Value string }
+
+// A Kind says which of a [Point]'s fields carry its value.
+type Kind uint8
+
+// The kinds of points.
+const (
+	KindCounter   Kind = iota // Count is the sum of the deltas.
+	KindTimer                 // Count observations; Sum, Min, Max and Buckets in nanoseconds.
+	KindGauge                 // Value is what was set last.
+	KindHistogram             // As KindTimer, in Unit.
+
+	kinds = iota
+)
+
+// String returns "counter", "timer", "gauge" or "histogram".
+func (k Kind) String() string {
+	switch k {
+	case KindCounter:
+		return "counter"
+	case KindTimer:
+		return "timer"
+	case KindGauge:
+		return "gauge"
+	case KindHistogram:
+		return "histogram"
+	}
+	return "kind " + strconv.Itoa(int(k))
+}
+
+// A Sink delivers batches to a backend.
+type Sink interface {
+	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer
+	// for good. Anything else (an error, a panic) leaves what was not acknowledged in the buffer, where it is merged
+	// into the sink's next batch.
+	//
+	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]) or
+	// the buffer's time to close is over; a Write that goes on all the same hurts nobody else, and is still believed
+	// when it returns: nil acknowledges, however late.
+	//
+	// The batch, its points and their tags belong to the buffer and may be read until Write returns; the strings may
+	// be kept. They must not be changed.
+	Write(ctx context.Context, batch *Batch) error
+}
+
+// SinkFunc makes a function a [Sink].
+type SinkFunc func(ctx context.Context, batch *Batch) error
+
+// Write calls f.
+func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx, batch) }
+
+// A Batch is what was recorded since the sink's last acknowledgement: each series at most once, without those that
+// nothing was recorded in. It is valid during [Sink.Write] only.
+type Batch struct {
+	// Start is when the oldest update in the batch could have been recorded, and End when the youngest could: a batch
+	// that failed is merged into the next one, which keeps the earlier Start.
+	Start, End time.Time
+	Points     []Point
+
+	outcome outcome
+}
+
+// A Point is one series' aggregate over the time of its batch.
+type Point struct {
+	Name    string
+	Tags    []Tag // sorted; never changed, shared by all batches
+	Kind    Kind
+	Unit    string   // histogram: as given, may be empty
+	Count   int64    // counter: sum of the deltas; timer, histogram: number of observations
+	Sum     int64    // timer: nanoseconds; histogram: in its unit
+	Min     int64    // likewise
+	Max     int64    // likewise
+	Value   float64  // gauge
+	Buckets *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+}
+
+// An outcome is what a sink said of single points while it wrote them.
+type outcome struct {
+	acknowledged int            // the first so many points are delivered
+	dropped      map[int]string // points that never can be, and why
+}
+
+// Acknowledge tells the buffer that the first n points are delivered, whatever becomes of the rest: if Write then
+// fails, only Points[n:] stay in the buffer. A sink that sends a batch in pieces calls it after each. It may be called
+// from Write's goroutine only; a smaller n than before changes nothing.
+func (b *Batch) Acknowledge(n int) {
+	b.outcome.acknowledged = max(b.outcome.acknowledged, min(n, len(b.Points)))
+}
+
+// Drop tells the buffer that Points[i] can never be delivered by this sink (its name cannot be expressed in the
+// protocol, say). The point leaves the buffer and is counted as dropped, under the reason, in [SinkStats]; other
+// sinks still get it. Reasons should be few and constant. Drop may be called from Write's goroutine only, and panics
+// if there is no Points[i].
+func (b *Batch) Drop(i int, reason string) {
+	_ = b.Points[i]
+	if b.outcome.dropped == nil {
+		b.outcome.dropped = make(map[int]string)
+	}
+	b.outcome.dropped[i] = reason
+}
+
+// Acknowledged returns how many points [Batch.Acknowledge] has told the buffer are delivered. It is for sinks that wrap
+// another one: if that returned nil, all are.
+func (b *Batch) Acknowledged() int { return b.outcome.acknowledged }
+
+// Dropped says whether Points[i] was dropped by [Batch.Drop], and why.
+func (b *Batch) Dropped(i int) (reason string, dropped bool) {
+	reason, dropped = b.outcome.dropped[i]
+	return reason, dropped
+}

@@ -1,0 +1,131 @@
+package jsonsink
+
+import (
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// unfit returns why the point cannot be written, or "".
+func unfit(p *metricsbuffer.Point) string {
+	valid := utf8.ValidString(p.Name) && utf8.ValidString(p.Unit)
+	for _, tag := range p.Tags {
+		valid = valid && utf8.ValidString(tag.Key) && utf8.ValidString(tag.Value)
+	}
+	if !valid {
+		return "not UTF-8"
+	}
+	return ""
+}
+
+// appendPoint appends the rest of the point's line.
+func appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
+	dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
+	dst = appendString(append(dst, `,"name":`...), p.Name)
+	if len(p.Tags) > 0 {
+		dst = appendTags(append(dst, `,"tags":`...), p.Tags)
+	}
+	switch p.Kind {
+	case metricsbuffer.KindCounter:
+		dst = appendInt(dst, "count", p.Count)
+	case metricsbuffer.KindGauge:
+		dst = appendFloat(append(dst, `,"value":`...), p.Value)
+	default:
+		unit := p.Unit
+		if p.Kind == metricsbuffer.KindTimer {
+			unit = "ns"
+		}
+		if unit != "" {
+			dst = appendString(append(dst, `,"unit":`...), unit)
+		}
+		dst = appendInt(dst, "count", p.Count)
+		dst = appendInt(dst, "sum", p.Sum)
+		dst = appendInt(dst, "min", p.Min)
+		dst = appendInt(dst, "max", p.Max)
+		if p.Buckets != nil {
+			dst = appendBuckets(append(dst, `,"buckets":`...), p.Buckets)
+		}
+	}
+	return append(dst, '}')
+}
+
+func appendInt(dst []byte, key string, v int64) []byte {
+	dst = append(append(append(dst, `,"`...), key...), `":`...)
+	return strconv.AppendInt(dst, v, 10)
+}
+
+func appendFloat(dst []byte, v float64) []byte {
+	switch {
+	case math.IsNaN(v):
+		return append(dst, `"NaN"`...)
+	case math.IsInf(v, 1):
+		return append(dst, `"Infinity"`...)
+	case math.IsInf(v, -1):
+		return append(dst, `"-Infinity"`...)
+	}
+	return strconv.AppendFloat(dst, v, 'g', -1, 64)
+}
+
+// appendTags appends an object. Tags are sorted, so that values of one key stand beside one another.
+func appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
+	for i := 0; i < len(tags); {
+		dst = append(dst, "{,"[min(i, 1)])
+		key := tags[i].Key
+		dst = append(appendString(dst, key), ':')
+		if i+1 == len(tags) || tags[i+1].Key != key {
+			dst = appendString(dst, tags[i].Value)
+			i++
+			continue
+		}
+		for before := byte('['); i < len(tags) && tags[i].Key == key; i++ {
+			dst = appendString(append(dst, before), tags[i].Value)
+			before = ','
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+// appendBuckets appends the buckets without the empty ones at both ends.
+func appendBuckets(dst []byte, b *metricsbuffer.Buckets) []byte {
+	low, high := 0, len(b.Counts)
+	for low < high && b.Counts[low] == 0 {
+		low++
+	}
+	for low < high && b.Counts[high-1] == 0 {
+		high--
+	}
+	dst = strconv.AppendInt(append(dst, `{"scale":`...), metricsbuffer.BucketScale, 10)
+	dst = strconv.AppendUint(append(dst, `,"zeros":`...), b.Zeros, 10)
+	dst = strconv.AppendInt(append(dst, `,"offset":`...), int64(b.Offset+low), 10)
+	dst = append(dst, `,"counts":[`...)
+	for i, n := range b.Counts[low:high] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendUint(dst, n, 10)
+	}
+	return append(dst, "]}"...)
+}
+
+// appendString appends s, which is UTF-8, as a JSON string. Line and paragraph separators, which end a line to some
+// programs, are escaped.
+func appendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	done := 0
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(append(dst, s[done:i]...), '\\', byte(r))
+		case r < ' ' || r == '\x7f' || r == '\u0085' || r == '\u2028' || r == '\u2029':
+			dst = append(append(dst, s[done:i]...), '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		default:
+			continue
+		}
+		done = i + utf8.RuneLen(r)
+	}
+	return append(append(dst, s[done:]...), '"')
+}

@@ -1,0 +1,86 @@
+// Package statsdsink sends batches to StatsD and DogStatsD servers, over UDP, TCP and unix sockets.
+//
+// # What is sent
+//
+// One line per value, ended by a newline, with the tags as DogStatsD writes them, or ([WithGraphiteTags]) as Graphite:
+//
+//	name:3|c|#key:value,key2:value2
+//	name;key=value;key2=value2:3|c
+//
+// DogStatsD's is the default because most servers read it: Datadog's agent, statsd_exporter, telegraf, the
+// OpenTelemetry Collector, and StatsD itself from 0.9.0 on, which makes it into Graphite's. Older StatsD and its kin
+// read Graphite's.
+//
+//	counter   name:delta|c
+//	gauge     name:value|g           name:0|g and name:-value|g for negative values, as a sign means "add" to most
+//	timer     name.ns.count:n|c      observations
+//	          name.ns.sum:n|c        their sum
+//	          name.ns.min:n|g        the shortest and
+//	          name.ns.max:n|g        the longest of the batch
+//	histogram name.hist.count:n|c    and so on, for one without a unit; in bytes: name.hist-bytes.count:n|c
+//
+// A timer's figures are whole nanoseconds, so that the number of observations and the total time add up at the server
+// to exactly what was recorded: counters are the one type that every server only adds up. StatsD's own timers (|ms)
+// are made for single observations. Of a sum sent as one, with a sample rate to say how many it stands for, StatsD
+// takes the count but the sum once, statsd_exporter takes the sum as often as it counts, and either believes the sum
+// to be the longest. statsd_exporter shows a timer as name_ns_count and name_ns_sum, which is how Prometheus names
+// such a pair.
+//
+// What servers make of it: both StatsD and statsd_exporter add in float64, exact up to 2^53, in nanoseconds 104 days.
+// StatsD takes counters below zero; statsd_exporter refuses them, and counts that in
+// statsd_exporter_events_error_total. A gauge keeps its value at the server until it is sent again, a timer's min and
+// max too.
+//
+// What cannot be sent is dropped, which [metricsbuffer.SinkStats] counts by reason: gauges that are NaN or infinite,
+// and points that are longer than a packet ([WithMaxPacket]). All lines of a point are in one packet.
+//
+// # Names, keys and values
+//
+// Any string can be a name, a key or a value. It arrives as one, no two arrive as the same, and nothing else arrives:
+// what could end a name, begin a tag or be stripped by a server is escaped, and escapes can be read back. They are
+// made of bytes that no server changes. The rules are the same for both ways to write tags, and for names, keys and
+// values where nothing else is said.
+//
+//	A-Z a-z 0-9 _ . -     as it is
+//	any other byte        _xHH_, HH being its number in hexadecimal: a space is _x20_, é is _xC3__xA9_
+//	_                     _x5F_ where it would read as the beginning of an escape: in front of an x that is followed
+//	                      by 0-9, A-F, _ or a byte that is escaped
+//	empty                 _x_
+//	_ . - at the start    of a name or key, escaped: _x5F_ _x2E_ _x2D_. "_sc" and
+//	                      "_e" begin what is not a metric to Datadog's agent and telegraf, and a key that
+//	                      statsd_exporter writes as "__…" keeps it from showing any metric.
+//	a key a second time   _x_ in front of the second, _x__x_ of the third, …: servers keep one value per key
+//	ends like a timer     a name that ends in .ns, .hist or .hist-… and .count, .sum, .min or .max, with its last dot
+//	                      escaped: jobs.ns_x2E_count, for jobs.ns.count is the timer jobs
+//	a unit                as it is, but for A-Z a-z 0-9 only
+//	constructor, …        a name that every object has in JavaScript, with its first byte escaped: _x63_onstructor.
+//	                      StatsD 0.9.0 loses what is counted under it. (hasOwnProperty, isPrototypeOf, toString,
+//	                      propertyIsEnumerable, toLocaleString and valueOf are the others.)
+//
+// Servers that fold what is left do so after that, and no sender could prevent it without making ordinary names
+// unreadable: statsd_exporter writes dots and dashes in names and keys as underscores, so that a.b and a_b are one
+// metric there; Datadog writes dashes in names so, and tags in lower case.
+//
+// # What is known when Write returns
+//
+// tcp and unix: one connection carries one batch. The sink writes it, says that no more will come, and waits for the
+// server to close the connection. StatsD and statsd_exporter, as servers do that read a stream in a loop, close it
+// when they have read everything, and reset it otherwise. If it is closed, the batch has been read as a whole; if it
+// is reset, or still open when the context ends, nothing is acknowledged and all of it is sent again, so that what the
+// server did read of it is counted twice. A server that never closes cannot be used; and behind a proxy the word is
+// the proxy's. A server that ends by itself, in the middle of a batch, at a moment when it has read all that had
+// arrived, over a network, can seem to have read the rest.
+//
+// unixgram: each packet is acknowledged when the server's socket has it. A server that is slow makes the sink wait,
+// until the context ends; then the rest stays in the buffer. Nothing is lost or sent twice, but what is in its socket
+// when a server ends.
+//
+// udp: a packet is acknowledged when it has been sent and was not refused. A machine that is up refuses what is sent
+// to a port nobody listens on, and that is known one write late: of each packet but the last by the write of the next,
+// and of the last by waiting 2 milliseconds. So nearly nothing is lost to a server that is down on the same machine,
+// and little in the same network. What else becomes of a packet is not known: it may be lost on the way, or the
+// refusal come later (the next Write then reports it). The sink pauses between bursts, so that a server can keep up,
+// and sends at most some 70,000 series a second.
+//
+// After an error the connection is closed, and the next Write opens one: only then a host's name is looked up again.
+package statsdsink

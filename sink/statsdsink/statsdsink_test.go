@@ -1,0 +1,299 @@
+package statsdsink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+func TestNewRefuses(t *testing.T) {
+	for _, test := range []struct {
+		network, address string
+		opts             []Option
+		says             string
+	}{
+		{"tpc", "127.0.0.1:8125", nil, `unknown network "tpc": use udp, tcp, unixgram or unix`},
+		{"udp", "127.0.0.1", nil, "missing port"},
+		{"unixgram", "", nil, "give the path"},
+		{"udp", "127.0.0.1:8125", []Option{WithPrefix("a b")}, `prefix "a b": use letters`},
+		{"udp", "127.0.0.1:8125", []Option{WithPrefix("_sc")}, `prefix "_sc"`},
+		{"udp", "127.0.0.1:8125", []Option{WithMaxPacket(0), WithPrefix("")}, "use 1 to 65507"},
+		{"udp", "127.0.0.1:8125", []Option{WithMaxPacket(65508)}, "use 1 to 65507"},
+	} {
+		_, err := New(test.network, test.address, test.opts...)
+		require.ErrorContains(t, err, test.says)
+	}
+	s, err := New("udp", "127.0.0.1:8125")
+	require.NoError(t, err)
+	require.Equal(t, "statsd udp 127.0.0.1:8125", s.String())
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
+}
+
+// buffer returns a buffer that flushes to s when told to only, and s is given a short time.
+func buffer(t *testing.T, s *Sink, err error) *metricsbuffer.Buffer {
+	t.Helper()
+	require.NoError(t, err)
+	b, err := metricsbuffer.New(
+		metricsbuffer.WithSink(s, metricsbuffer.SinkTimeout(300*time.Millisecond)), metricsbuffer.WithInterval(0),
+	)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close(); require.NoError(t, s.Close()) })
+	return b
+}
+
+// record adds 1 to the counter c0, 2 to c1, and so on.
+func record(b *metricsbuffer.Buffer, series int) {
+	for i := range series {
+		b.IncrCounter("c"+strconv.Itoa(i), int64(i+1))
+	}
+}
+
+func requireRecorded(t *testing.T, lines string, series, times int) {
+	t.Helper()
+	require.True(t, strings.HasSuffix(lines, "\n"))
+	got := make(map[string]int)
+	for line := range strings.Lines(lines) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "|c\n"), ":")
+		n, err := strconv.Atoi(value)
+		require.NoError(t, err, line)
+		got[name] += n
+	}
+	for i := range series {
+		require.Equal(t, times*(i+1), got["c"+strconv.Itoa(i)])
+	}
+	require.Len(t, got, series)
+}
+
+func pending(b *metricsbuffer.Buffer) int64 { return b.Stats().Sinks[0].Pending.Increments }
+
+// requireTimeout flushes, which must take too long, and returns when the Write has returned too.
+func requireTimeout(t *testing.T, b *metricsbuffer.Buffer) {
+	t.Helper()
+	failures := b.Stats().Sinks[0].Failures
+	require.ErrorIs(t, b.Flush(t.Context()), context.DeadlineExceeded)
+	settled := func() bool { return b.Stats().Sinks[0].Failures > failures }
+	require.Eventually(t, settled, 5*time.Second, time.Millisecond)
+	require.ErrorIs(t, b.Stats().Sinks[0].LastError, context.DeadlineExceeded)
+}
+
+// A stream is delivered when, and only when, the receiver has closed it after reading all.
+func TestStreamIsDeliveredWhenTheReceiverSaysSo(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = socket(t)
+			}
+			listener, err := net.Listen(network, address)
+			require.NoError(t, err)
+			defer listener.Close()
+			serve := func(conversation func(net.Conn)) {
+				go func() {
+					conn, err := listener.Accept()
+					if err == nil {
+						conversation(conn)
+						_ = conn.Close()
+					}
+				}()
+			}
+			s, err := New(network, listener.Addr().String())
+			b := buffer(t, s, err)
+			const series = 20_000 // more than the sockets' buffers hold
+			record(b, series)
+			all := pending(b)
+			require.EqualValues(t, series*(series+1)/2, all)
+
+			serve(func(conn net.Conn) {}) // reads nothing
+			require.Error(t, b.Flush(t.Context()))
+			require.Equal(t, all, pending(b))
+
+			serve(func(conn net.Conn) { _, _ = io.CopyN(io.Discard, conn, 100_000) }) // not all
+			require.Error(t, b.Flush(t.Context()))
+			require.Equal(t, all, pending(b))
+
+			silent := make(chan struct{})
+			serve(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn); <-silent }) // all, without a word
+			requireTimeout(t, b)
+			require.ErrorContains(t, b.Stats().Sinks[0].LastError, "did not close the connection")
+			require.Equal(t, all, pending(b))
+			close(silent)
+
+			read := make(chan string, 1)
+			serve(func(conn net.Conn) {
+				text, _ := io.ReadAll(conn)
+				read <- string(text)
+			})
+			require.NoError(t, b.Flush(t.Context()))
+			require.Zero(t, pending(b))
+			requireRecorded(t, <-read, series, 1)
+		})
+	}
+}
+
+// socket returns a path for a socket: t.TempDir's can be too long for one.
+func socket(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("no unix datagrams on Windows")
+	}
+	dir, err := os.MkdirTemp("", "statsd")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+// A receiver of unix datagrams that is too slow for one Write gets every packet once, over several.
+func TestUnixgramWaitsForTheReceiver(t *testing.T) {
+	path := socket(t)
+	receiver, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
+	require.NoError(t, err)
+	defer receiver.Close()
+	const series, limit = 1000, 64
+	s, err := New("unixgram", path, WithMaxPacket(limit))
+	b := buffer(t, s, err)
+	record(b, series)
+	all := pending(b)
+
+	requireTimeout(t, b) // nobody reads
+	require.Less(t, pending(b), all, "nothing was acknowledged")
+	require.NotZero(t, pending(b))
+
+	read := make(chan string)
+	go func() {
+		var lines strings.Builder
+		packet := make([]byte, 2*limit)
+		for strings.Count(lines.String(), "\n") < series {
+			n, err := receiver.Read(packet)
+			if err != nil || n > limit {
+				fmt.Fprintf(&lines, "a packet of %d bytes, %v\n", n, err)
+				break
+			}
+			lines.Write(packet[:n])
+		}
+		read <- lines.String()
+	}()
+	require.NoError(t, b.Flush(t.Context()))
+	require.Zero(t, pending(b))
+	requireRecorded(t, <-read, series, 1)
+}
+
+// On one machine a refused UDP packet is known at once, also when it is the only one.
+func TestUDPRefused(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("when a refusal is known depends on the system")
+	}
+	for _, series := range []int{1, 5000} {
+		receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := receiver.LocalAddr().String()
+		require.NoError(t, receiver.Close())
+
+		s, err := New("udp", address)
+		b := buffer(t, s, err)
+		record(b, series)
+		all := pending(b)
+		for range 3 {
+			require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
+			require.Equal(t, all, pending(b))
+		}
+
+		receiver, err = net.ListenPacket("udp", address)
+		require.NoError(t, err)
+		require.NoError(t, receiver.(*net.UDPConn).SetReadBuffer(1<<20))
+		require.NoError(t, b.Flush(t.Context()))
+		var lines strings.Builder
+		packet := make([]byte, 2000)
+		for strings.Count(lines.String(), "\n") < series {
+			require.NoError(t, receiver.SetReadDeadline(time.Now().Add(5*time.Second)))
+			n, _, err := receiver.ReadFrom(packet)
+			require.NoError(t, err)
+			require.LessOrEqual(t, n, 1432)
+			lines.Write(packet[:n])
+		}
+		requireRecorded(t, lines.String(), series, 1)
+		require.NoError(t, receiver.Close())
+	}
+}
+
+// Pauses are not skipped, and a small batch has but the one at its end.
+func TestUDPPauses(t *testing.T) {
+	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer receiver.Close()
+	s, err := New("udp", receiver.LocalAddr().String(), WithMaxPacket(64))
+	require.NoError(t, err)
+	batch := hundredThousand(counter)
+	for packets, pauses := range map[int]int{1: 1, burst: 1, burst + 1: 2, 5 * burst: 5} {
+		batch.Points = batch.Points[:packets] // of which a packet has room for one
+		began := time.Now()
+		require.NoError(t, s.Write(t.Context(), batch))
+		require.GreaterOrEqual(t, time.Since(began), time.Duration(pauses)*pause)
+		batch.Points = batch.Points[:100]
+	}
+	require.NoError(t, s.Close())
+}
+
+// What can never be sent is dropped, and said to be; what stands around it is sent.
+func TestDrops(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	read := make(chan string, 1)
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			text, _ := io.ReadAll(conn)
+			_ = conn.Close()
+			read <- string(text)
+		}
+	}()
+	s, err := New("tcp", listener.Addr().String(), WithMaxPacket(32))
+	b := buffer(t, s, err)
+	b.IncrCounter("before", 1)
+	b.IncrCounter(strings.Repeat("a", 27), 1) // 32 bytes
+	b.IncrCounter(strings.Repeat("b", 28), 1)
+	b.IncrCounter(strings.Repeat("c", 1000), 1)
+	b.SetGauge("g", math.NaN())
+	b.IncrTimer("t", time.Second) // four lines never fit
+	b.IncrCounter("after", 1)
+	require.NoError(t, b.Flush(t.Context()))
+	require.ElementsMatch(t, []string{"before:1|c", strings.Repeat("a", 27) + ":1|c", "after:1|c", ""},
+		strings.Split(<-read, "\n"))
+	stats := b.Stats().Sinks[0]
+	require.Equal(t, map[string]int64{tooLong: 3, notFinite: 1}, stats.Drops)
+	require.Equal(t, metricsbuffer.Totals{Increments: 2, Observations: 1}, stats.Dropped)
+	require.Equal(t, metricsbuffer.Totals{Increments: 3}, stats.Acknowledged)
+}
+
+// A Write returns when its context ends, whatever the other side does, and the next is not harmed by it.
+func TestWriteReturnsWithItsContext(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	s, err := New("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	batch := hundredThousand(counter)
+
+	reason := errors.New("the reason")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(reason) })
+	require.ErrorIs(t, s.Write(ctx, batch), reason)
+	require.ErrorIs(t, s.Write(ctx, batch), context.Canceled) // from the beginning
+
+	require.NoError(t, s.Write(ctx, new(metricsbuffer.Batch)), "nothing to send needs nobody")
+}

@@ -1,0 +1,99 @@
+package sinktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// ErrInjected is what [Failing] sinks return and [Panicking] sinks panic with.
+var ErrInjected = errors.New("sinktest: failure injected by the test")
+
+// Failing returns a sink whose Write returns [ErrInjected], without reaching next, when the function says so; it is
+// given the number of the Write, from 1. Use it for a backend that is down, or refuses single batches: what was
+// refused must arrive later, once. For an error of one's own, or one after next was reached, write a
+// [metricsbuffer.SinkFunc].
+func Failing(next metricsbuffer.Sink, when func(write int64) bool) metricsbuffer.Sink {
+	var writes atomic.Int64
+	return &faulty{"failing", next, func(context.Context) error {
+		if when(writes.Add(1)) {
+			return ErrInjected
+		}
+		return nil
+	}}
+}
+
+// Panicking returns a sink whose Write panics with [ErrInjected] instead of returning it, else like [Failing]. Use it
+// for a sink with a bug, which must not take the program or other sinks with it.
+func Panicking(next metricsbuffer.Sink, when func(write int64) bool) metricsbuffer.Sink {
+	var writes atomic.Int64
+	return &faulty{"panicking", next, func(context.Context) error {
+		if when(writes.Add(1)) {
+			panic(ErrInjected)
+		}
+		return nil
+	}}
+}
+
+// Every returns a function for [Failing] and [Panicking] that chooses every n-th Write, beginning with Write n; with
+// 1, all of them. It panics if n is less than 1.
+func Every(n int64) func(write int64) bool {
+	if n < 1 {
+		panic(fmt.Sprintf("sinktest: Every(%d): n must be at least 1", n))
+	}
+	return func(write int64) bool { return write%n == 0 }
+}
+
+// Slow returns a sink that waits for d before each Write to next. If the context ends first, it returns the context's
+// error and next is not reached. Use it for a backend that takes its time, up to and over the sink's timeout.
+func Slow(next metricsbuffer.Sink, d time.Duration) metricsbuffer.Sink {
+	return &faulty{"slow", next, func(ctx context.Context) error {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}}
+}
+
+// Hanging returns a sink whose Write does not return, whatever becomes of its context, before release is called. Then
+// the Write that hung reaches next, late, as do those after it. Use it for a backend that hangs for ever, and release
+// it at the end of the test, so that no goroutine is left behind. Calling release again does nothing.
+func Hanging(next metricsbuffer.Sink) (sink metricsbuffer.Sink, release func()) {
+	released := make(chan struct{})
+	sink = &faulty{"hanging", next, func(context.Context) error {
+		<-released
+		return nil
+	}}
+	return sink, sync.OnceFunc(func() { close(released) })
+}
+
+// A faulty sink goes wrong before it reaches the next one.
+type faulty struct {
+	how    string
+	next   metricsbuffer.Sink
+	before func(ctx context.Context) error
+}
+
+func (f *faulty) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	if err := f.before(ctx); err != nil {
+		return err
+	}
+	return f.next.Write(ctx, batch)
+}
+
+// String names the sink in errors, as in "slow(failing(recorder))".
+func (f *faulty) String() string {
+	if next, ok := f.next.(fmt.Stringer); ok {
+		return f.how + "(" + next.String() + ")"
+	}
+	return fmt.Sprintf("%s(%T)", f.how, f.next)
+}

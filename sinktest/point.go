@@ -1,0 +1,115 @@
+package sinktest
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// clonePoints copies all that a point refers to; strings may be kept. A test of this package fails when points get a
+// field that it does not know.
+func clonePoints(points []metricsbuffer.Point) []metricsbuffer.Point {
+	points = slices.Clone(points)
+	for i := range points {
+		points[i].Tags = cloneTags(points[i].Tags)
+		if b := points[i].Buckets; b != nil {
+			points[i].Buckets = b.Clone()
+		}
+	}
+	return points
+}
+
+// cloneTags returns nil for no tags, so that equal points are equal to [reflect.DeepEqual].
+func cloneTags(tags []metricsbuffer.Tag) []metricsbuffer.Tag {
+	return append([]metricsbuffer.Tag(nil), tags...)
+}
+
+func compareTags(a, b metricsbuffer.Tag) int {
+	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
+}
+
+// seriesKey returns a string that only the same kind, name and sorted tags have.
+func seriesKey(kind metricsbuffer.Kind, name string, tags []metricsbuffer.Tag) string {
+	key := strconv.AppendInt(nil, int64(kind), 10)
+	key = strconv.AppendQuote(key, name)
+	for _, tag := range tags {
+		key = strconv.AppendQuote(key, tag.Key)
+		key = strconv.AppendQuote(key, tag.Value)
+	}
+	return string(key)
+}
+
+// merge adds a later point of the same series to its total. It works for every kind, since the fields a kind does not
+// use are zero in all its points.
+func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
+	total.Count += p.Count
+	total.Sum += p.Sum
+	total.Min = min(total.Min, p.Min)
+	total.Max = max(total.Max, p.Max)
+	total.Value = p.Value
+	if p.Buckets != nil {
+		buckets := p.Buckets.Clone() // the total's own are those of the batch it began with
+		if total.Buckets != nil {
+			buckets.Add(total.Buckets)
+		}
+		total.Buckets = buckets
+	}
+	return total
+}
+
+// check returns what is wrong with a batch, nil if it is well formed.
+func check(batch *metricsbuffer.Batch) error {
+	if batch.End.Before(batch.Start) {
+		return fmt.Errorf("sinktest: the batch ends at %v, before its start at %v", batch.End, batch.Start)
+	}
+	seen := make(map[string]bool, len(batch.Points))
+	for i, p := range batch.Points {
+		complaint := checkPoint(p)
+		key := seriesKey(p.Kind, p.Name, p.Tags)
+		if seen[key] {
+			complaint = "is in the batch twice"
+		}
+		seen[key] = true
+		if complaint != "" {
+			return fmt.Errorf("sinktest: point %d of %d, %v %q %q, %s", i, len(batch.Points), p.Kind, p.Name, p.Tags, complaint)
+		}
+	}
+	return nil
+}
+
+// checkPoint returns what is wrong with a point by itself, "" if it is well formed. Of a kind it does not know, it
+// checks what holds for all.
+func checkPoint(p metricsbuffer.Point) string {
+	switch {
+	case !slices.IsSortedFunc(p.Tags, compareTags):
+		return "has tags that are not sorted"
+	case p.Min > p.Max:
+		return fmt.Sprintf("has a minimum of %d above its maximum of %d", p.Min, p.Max)
+	case p.Kind != metricsbuffer.KindTimer && p.Kind != metricsbuffer.KindHistogram:
+		return ""
+	case p.Count <= 0:
+		return fmt.Sprintf("has a count of %d: a %v nothing was observed in does not belong in a batch", p.Count, p.Kind)
+	case p.Buckets != nil && inBuckets(p.Buckets) != uint64(p.Count):
+		return fmt.Sprintf("has a count of %d, and %d observations in its buckets", p.Count, inBuckets(p.Buckets))
+	}
+	// The sum must be one that so many observations between minimum and maximum can have. Where it may have overflowed
+	// it shows nothing.
+	bound := float64(p.Count) * max(math.Abs(float64(p.Min)), math.Abs(float64(p.Max)))
+	if bound < 1<<62 && (p.Sum < p.Count*p.Min || p.Sum > p.Count*p.Max) {
+		return fmt.Sprintf("has a sum of %d, which %d observations between %d and %d cannot have",
+			p.Sum, p.Count, p.Min, p.Max)
+	}
+	return ""
+}
+
+func inBuckets(b *metricsbuffer.Buckets) (n uint64) {
+	for bucket := range b.All() {
+		n += bucket.Count
+	}
+	return n
+}

@@ -1,0 +1,219 @@
+package metricsbuffer
+
+import (
+	"context"
+	"maps"
+	"time"
+	"unsafe"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/fence"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
+)
+
+// Stats is an account of what went through a buffer. In every one, and for every sink,
+//
+//	Recorded = Acknowledged + Pending + Dropped
+//
+// The figures are exact for all that was recorded before Stats was called.
+type Stats struct {
+	Recorded   Totals
+	Overflowed Totals     // of that, what went to overflow series
+	Overflows  []Overflow // the names that it belongs to, the one with most updates first, at most ten
+	Negatives  int64      // observations below zero, which are recorded as zero
+
+	Series int    // that are known, overflow series included
+	Shards int    // as many as GOMAXPROCS was at most
+	Bytes  int64  // held for values, in shards and for sinks; not for names and instruments
+	Flips  int64  // of banks of shards
+	Fence  string // what orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "writers" or "atomics"
+
+	Sinks []SinkStats // in the order of the options
+}
+
+// Overflow says how much a name has in its overflow series, since that exists.
+type Overflow struct {
+	Name  string
+	Kind  Kind
+	Count int64 // as in Point
+}
+
+// SinkStats is one sink's share of [Stats].
+type SinkStats struct {
+	Name         string
+	Acknowledged Totals // delivered
+	Pending      Totals // including what is being written
+	Dropped      Totals // given up by the sink ([Batch.Drop]), or left when the buffer had been closed
+
+	PendingSeries int              // gauges among them
+	DroppedSeries int              // left when the buffer had been closed, gauges among them
+	Drops         map[string]int64 // points that the sink gave up, by its reason
+	Batches       int64            // acknowledged
+	Failures      int64            // failed
+	LastError     error            // of the last one that failed, even if others did not since
+	LastDuration  time.Duration    // of the last Write
+}
+
+// Totals is an amount of updates, in a unit that can be told for every point: what counters were increased by, and
+// observations of timers and histograms. Deltas of opposite signs cancel. Gauges are not in it, as a newer value
+// replaces an older one.
+type Totals struct {
+	Increments   int64 // sum of the deltas of counters
+	Observations int64 // of timers and histograms
+}
+
+func (t *Totals) add(u Totals) {
+	t.Increments += u.Increments
+	t.Observations += u.Observations
+}
+
+func (t *Totals) count(in storage, n int64) {
+	switch in {
+	case sums:
+		t.Increments += n
+	case distributions:
+		t.Observations += n
+	}
+}
+
+// Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
+// has the zero Stats.
+func (b *Buffer) Stats() (stats Stats) {
+	switch {
+	case b == nil:
+		return stats
+	case b.flusher == nil:
+		describe(&stats, b.shards, b.registry)
+		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
+		return stats
+	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account() }):
+		describe(&stats, b.shards, b.registry)
+		return stats
+	}
+	// The flusher has ended, and nobody flips any more: the shards hold what was recorded since.
+	late := b.shards.peek()
+	stats = b.flusher.account()
+	stats.Recorded.add(late)
+	for i := range stats.Sinks {
+		stats.Sinks[i].Dropped.add(late)
+	}
+	describe(&stats, b.shards, b.registry)
+	return stats
+}
+
+// describe fills in what is not the flusher's.
+func describe(stats *Stats, s *shards, r *registry) {
+	stats.Negatives = s.negatives.Load()
+	stats.Series = int(r.ordinary.used.Load() + r.overflowing.used.Load() - kinds)
+	stats.Shards = len(*s.table.Load())
+	stats.Fence = fence.Mode()
+	if !owner.Exclusive {
+		stats.Fence = "atomics"
+	}
+}
+
+// account states what the flusher has collected, and what it holds.
+func (f *flusher) account() Stats {
+	stats := Stats{Recorded: f.recorded, Flips: f.flips}
+	stats.Overflowed, stats.Overflows = f.overflows.account(f)
+	stats.Bytes = f.shards.bytes()
+	for _, o := range f.sinks {
+		s := o.stats
+		s.Name = o.name
+		s.Drops = maps.Clone(s.Drops)
+		stats.Bytes += o.pending.bytes()
+		if o.writing != nil {
+			s.Pending.add(o.writing.content.totals)
+			s.PendingSeries += o.writing.content.series()
+			stats.Bytes += o.writing.content.bytes()
+		} else {
+			stats.Bytes += o.next.bytes()
+		}
+		if f.closing && o.writing == nil {
+			s.Dropped.add(o.pending.totals)
+			s.DroppedSeries = o.pending.series()
+		} else {
+			s.Pending.add(o.pending.totals)
+			s.PendingSeries += o.pending.series()
+		}
+		stats.Sinks = append(stats.Sinks, s)
+	}
+	return stats
+}
+
+// peek returns what the active banks hold, which is exact if nobody writes.
+func (s *shards) peek() (t Totals) {
+	for _, shard := range *s.table.Load() {
+		bank := shard.bank.Load()
+		bank.counters.each(func(_ uint32, chunk *counterChunk) {
+			for i := range chunk {
+				t.Increments += chunk[i].Peek()
+			}
+		})
+		bank.distributions.each(func(_ uint32, chunk *distributionChunk) {
+			for i := range chunk {
+				t.Observations += chunk[i].total()
+			}
+		})
+	}
+	return t
+}
+
+// bytes returns what the shards hold. Nobody may flip meanwhile.
+func (s *shards) bytes() (n int64) {
+	for _, shard := range *s.table.Load() {
+		n += shard.bank.Load().bytes()
+		if shard.spare != nil {
+			n += shard.spare.bytes()
+		}
+	}
+	return n
+}
+
+func (b *bank) bytes() int64 {
+	n := int64(unsafe.Sizeof(*b)) + b.counters.bytes() + b.distributions.bytes()
+	b.distributions.each(func(_ uint32, chunk *distributionChunk) {
+		for i := range chunk {
+			for w := chunk[i].window.Load(); w != nil; w = w.older {
+				n += int64(unsafe.Sizeof(*w)) + int64(len(w.counts))*int64(unsafe.Sizeof(w.counts[0]))
+			}
+		}
+	})
+	return n
+}
+
+func (c *column[C]) bytes() (n int64) {
+	for i := range c.pages {
+		if p := c.pages[i].Load(); p != nil {
+			n += int64(unsafe.Sizeof(*p))
+		}
+	}
+	c.each(func(_ uint32, chunk *C) { n += int64(unsafe.Sizeof(*chunk)) })
+	return n
+}
+
+func (p *pending) bytes() int64 {
+	n := int64(unsafe.Sizeof(*p)) + int64(len(p.counters)+len(p.distributions)+len(p.gauges))*8
+	for _, chunk := range p.counters {
+		if chunk != nil {
+			n += int64(unsafe.Sizeof(*chunk))
+		}
+	}
+	for _, chunk := range p.distributions {
+		if chunk == nil {
+			continue
+		}
+		n += int64(unsafe.Sizeof(*chunk))
+		for i := range chunk {
+			n += int64(len(chunk[i].buckets.Counts)) * 8
+		}
+	}
+	return n
+}
+
+// series returns how many are pending.
+func (p *pending) series() (n int) {
+	for range p.all() {
+		n++
+	}
+	return n
+}

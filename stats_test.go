@@ -1,0 +1,79 @@
+package metricsbuffer_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
+)
+
+func TestStatsOfOverflow(t *testing.T) {
+	b, _ := newBuffer(t, metricsbuffer.WithMaxSeries(3))
+	b.IncrCounter("a", 1)
+	b.SetGauge("a", 1)
+	b.IncrTimer("a", 1)
+	for range 3 {
+		b.IncrCounter("c", 5, tag("user", "1"))
+		b.IncrTimer("t", 7, tag("user", "1"))
+	}
+	b.IncrCounter("d", 2)
+	b.IncrTimer("t", 0)
+	for range 2 {
+		stats := b.Stats()
+		require.Equal(t, metricsbuffer.Totals{Increments: 17, Observations: 4}, stats.Overflowed)
+		require.Equal(t, []metricsbuffer.Overflow{
+			{Name: "c", Kind: metricsbuffer.KindCounter, Count: 15},
+			{Name: "t", Kind: metricsbuffer.KindTimer, Count: 4},
+			{Name: "d", Kind: metricsbuffer.KindCounter, Count: 2},
+		}, stats.Overflows)
+		require.Equal(t, 6, stats.Series)
+		require.NoError(t, b.Flush(t.Context()))
+	}
+}
+
+func TestStatsOfTheBuffer(t *testing.T) {
+	b, _ := newBuffer(t)
+	empty := b.Stats()
+	require.Contains(t, []string{"membarrier", "FlushProcessWriteBuffers", "writers", "atomics"}, empty.Fence)
+	require.Positive(t, empty.Shards)
+	require.Positive(t, empty.Flips)
+	b.IncrTimer("t", time.Second)
+	b.IncrCounter("c", 1)
+	stats := b.Stats()
+	require.Greater(t, stats.Bytes, empty.Bytes)
+	require.Less(t, stats.Bytes-empty.Bytes, int64(32<<10))
+	require.Equal(t, 2, stats.Sinks[0].PendingSeries)
+	require.Equal(t, empty.Flips+int64(empty.Shards), stats.Flips)
+	require.NoError(t, b.Flush(t.Context()))
+	stats = b.Stats()
+	require.Zero(t, stats.Sinks[0].PendingSeries)
+	require.EqualValues(t, 1, stats.Sinks[0].Batches)
+	require.Positive(t, stats.Sinks[0].LastDuration)
+}
+
+func TestSelfMetrics(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSelfMetrics(),
+		metricsbuffer.WithSink(recorder),
+		metricsbuffer.WithSink(sinktest.Failing(recorder, sinktest.Every(1)), metricsbuffer.SinkName("failing")))
+	require.NoError(t, err)
+	b.IncrTimer("t", -1)
+	require.Error(t, b.Flush(t.Context()))
+	require.Error(t, b.Flush(t.Context()))
+	total := func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) metricsbuffer.Point {
+		return recorder.Total(kind, "metricsbuffer."+name, tags...)
+	}
+	require.EqualValues(t, 1, total(metricsbuffer.KindCounter, "sink.failures", tag("sink", "failing")).Count)
+	require.EqualValues(t, 1, total(metricsbuffer.KindCounter, "sink.batches", tag("sink", "recorder")).Count)
+	require.EqualValues(t, 1, total(metricsbuffer.KindCounter, "negatives").Count)
+	require.Positive(t, total(metricsbuffer.KindCounter, "flips").Count)
+	require.Positive(t, total(metricsbuffer.KindGauge, "series").Value)
+	require.Positive(t, total(metricsbuffer.KindGauge, "bytes").Value)
+	require.Positive(t, total(metricsbuffer.KindGauge, "shards").Value)
+	require.Positive(t, total(metricsbuffer.KindGauge, "sink.pending_series", tag("sink", "failing")).Value)
+	requireBalance(t, b.Stats())
+	require.Error(t, b.Close())
+}

@@ -1,0 +1,373 @@
+package metricsbuffer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/fence"
+)
+
+// stressTime is how long each stress test runs: METRICSBUFFER_STRESS, such as 5m, or a second or two.
+func stressTime(t *testing.T) time.Duration {
+	if s := os.Getenv("METRICSBUFFER_STRESS"); s != "" {
+		d, err := time.ParseDuration(s)
+		require.NoError(t, err, "METRICSBUFFER_STRESS must be a duration such as 5m")
+		return d
+	}
+	if testing.Short() {
+		return 300 * time.Millisecond
+	}
+	return 1500 * time.Millisecond
+}
+
+// amounts are totals by series: the key is the kind, the name and the tags, and the amount a counter's sum or a timer's
+// observations.
+type amounts map[string]int64
+
+func key(kind Kind, name string, tags ...Tag) string { return fmt.Sprint(kind, name, tags) }
+
+// constant is the one duration that the timer of a name observes. Every batch can then be checked by itself.
+func constant(name string) time.Duration {
+	d := time.Duration(1)
+	for _, c := range name {
+		d = d*31 + time.Duration(c)
+	}
+	return d%1_000_000 + 1
+}
+
+// An auditor is a sink that adds up what it acknowledges, and fails as it is told. Not acknowledging means not adding:
+// what it counts is what a real receiver would have.
+type auditor struct {
+	t      *testing.T
+	fault  func(*Batch) (acknowledge int, err error)
+	always time.Duration // what every timer observes, if it is not constant(name)
+	healed atomic.Bool   // no faults any more
+	inside atomic.Int32
+
+	// Written inside Write only. Read when the buffer is quiet.
+	got     amounts
+	batches int
+	end     time.Time
+}
+
+func (a *auditor) Write(_ context.Context, batch *Batch) error {
+	if a.inside.Add(1) != 1 {
+		a.t.Error("Write was called concurrently")
+	}
+	defer a.inside.Add(-1)
+	a.check(batch)
+	acknowledge, err := len(batch.Points), error(nil)
+	if a.fault != nil && !a.healed.Load() {
+		acknowledge, err = a.fault(batch)
+	}
+	for _, p := range batch.Points[:acknowledge] {
+		a.got[key(p.Kind, p.Name, p.Tags...)] += p.Count
+	}
+	if err == nil {
+		a.batches++
+		a.end = batch.End
+	} else {
+		batch.Acknowledge(acknowledge)
+	}
+	return err
+}
+
+func (a *auditor) check(batch *Batch) {
+	if batch.Start.After(batch.End) || batch.Start.Before(a.end) {
+		a.t.Errorf("batch from %v to %v after one that ended at %v", batch.Start, batch.End, a.end)
+	}
+	seen := make(map[string]bool, len(batch.Points))
+	for _, p := range batch.Points {
+		if k := key(p.Kind, p.Name, p.Tags...); seen[k] {
+			a.t.Errorf("%s is twice in one batch", k)
+		} else {
+			seen[k] = true
+		}
+		if p.Kind != KindTimer && p.Kind != KindHistogram {
+			continue
+		}
+		inBuckets := uint64(0)
+		for bucket := range p.Buckets.All() {
+			inBuckets += bucket.Count
+		}
+		if inBuckets != uint64(p.Count) {
+			a.t.Errorf("inconsistent: %d observations in %s, %d in its buckets", p.Count, p.Name, inBuckets)
+		}
+		d := int64(cmp.Or(a.always, constant(p.Name)))
+		if p.Min != d || p.Max != d || p.Sum != p.Count*d {
+			a.t.Errorf("inconsistent: %d observations of %d in %s have sum %d (off by %d), min %d, max %d",
+				p.Count, d, p.Name, p.Sum, p.Sum-p.Count*d, p.Min, p.Max)
+		}
+	}
+}
+
+// atRandom fails in every way a sink can.
+func atRandom(batch *Batch) (int, error) {
+	n := len(batch.Points)
+	switch rand.IntN(6) {
+	case 0:
+		return 0, errors.New("injected")
+	case 1:
+		return rand.IntN(n + 1), errors.New("injected, half-way")
+	case 2:
+		panic("injected")
+	case 3:
+		time.Sleep(time.Millisecond)
+	}
+	return n, nil
+}
+
+// writeForAWhile records in every way until stop, and returns what it recorded.
+func writeForAWhile(b *Buffer, stop *atomic.Bool) amounts {
+	recorded := make(amounts)
+	var counters [4]*Counter
+	var timers [4]*Timer
+	names := [...]string{"a", "b", "c", "d"}
+	for i, name := range names {
+		counters[i], timers[i] = b.Counter("counter."+name), b.Timer("timer."+name)
+	}
+	histogram, local := b.Histogram("histogram", "bytes"), b.Local()
+	vec, err := NewCounterVec[struct{ Writer string }](b, "vec")
+	if err != nil {
+		panic(err)
+	}
+	tags := []Tag{{"k", "v"}, {"l", "w"}}
+	swapped := []Tag{tags[1], tags[0]}
+	for n := 0; !stop.Load(); n++ {
+		i := n % 4
+		counters[i].Add(int64(n))
+		recorded[key(KindCounter, "counter."+names[i])] += int64(n)
+		timers[i].Observe(constant("timer." + names[i]))
+		recorded[key(KindTimer, "timer."+names[i])]++
+		b.IncrCounter("by name", 2, tags...)
+		b.IncrCounter("by name", 3, swapped...)
+		recorded[key(KindCounter, "by name", tags...)] += 5
+		b.IncrTimer("by name", constant("by name"), tags...)
+		recorded[key(KindTimer, "by name", tags...)]++
+		histogram.Observe(int64(constant("histogram")))
+		recorded[key(KindHistogram, "histogram")]++
+		vec.With(struct{ Writer string }{names[i]}).Inc()
+		recorded[key(KindCounter, "vec", Tag{"Writer", names[i]})]++
+		local.Counter(counters[i]).Inc()
+		local.Timer(timers[i]).Observe(constant("timer." + names[i]))
+		recorded[key(KindCounter, "counter."+names[i])]++
+		recorded[key(KindTimer, "timer."+names[i])]++
+		if n%8 == 0 {
+			local.Commit()
+		}
+		if n%64 == 0 { // a series that appears, and that several writers may be the first to use
+			name := fmt.Sprint("new ", n/64%5000)
+			b.IncrCounter(name, 1)
+			b.IncrTimer(name, constant(name))
+			recorded[key(KindCounter, name)]++
+			recorded[key(KindTimer, name)]++
+		}
+	}
+	local.Commit()
+	return recorded
+}
+
+// write has n goroutines record until the returned function is called, which says what they recorded together.
+func write(b *Buffer, n int) (stop func() amounts) {
+	var stopped atomic.Bool
+	results := make(chan amounts)
+	for range n {
+		go func() { results <- writeForAWhile(b, &stopped) }()
+	}
+	return func() amounts {
+		stopped.Store(true)
+		sum := make(amounts)
+		for range n {
+			for k, v := range <-results {
+				sum[k] += v
+			}
+		}
+		return sum
+	}
+}
+
+// disturb changes GOMAXPROCS up and down, forces collections, and flushes from several goroutines, until stopped.
+func disturb(b *Buffer) (stop func()) {
+	var stopped atomic.Bool
+	var wait sync.WaitGroup
+	procs := runtime.GOMAXPROCS(0)
+	wait.Go(func() {
+		for n := 0; !stopped.Load(); n++ {
+			runtime.GOMAXPROCS(1 + rand.IntN(8))
+			time.Sleep(3 * time.Millisecond)
+			if n%20 == 0 {
+				runtime.GC()
+			}
+		}
+		runtime.GOMAXPROCS(procs)
+	})
+	for range 3 {
+		wait.Go(func() {
+			for !stopped.Load() {
+				_ = b.Flush(context.Background()) // the failing sink's errors are expected
+			}
+		})
+	}
+	return func() { stopped.Store(true); wait.Wait() }
+}
+
+func TestStressExactlyOnce(t *testing.T) {
+	sinks := []*auditor{
+		{t: t, got: make(amounts)},
+		{t: t, got: make(amounts), fault: atRandom},
+		{t: t, got: make(amounts), fault: func(batch *Batch) (int, error) {
+			time.Sleep(5 * time.Millisecond)
+			return len(batch.Points), nil
+		}},
+	}
+	b, err := New(WithInterval(time.Millisecond), WithSink(sinks[0]), WithSink(sinks[1]), WithSink(sinks[2]))
+	require.NoError(t, err)
+	stopWriters, stopDisturbing := write(b, 16), disturb(b)
+	time.Sleep(stressTime(t))
+	for b.Stats().Sinks[1].Failures == 0 { // however few batches a busy machine came to
+		_ = b.Flush(context.Background())
+	}
+	recorded := stopWriters()
+	stopDisturbing()
+	sinks[1].healed.Store(true)
+	for b.Flush(context.Background()) != nil { // one that began with the fault may still be under way
+	}
+	stats := b.Stats()
+	require.NoError(t, b.Close())
+	for i, sink := range sinks {
+		requireSame(t, recorded, sink.got)
+		s := stats.Sinks[i]
+		require.Equal(t, stats.Recorded, s.Acknowledged, "sink %d", i)
+		require.Zero(t, s.Pending)
+		require.Zero(t, s.Dropped)
+		t.Logf("sink %d: %d batches acknowledged, %d failed", i, s.Batches, s.Failures)
+	}
+	require.Zero(t, stats.Sinks[0].Failures)
+	t.Logf("%+v in %d series", stats.Recorded, len(recorded))
+}
+
+func TestStressCloseInTheMiddle(t *testing.T) {
+	end := time.Now().Add(stressTime(t) / 2)
+	for round := 0; time.Now().Before(end); round++ {
+		sinks := []*auditor{{t: t, got: make(amounts)}, {t: t, got: make(amounts), fault: atRandom}}
+		b, err := New(WithInterval(time.Millisecond), WithSink(sinks[0]), WithSink(sinks[1]))
+		require.NoError(t, err)
+		stop := write(b, 16)
+		time.Sleep(10 * time.Millisecond)
+		_ = b.Close() // the failing sink may fail
+		recorded := total(stop())
+		stats := b.Stats()
+		require.Equal(t, recorded, stats.Recorded)
+		for i, sink := range sinks {
+			s := stats.Sinks[i]
+			require.Equal(t, total(sink.got), s.Acknowledged)
+			require.Zero(t, s.Pending)
+			s.Acknowledged.add(s.Dropped)
+			require.Equal(t, recorded, s.Acknowledged, "acknowledged and dropped")
+		}
+	}
+}
+
+// TestStressFlip is the protocol alone: writers do nothing but observe, the flusher nothing but flip, and it looks at
+// the drained bank at once. It is what fails if the fence, the gate or the order of either is wrong.
+func TestStressFlip(t *testing.T) {
+	t.Run("few writers", func(t *testing.T) { stressFlip(t, max(1, runtime.GOMAXPROCS(0)-1)) }) // flips most often
+	t.Run("many writers", func(t *testing.T) { stressFlip(t, 4*runtime.GOMAXPROCS(0)) })        // pre-empted most often
+	t.Run("fenced writers", func(t *testing.T) {
+		fence.SetWriters(true)
+		defer fence.SetWriters(false)
+		stressFlip(t, max(1, runtime.GOMAXPROCS(0)-1))
+	})
+}
+
+func stressFlip(t *testing.T, writers int) {
+	b, err := New()
+	require.NoError(t, err)
+	const d = 1_000_003
+	slot := b.Timer("timer").slot
+	var stopped atomic.Bool
+	var recorded atomic.Int64
+	var wait sync.WaitGroup
+	for range writers {
+		wait.Go(func() {
+			timer, n := b.Timer("timer"), int64(0)
+			for ; !stopped.Load(); n++ {
+				timer.Observe(d)
+			}
+			recorded.Add(n)
+		})
+	}
+	flips, torn, late, drained := 0, 0, 0, int64(0)
+	flip := func(s *shard) {
+		if s.spare != nil {
+			chunk := s.spare.distributions.at(slot / distributionsPerChunk)
+			if chunk != nil && !chunk[slot%distributionsPerChunk].isEmpty() {
+				late++
+			}
+		}
+		old := s.flip()
+		fence.Process()
+		s.await(old)
+		if chunk := old.distributions.at(slot / distributionsPerChunk); chunk != nil {
+			cell := &chunk[slot%distributionsPerChunk]
+			n, sum := cell.total(), cell.sum.Peek()
+			if sum != n*d || n > 0 && (cell.greatest.Peek() != d || cell.least.Peek() != math.MaxInt64-d) {
+				torn++
+			}
+			drained += n
+			cell.reset()
+		}
+		s.spare = old
+		flips++
+	}
+	for end := time.Now().Add(stressTime(t) / 2); time.Now().Before(end); {
+		for _, s := range *b.shards.table.Load() {
+			flip(s)
+		}
+	}
+	stopped.Store(true)
+	wait.Wait()
+	for _, s := range *b.shards.table.Load() {
+		flip(s)
+	}
+	t.Logf("%d flips, %d observations", flips, recorded.Load())
+	require.Zero(t, torn, "inconsistent banks")
+	require.Zero(t, late, "banks written to after they were drained")
+	require.Equal(t, recorded.Load(), drained, "recorded and drained")
+}
+
+func total(a amounts) (t Totals) {
+	for k, v := range a {
+		if strings.HasPrefix(k, "timer") || strings.HasPrefix(k, "histogram") {
+			t.Observations += v
+		} else {
+			t.Increments += v
+		}
+	}
+	return t
+}
+
+func requireSame(t *testing.T, want, got amounts) {
+	t.Helper()
+	maps.DeleteFunc(want, func(_ string, n int64) bool { return n == 0 })
+	for k, n := range want {
+		if got[k] != n {
+			t.Errorf("%s: recorded %d, delivered %d", k, n, got[k])
+		}
+	}
+	require.Len(t, got, len(want))
+}
