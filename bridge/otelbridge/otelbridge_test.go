@@ -1,0 +1,220 @@
+package otelbridge_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/otelbridge"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
+)
+
+type tag = metricsbuffer.Tag
+
+// instrumented returns a meter, and a function that flushes and returns what has been recorded.
+func instrumented(t testing.TB) (metric.Meter, func() *sinktest.Recorder) {
+	t.Helper()
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(0)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = buffer.Close() })
+	return otelbridge.NewMeterProvider(buffer).Meter("test"), func() *sinktest.Recorder {
+		require.NoError(t, buffer.Flush(t.Context()))
+		return recorder
+	}
+}
+
+// must is for what fails only if it is not supported.
+func must[I any](i I, err error) I {
+	if err != nil {
+		panic(err)
+	}
+	return i
+}
+
+func TestCounters(t *testing.T) {
+	meter, flush := instrumented(t)
+	jobs := must(meter.Int64Counter("jobs"))
+	attributes := metric.WithAttributes(
+		attribute.String("queue", "a"), attribute.Int("shard", 1), attribute.Bool("hot", true))
+	jobs.Add(t.Context(), 3, attributes)
+	jobs.Add(t.Context(), 4, attributes)
+	jobs.Add(t.Context(), 5)
+	jobs.Add(t.Context(), -1)
+	recorder := flush()
+	require.EqualValues(t, 7, recorder.Total(metricsbuffer.KindCounter, "jobs", tag{Key: "queue", Value: "a"},
+		tag{Key: "shard", Value: "1"}, tag{Key: "hot", Value: "true"}).Count)
+	require.EqualValues(t, 5, recorder.Total(metricsbuffer.KindCounter, "jobs").Count)
+	require.EqualValues(t, 1, rejected(recorder, "jobs"))
+}
+
+func rejected(r *sinktest.Recorder, instrument string) int64 {
+	return r.Total(metricsbuffer.KindCounter, "otelbridge.rejected", tag{Key: "instrument", Value: instrument}).Count
+}
+
+// Fractions are not lost, whoever adds them.
+func TestFractions(t *testing.T) {
+	meter, flush := instrumented(t)
+	seconds := must(meter.Float64Counter("seconds"))
+	var adding sync.WaitGroup
+	for range 4 {
+		adding.Go(func() {
+			for range 1000 {
+				seconds.Add(t.Context(), 1.25)
+			}
+		})
+	}
+	adding.Wait()
+	seconds.Add(t.Context(), 0.75) // remains
+	for _, v := range []float64{-1, math.NaN(), math.Inf(1), 1e19} {
+		seconds.Add(t.Context(), v)
+	}
+	recorder := flush()
+	require.EqualValues(t, 5000, recorder.Total(metricsbuffer.KindCounter, "seconds").Count)
+	require.EqualValues(t, 4, rejected(recorder, "seconds"))
+	seconds.Add(t.Context(), 0.25)
+	require.EqualValues(t, 5001, flush().Total(metricsbuffer.KindCounter, "seconds").Count)
+}
+
+func TestGauges(t *testing.T) {
+	meter, flush := instrumented(t)
+	up := must(meter.Int64UpDownCounter("up"))
+	up.Add(t.Context(), 5)
+	up.Add(t.Context(), -7)
+	down := must(meter.Float64UpDownCounter("down"))
+	down.Add(t.Context(), -0.5)
+	down.Add(t.Context(), -0.25)
+	must(meter.Int64Gauge("whole")).Record(t.Context(), 3)
+	must(meter.Float64Gauge("broken")).Record(t.Context(), math.Inf(1))
+	recorder := flush()
+	for name, want := range map[string]float64{"up": -2, "down": -0.75, "whole": 3, "broken": math.Inf(1)} {
+		got := recorder.Total(metricsbuffer.KindGauge, name).Value
+		require.Equal(t, math.Float64bits(want), math.Float64bits(got), "%s is %v", name, got)
+	}
+}
+
+func TestHistograms(t *testing.T) {
+	meter, flush := instrumented(t)
+	for unit, want := range map[string]int64{"s": 2_500_000_000, "ms": 2_500_000, "us": 2500, "ns": 3} {
+		h := must(meter.Float64Histogram("float "+unit, metric.WithUnit(unit)))
+		h.Record(t.Context(), 2.5)
+		p := flush().Total(metricsbuffer.KindTimer, "float "+unit)
+		require.Equal(t, want, p.Sum)
+		require.EqualValues(t, 1, p.Count)
+	}
+	must(meter.Int64Histogram("ms", metric.WithUnit("ms"))).Record(t.Context(), 7)
+	require.EqualValues(t, 7*time.Millisecond, flush().Total(metricsbuffer.KindTimer, "ms").Sum)
+
+	size := must(meter.Int64Histogram("size", metric.WithUnit("By")))
+	size.Record(t.Context(), math.MaxInt64)
+	p := flush().Total(metricsbuffer.KindHistogram, "size")
+	require.EqualValues(t, math.MaxInt64, p.Max)
+	require.Equal(t, "By", p.Unit)
+
+	days := must(meter.Int64Histogram("days", metric.WithUnit("s")))
+	days.Record(t.Context(), math.MaxInt64/1_000_000_000)
+	days.Record(t.Context(), math.MaxInt64/1_000_000_000+1)
+	days.Record(t.Context(), math.MinInt64)
+	days.Record(t.Context(), -1) // zero
+	floats := must(meter.Float64Histogram("floats"))
+	for _, v := range []float64{math.NaN(), math.Inf(-1), 1 << 63, 0.4} {
+		floats.Record(t.Context(), v)
+	}
+	recorder := flush()
+	require.EqualValues(t, 2, recorder.Total(metricsbuffer.KindTimer, "days").Count)
+	require.EqualValues(t, 2, rejected(recorder, "days"))
+	require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindHistogram, "floats").Count)
+	require.EqualValues(t, 3, rejected(recorder, "floats"))
+}
+
+func TestObservables(t *testing.T) {
+	meter, _ := instrumented(t)
+	var errs []error
+	add := func(instrument any, err error) {
+		require.NotNil(t, instrument)
+		errs = append(errs, err)
+	}
+	add(meter.Int64ObservableCounter("a"))
+	add(meter.Int64ObservableUpDownCounter("a"))
+	add(meter.Int64ObservableGauge("a"))
+	add(meter.Float64ObservableCounter("a"))
+	add(meter.Float64ObservableUpDownCounter("a"))
+	add(meter.Float64ObservableGauge("a"))
+	add(meter.RegisterCallback(func(context.Context, metric.Observer) error { return nil }))
+	for _, err := range errs {
+		require.ErrorIs(t, err, otelbridge.ErrObservable)
+	}
+}
+
+// Nothing is allocated for attributes seen before, if the caller keeps the options.
+func TestAllocations(t *testing.T) {
+	meter, _ := instrumented(t)
+	counter, histogram := must(meter.Int64Counter("jobs")), must(meter.Float64Histogram("latency", metric.WithUnit("s")))
+	set := metric.WithAttributeSet(attribute.NewSet(attribute.String("queue", "a"), attribute.Int("shard", 1)))
+	add, record := []metric.AddOption{set}, []metric.RecordOption{set}
+	ctx := t.Context()
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		counter.Add(ctx, 1, add...)
+		histogram.Record(ctx, 0.5, record...)
+	}))
+}
+
+// Far more sets of attributes than are kept are all counted.
+func TestManySets(t *testing.T) {
+	meter, flush := instrumented(t)
+	jobs := must(meter.Int64Counter("jobs"))
+	for range 2 {
+		for i := range 12_000 {
+			jobs.Add(t.Context(), 1, metric.WithAttributes(attribute.Int("i", i)))
+		}
+	}
+	recorder := flush()
+	for _, i := range []int{0, 9_999, 10_000, 11_999} {
+		attribute := tag{Key: "i", Value: fmt.Sprint(i)}
+		require.EqualValues(t, 2, recorder.Total(metricsbuffer.KindCounter, "jobs", attribute).Count)
+	}
+}
+
+func TestNil(t *testing.T) {
+	meter := otelbridge.NewMeterProvider(nil).Meter("test")
+	must(meter.Int64Counter("a")).Add(t.Context(), 1)
+	must(meter.Float64Counter("a")).Add(t.Context(), -1.5)
+	must(meter.Float64Gauge("a")).Record(t.Context(), 1)
+	must(meter.Float64Histogram("a")).Record(t.Context(), 1)
+}
+
+func Example() {
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	provider := otelbridge.NewMeterProvider(buffer)
+
+	// What follows knows nothing of the buffer.
+	requests, err := provider.Meter("example.com/server").Int64Counter("requests")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 1000 {
+		requests.Add(context.Background(), 1, metric.WithAttributes(attribute.Int("status", 200)))
+	}
+
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	for _, p := range recorder.Totals() {
+		fmt.Println(p.Kind, p.Name, p.Tags, p.Count)
+	}
+	// Output: counter requests [{status 200}] 1000
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
+)
+
+// config is what the flags say.
+type config struct {
+	brokers      []string         // none: an in-process broker
+	statsd       *statsdsink.Sink // nil: the console only
+	messages     int
+	duration     time.Duration
+	producers    int
+	interval     time.Duration
+	injectErrors int
+}
+
+// parse reads the flags. What is wrong with them has been printed to out when it returns an error.
+func parse(args []string, out io.Writer) (config, error) {
+	var cfg config
+	var brokers string
+	flags := flag.NewFlagSet("kafka", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.StringVar(&brokers, "brokers", "",
+		"produce to these Kafka `brokers` (host:port,...), into a topic made for the run and deleted after it\n"+
+			"(default: an in-process broker)")
+	flags.Func("statsd",
+		"deliver to the StatsD server at this `address`, too: host:port (UDP), tcp://host:port, unix:///path (stream)\n"+
+			"or unixgram:///path (default: the console only)",
+		func(address string) (err error) {
+			cfg.statsd, err = newStatsD(address)
+			return err
+		})
+	flags.IntVar(&cfg.messages, "messages", 200_000, "send this `number` of messages in all")
+	flags.DurationVar(&cfg.duration, "duration", 10*time.Second,
+		"spread them evenly over this `time`; 0s: as fast as the broker takes them")
+	flags.IntVar(&cfg.producers, "producers", 4,
+		fmt.Sprintf("share them among this `number` of Kafka clients, each used by %d goroutines", sendersPerProducer))
+	flags.DurationVar(&cfg.interval, "interval", time.Second, "flush the metrics each time this `time` has passed")
+	flags.IntVar(&cfg.injectErrors, "inject-errors", 0,
+		"let the in-process broker reject this `number` of produce requests (each carries many messages), evenly over\n"+
+			"--duration (default 0)")
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(out, "Produces and consumes Kafka messages, meters them with metricsbuffer, audits the totals.\n"+
+			"Exits with 0 if every message is accounted for, 1 if not, 2 on wrong flags. Ctrl-C ends it early.\n\n")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return cfg, err
+	}
+	if brokers != "" {
+		cfg.brokers = strings.Split(brokers, ",")
+	}
+	err := cfg.check(flags.Args())
+	if err != nil {
+		_, _ = fmt.Fprintf(out, "kafka: %v (see --help)\n", err)
+	}
+	return cfg, err
+}
+
+// check says what is wrong with the flags, if anything is.
+func (cfg config) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q: there are flags only", rest[0])
+	case cfg.messages < 1:
+		return fmt.Errorf("--messages %d: must be at least 1", cfg.messages)
+	case cfg.producers < 1:
+		return fmt.Errorf("--producers %d: must be at least 1", cfg.producers)
+	case cfg.duration < 0:
+		return fmt.Errorf("--duration %v: must not be negative", cfg.duration)
+	case cfg.interval <= 0:
+		return fmt.Errorf("--interval %v: must be positive", cfg.interval)
+	case cfg.injectErrors < 0:
+		return fmt.Errorf("--inject-errors %d: must not be negative", cfg.injectErrors)
+	case cfg.injectErrors > 0 && len(cfg.brokers) > 0:
+		return errors.New("--inject-errors works with the in-process broker only: leave it or --brokers out")
+	}
+	return nil
+}
+
+// newStatsD returns the sink that --statsd asks for. It does not connect yet.
+func newStatsD(address string) (*statsdsink.Sink, error) {
+	if network, rest, found := strings.Cut(address, "://"); found {
+		return statsdsink.New(network, rest)
+	}
+	return statsdsink.New("udp", address)
+}

@@ -1,0 +1,61 @@
+package otelsink_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
+)
+
+// Every ten seconds the buffer's batch is pushed to a collector on this machine.
+func ExampleNew() {
+	exporter, err := otlpmetricgrpc.New(context.Background(), otlpmetricgrpc.WithInsecure())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = exporter.Shutdown(context.Background()) }()
+	sink := otelsink.New(exporter)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink, metricsbuffer.SinkInterval(10*time.Second)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer buffer.Close()
+	fmt.Println(sink)
+	// Output: opentelemetry *otlpmetricgrpc.Exporter
+}
+
+// Any reader of the SDK has the buffer flush when it reads.
+func ExampleTotals() {
+	totals := otelsink.NewTotals()
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(totals, metricsbuffer.SinkInterval(0)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer buffer.Close()
+	reader := metric.NewManualReader(metric.WithProducer(totals.Producer(buffer)))
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	defer func() { _ = provider.Shutdown(context.Background()) }()
+
+	for range 2 {
+		buffer.IncrCounter("jobs", 3)
+		var metrics metricdata.ResourceMetrics
+		if err := reader.Collect(context.Background(), &metrics); err != nil {
+			fmt.Println(err)
+			return
+		}
+		jobs := metrics.ScopeMetrics[0].Metrics[0]
+		fmt.Println(jobs.Name, jobs.Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+	}
+	// Output:
+	// jobs 3
+	// jobs 6
+}

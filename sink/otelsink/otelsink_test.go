@@ -1,0 +1,200 @@
+package otelsink_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
+)
+
+type tag = metricsbuffer.Tag
+
+var start = time.Date(2025, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+func second(points ...metricsbuffer.Point) *metricsbuffer.Batch {
+	return &metricsbuffer.Batch{Start: start, End: start.Add(time.Second), Points: points}
+}
+
+func counter(name string, count int64, tags ...tag) metricsbuffer.Point {
+	return metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: name, Count: count, Tags: tags}
+}
+
+func timer(name string) metricsbuffer.Point {
+	return metricsbuffer.Point{
+		Kind: metricsbuffer.KindTimer, Name: name, Count: 6, Sum: 150, Min: 0, Max: 100,
+		Buckets: &metricsbuffer.Buckets{Zeros: 1, Offset: 40, Counts: []uint64{0, 3, 0, 2, 0}},
+	}
+}
+
+func TestKinds(t *testing.T) {
+	receiver, exporter := startGRPC(t)
+	sink := otelsink.New(exporter)
+	require.NoError(t, sink.Write(t.Context(), second(
+		counter("jobs", 3, tag{Key: "a", Value: "1"}, tag{Key: "b", Value: ""}),
+		counter("jobs", 4),
+		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "depth", Value: -1.5},
+		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "infinite", Value: math.Inf(1)},
+		metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "bytes", Count: 1, Sum: 1, Min: 1, Max: 1,
+			Buckets: &metricsbuffer.Buckets{Offset: -1, Counts: []uint64{1}}},
+		timer("latency"),
+	)))
+	end := start.Add(time.Second)
+	require.Equal(t, map[string]seen{
+		"jobs a=1 b=": {kind: "sum, monotonic: true", value: 3, start: start, end: end},
+		"jobs":        {kind: "sum, monotonic: true", value: 4, start: start, end: end},
+		"depth":       {kind: "gauge", value: -1.5, start: start, end: end},
+		"infinite":    {kind: "gauge", value: math.Inf(1), start: start, end: end},
+		"size": {kind: "histogram of scale 4", unit: "bytes", start: start, end: end, count: 1, sum: 1, lowest: 1, highest: 1,
+			buckets: map[int32]uint64{-1: 1}},
+		"latency": {kind: "histogram of scale 4", unit: "ns", start: start, end: end, count: 6, sum: 150, highest: 100,
+			zeros: 1, buckets: map[int32]uint64{41: 3, 43: 2}},
+	}, receiver.totals)
+}
+
+func TestDropped(t *testing.T) {
+	receiver, exporter := startGRPC(t)
+	batch := second(
+		counter("fits", 1),
+		counter("negative", math.MinInt64),
+		counter("name\xff", 1),
+		counter("key", 1, tag{Key: "\xff", Value: "v"}),
+		counter("value", 1, tag{Key: "k", Value: "\xff"}),
+		counter("twice", 1, tag{Key: "k", Value: "1"}, tag{Key: "k", Value: "2"}),
+		metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "\xff", Count: 1},
+		metricsbuffer.Point{Kind: 200, Name: "new"},
+	)
+	for _, sink := range []metricsbuffer.Sink{otelsink.New(exporter), otelsink.NewTotals()} {
+		require.NoError(t, sink.Write(t.Context(), batch))
+		for i, want := range []string{"", "negative", "UTF-8", "UTF-8", "UTF-8", "two values", "UTF-8", "kind"} {
+			reason, dropped := batch.Dropped(i)
+			require.Equal(t, want != "", dropped)
+			require.Contains(t, reason, want)
+		}
+	}
+	require.Len(t, receiver.totals, 1)
+}
+
+// A batch that is too large for one request goes in several, each of which is acknowledged by itself.
+func TestLargeBatch(t *testing.T) {
+	receiver, exporter := startGRPC(t)
+	points := make([]metricsbuffer.Point, 2500)
+	for i := range points {
+		points[i] = counter(fmt.Sprint("counter", i), 1)
+	}
+	batch := second(points...)
+	failing := &flaky{Exporter: exporter, failAt: 3}
+	require.ErrorIs(t, otelsink.New(failing).Write(t.Context(), batch), errInjected)
+	require.Equal(t, 2000, batch.Acknowledged())
+	require.Equal(t, 2, receiver.exports)
+
+	require.NoError(t, otelsink.New(failing).Write(t.Context(), second(points[2000:]...)))
+	require.Len(t, receiver.totals, 2500)
+	for key := range receiver.totals {
+		require.InDelta(t, 1, receiver.total(key).value, 0, key)
+	}
+}
+
+type flaky struct {
+	sdk.Exporter
+	exports, failAt int
+}
+
+var errInjected = errors.New("injected")
+
+func (f *flaky) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	if f.exports++; f.exports == f.failAt {
+		return errInjected
+	}
+	return f.Exporter.Export(ctx, rm)
+}
+
+// The protocol forbids to send again what was taken in part.
+func TestPartialSuccess(t *testing.T) {
+	for name, begin := range protocols {
+		t.Run(name, func(t *testing.T) {
+			receiver, exporter := begin(t)
+			receiver.answer = &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 1, ErrorMessage: "too old"}
+			batch := second(counter("a", 1), counter("b", 1))
+			require.ErrorContains(t, otelsink.New(exporter).Write(t.Context(), batch), "too old (1 metric data points rejected)")
+			require.Equal(t, 2, batch.Acknowledged())
+		})
+	}
+}
+
+var protocols = map[string]func(testing.TB) (*receiver, sdk.Exporter){"gRPC": startGRPC, "HTTP": startHTTP}
+
+// record records the same from many goroutines, a million updates in all, and calls between in the middle.
+func record(buffer *metricsbuffer.Buffer, between func()) {
+	const writers, updates = 8, 65_536
+	jobs := buffer.Counter("jobs", tag{Key: "queue", Value: "a"})
+	latency := buffer.Timer("latency")
+	for half := range 2 {
+		var writing sync.WaitGroup
+		for range writers {
+			writing.Go(func() {
+				for i := range time.Duration(updates / 2) {
+					jobs.Inc()
+					latency.Observe(i)
+				}
+			})
+		}
+		if half == 0 {
+			between()
+		}
+		writing.Wait()
+	}
+}
+
+const (
+	recordedUpdates = 8 * 65_536
+	recordedSum     = 2 * 8 * (32_768 - 1) * 32_768 / 2
+)
+
+// The receiver stops while updates are recorded, and comes back: the totals are exact.
+func TestRestart(t *testing.T) {
+	for name, begin := range protocols {
+		t.Run(name, func(t *testing.T) {
+			receiver, exporter := begin(t)
+			buffer, err := metricsbuffer.New(
+				metricsbuffer.WithSink(otelsink.New(exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
+			require.NoError(t, err)
+			failures := func() int64 { return buffer.Stats().Sinks[0].Failures }
+			record(buffer, func() {
+				arrived := func() bool { return receiver.total("jobs queue=a").value > 0 }
+				require.Eventually(t, arrived, time.Minute, time.Millisecond)
+				receiver.stop()
+				buffer.IncrCounter("stopped", 1)
+				require.Eventually(t, func() bool { return failures() > 0 }, time.Minute, time.Millisecond)
+				receiver.Start()
+			})
+			require.Eventually(t, func() bool { return buffer.Flush(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
+			require.NoError(t, buffer.Close())
+
+			require.InDelta(t, recordedUpdates, receiver.total("jobs queue=a").value, 0)
+			latency := receiver.total("latency")
+			require.EqualValues(t, recordedUpdates, latency.count)
+			require.InDelta(t, recordedSum, latency.sum, 0)
+			require.EqualValues(t, 2*8, latency.zeros)
+			require.InDelta(t, 32_767, latency.highest, 0)
+			inBuckets := latency.zeros
+			for _, n := range latency.buckets {
+				inBuckets += n
+			}
+			require.Equal(t, latency.count, inBuckets)
+			require.EqualValues(t, 2*8, latency.buckets[-1], "of ones")
+			require.EqualValues(t, 2*8*2, latency.buckets[16+9]+latency.buckets[16+15], "of threes and fours")
+			require.Positive(t, failures())
+		})
+	}
+}

@@ -1,0 +1,268 @@
+package promsink_test
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/promsink"
+)
+
+type tag = metricsbuffer.Tag
+
+var start = time.Date(2025, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+func second(points ...metricsbuffer.Point) *metricsbuffer.Batch {
+	return &metricsbuffer.Batch{Start: start, End: start.Add(time.Second), Points: points}
+}
+
+func counter(name string, count int64, tags ...tag) metricsbuffer.Point {
+	return metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: name, Count: count, Tags: tags}
+}
+
+func gauge(name string, value float64, tags ...tag) metricsbuffer.Point {
+	return metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: name, Value: value, Tags: tags}
+}
+
+// served is a buffer with a sink, served by a registry that checks all it can.
+func served(t testing.TB) (*metricsbuffer.Buffer, *prometheus.Registry) {
+	t.Helper()
+	sink := promsink.New()
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink, metricsbuffer.SinkInterval(0)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = buffer.Close() })
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(sink.Collector(buffer)))
+	return buffer, registry
+}
+
+// text is what a scraper of the text format gets.
+func text(t testing.TB, registry prometheus.Gatherer) string {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	for _, family := range families {
+		_, err := expfmt.MetricFamilyToText(&out, family)
+		require.NoError(t, err)
+	}
+	return out.String()
+}
+
+func scrape(t testing.TB, registry prometheus.Gatherer) map[string]*dto.MetricFamily {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	byName := make(map[string]*dto.MetricFamily)
+	for _, family := range families {
+		byName[family.GetName()] = family
+	}
+	return byName
+}
+
+func TestKinds(t *testing.T) {
+	buffer, registry := served(t)
+	buffer.IncrCounter("jobs.done", 2, tag{Key: "queue", Value: "a\n\"b\""}, tag{Key: "empty", Value: ""})
+	buffer.IncrCounter("jobs.done", 3, tag{Key: "queue", Value: "c"})
+	buffer.IncrCounter("bytes_total", math.MaxInt32)
+	buffer.SetGauge("queue-depth", math.Inf(-1))
+	require.Equal(t, `# HELP bytes_total The counter "bytes_total".
+# TYPE bytes_total counter
+bytes_total 2.147483647e+09
+# HELP jobs_done_total The counter "jobs.done".
+# TYPE jobs_done_total counter
+jobs_done_total{queue="a\n\"b\""} 2
+jobs_done_total{queue="c"} 3
+# HELP queue_depth The gauge "queue-depth".
+# TYPE queue_depth gauge
+queue_depth -Inf
+`, text(t, registry))
+
+	buffer.IncrCounter("jobs.done", 10, tag{Key: "queue", Value: "c"})
+	buffer.SetGauge("queue-depth", 5)
+	require.Contains(t, text(t, registry), "jobs_done_total{queue=\"c\"} 13\n")
+	require.Contains(t, text(t, registry), "queue_depth 5\n")
+
+	require.NoError(t, buffer.Close())
+	require.Contains(t, text(t, registry), "jobs_done_total{queue=\"c\"} 13\n", "totals outlive the buffer")
+}
+
+func TestClassicHistograms(t *testing.T) {
+	buffer, registry := served(t)
+	latency := buffer.Timer("rpc.latency", tag{Key: "le", Value: "kept"})
+	for _, d := range []time.Duration{0, 1, 1 << 10, 1<<10 + 1, 1 << 30, time.Hour} {
+		latency.Observe(d)
+	}
+	page := text(t, registry)
+	for _, line := range []string{
+		`_bucket{exported_le="kept",le="1.024e-06"} 3`,
+		`_bucket{exported_le="kept",le="2.048e-06"} 4`,
+		`_bucket{exported_le="kept",le="0.536870912"} 4`,
+		`_bucket{exported_le="kept",le="1.073741824"} 5`,
+		`_bucket{exported_le="kept",le="68.719476736"} 5`,
+		`_bucket{exported_le="kept",le="+Inf"} 6`,
+		`_count{exported_le="kept"} 6`,
+		`_sum{exported_le="kept"} 3601.073743874`,
+	} {
+		require.Contains(t, page, "\nrpc_latency_seconds"+line+"\n")
+	}
+
+	size := buffer.Histogram("size", "bytes")
+	for _, n := range []int64{0, 1, 2, 4, 5, 1 << 40, 1<<40 + 1} {
+		size.Observe(n)
+	}
+	page = text(t, registry)
+	for _, line := range []string{`_bucket{le="1"} 2`, `_bucket{le="4"} 4`, `_bucket{le="16"} 5`,
+		`_bucket{le="1.099511627776e+12"} 6`, `_bucket{le="+Inf"} 7`, `_sum 2.199023255565e+12`} {
+		require.Contains(t, page, "\nsize_bytes"+line+"\n")
+	}
+	require.Equal(t, 21, strings.Count(page, "size_bytes_bucket{")-1)
+}
+
+// decode returns the counts of native buckets by index, as the format defines them.
+func decode(h *dto.Histogram) map[int]int64 {
+	counts := make(map[int]int64)
+	index, count, deltas := 0, int64(0), h.GetPositiveDelta()
+	for _, span := range h.GetPositiveSpan() {
+		index += int(span.GetOffset())
+		for range span.GetLength() {
+			count += deltas[0]
+			deltas = deltas[1:]
+			if count != 0 {
+				counts[index] = count
+			}
+			index++
+		}
+	}
+	return counts
+}
+
+func TestNativeHistograms(t *testing.T) {
+	buffer, registry := served(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	want, zeros, sum := make(map[int]int64), uint64(0), int64(0)
+	timed := make(map[int]int64)
+	for range 2000 {
+		v := int64(math.Exp2(random.Float64()*55)) - 1
+		buffer.Histogram("size", "").Observe(v)
+		buffer.Timer("time").Observe(time.Duration(v))
+		sum += v
+		if v == 0 {
+			zeros++
+			continue
+		}
+		index := int(math.Ceil(math.Log2(float64(v)) * 16))
+		want[index]++
+		timed[index-478]++
+	}
+	families := scrape(t, registry)
+	h := families["size"].Metric[0].Histogram
+	require.EqualValues(t, 4, h.GetSchema())
+	require.Equal(t, want, decode(h))
+	require.Equal(t, zeros, h.GetZeroCount())
+	require.EqualValues(t, 2000, h.GetSampleCount())
+	require.InDelta(t, sum, h.GetSampleSum(), float64(sum)*1e-15)
+	require.WithinDuration(t, time.Now(), h.GetCreatedTimestamp().AsTime(), time.Minute)
+
+	h = families["time_seconds"].Metric[0].Histogram
+	require.Equal(t, timed, decode(h))
+	// The bounds of a timer are near those of the buffer: 2^(478.36/16) nanoseconds are a second.
+	require.InDelta(t, 478, math.Log2(1e9)*16, 0.5)
+}
+
+func TestCreated(t *testing.T) {
+	sink := promsink.New()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(sink.Collector(nil))
+	require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 1))))
+	later := second(counter("jobs", 1))
+	later.Start = start.Add(time.Hour)
+	require.NoError(t, sink.Write(t.Context(), later))
+	c := scrape(t, registry)["jobs_total"].Metric[0].Counter
+	require.Equal(t, start, c.GetCreatedTimestamp().AsTime())
+	require.InDelta(t, 2, c.GetValue(), 0)
+}
+
+// Labels that a registry adds must not end up in the sink's.
+func TestWrapped(t *testing.T) {
+	sink := promsink.New()
+	registry := prometheus.NewPedanticRegistry()
+	for i := range 2 {
+		labels := prometheus.Labels{"a": fmt.Sprint(i)}
+		wrapped := prometheus.WrapRegistererWithPrefix("app_", prometheus.WrapRegistererWith(labels, registry))
+		wrapped.MustRegister(sink.Collector(nil))
+	}
+	require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 1,
+		tag{Key: "k", Value: "v"}, tag{Key: "l", Value: "v"}, tag{Key: "m", Value: "v"})))) // in a slice with room for four
+	for range 2 {
+		page := text(t, registry)
+		require.Contains(t, page, `app_jobs_total{a="0",k="v",l="v",m="v"} 1`)
+		require.Contains(t, page, `app_jobs_total{a="1",k="v",l="v",m="v"} 1`)
+	}
+}
+
+// Two scrapers and many writers: no total ever goes down, and the last is exact.
+func TestConcurrentScrapes(t *testing.T) {
+	const writers, updates = 8, 20_000
+	buffer, registry := served(t)
+	jobs, latency := buffer.Counter("jobs"), buffer.Timer("latency")
+	var writing, scraping sync.WaitGroup
+	for range writers {
+		writing.Go(func() {
+			for range updates {
+				jobs.Inc()
+				latency.Observe(1 << 20)
+			}
+		})
+	}
+	done := make(chan struct{})
+	for range 2 {
+		scraping.Go(func() {
+			var before float64
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				families, err := registry.Gather()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, family := range families {
+					metric := family.Metric[0]
+					switch family.GetName() {
+					case "jobs_total":
+						if metric.Counter.GetValue() < before {
+							t.Errorf("jobs_total went from %v to %v", before, metric.Counter.GetValue())
+						}
+						before = metric.Counter.GetValue()
+					case "latency_seconds":
+						h := metric.Histogram
+						if want := float64(h.GetSampleCount()<<20) / 1e9; h.GetSampleSum() != want {
+							t.Errorf("%d observations have the sum %v, want %v", h.GetSampleCount(), h.GetSampleSum(), want)
+						}
+					}
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	scraping.Wait()
+	families := scrape(t, registry)
+	require.InDelta(t, writers*updates, families["jobs_total"].Metric[0].Counter.GetValue(), 0)
+	require.EqualValues(t, writers*updates, families["latency_seconds"].Metric[0].Histogram.GetSampleCount())
+}
