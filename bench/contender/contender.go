@@ -1,0 +1,149 @@
+// Package contender has one adapter for each library, in each configuration, that the suite compares.
+//
+// An adapter does with its library what the library's own documentation says a program should do, and nothing more: the
+// loops below are what is measured. A contender offers what its [Instance] implements of [Counters], [Named], [Tagged],
+// [Vector], [Timer], [Request], [Exporter] and [Reporter]; what it does not implement is left out of a comparison, with
+// the reason in [Contender.Without].
+package contender
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Contender is a library in one configuration.
+type Contender struct {
+	Name    string // stable: results of different runs are compared by it
+	Module  string // whose version counts; empty for the standard library
+	How     string // how the library is configured and used here, in one sentence
+	Ours    bool   // a mode of this library
+	Fenced  bool   // measured with writers that fence for themselves
+	BuildBy string // measured in a child process, built with this tag
+
+	Without map[string]string // by capability ("named", "timer", …): why the library does not offer it
+
+	// Open returns an instance with an empty registry, which reports to output. Without an output it reports only what
+	// it is asked to export.
+	Open func(output Output) (Instance, error)
+
+	// OpenPeriodic is set for a library that reports at an interval only: it returns an instance that does so, as text.
+	OpenPeriodic func(interval time.Duration, w io.Writer) (Instance, error)
+}
+
+// An Instance is a contender's registry or client, in use.
+type Instance interface {
+	// Close ends the instance as the library wants it to be ended, with a last report if it makes one.
+	Close() error
+}
+
+// A Loop performs one operation for each element of order. It is called concurrently, with different workers.
+type Loop func(worker int, order []uint32)
+
+// Labels are the values of the two labels (tags, attributes) that tagged workloads use, LabelA and LabelB.
+type Labels struct{ A, B string }
+
+// The keys of [Labels].
+const (
+	LabelA = "topic"
+	LabelB = "partition"
+)
+
+// Counters is offered by all contenders: each operation adds one to the counter that order says, by handle, or by name
+// where the library has no handles. It is called once for an instance.
+type Counters interface{ Counters(names []string) Loop }
+
+// Named is offered by a contender whose counters can be increased by name: the name is looked up in each operation.
+type Named interface{ Named(names []string) Loop }
+
+// Tagged is offered by a contender whose counters can be increased by name and two tags, in each operation.
+type Tagged interface {
+	Tagged(name string, labels []Labels) Loop
+}
+
+// Vector is offered by a contender that has one counter with two labels, whose values are given in each operation.
+type Vector interface {
+	Vector(name string, labels []Labels) Loop
+}
+
+// Timer is offered by a contender with a timer that tells quantiles. Elements of order are nanoseconds.
+type Timer interface{ Timer(name string) Loop }
+
+// Request is offered by a contender with all of it: an operation increments two counters, observes a duration, which is
+// the element of order, in a timer, and sets a gauge, all by handle where there are handles.
+type Request interface{ Request() Loop }
+
+// Exporter is offered by a contender that writes what it has as text: a report since the last one, or the current
+// totals, whichever is the library's way.
+type Exporter interface{ Export(w io.Writer) error }
+
+// A Report is one series' part of what a contender reports.
+type Report struct {
+	Name  string
+	Value int64
+	Total bool // Value is everything so far; else it is what came since the last report
+}
+
+// An Output takes what a contender reports. If it returns an error it has taken nothing of it.
+type Output func([]Report) error
+
+// Reporter is offered by a contender that can be audited. A report goes to the Output the instance was opened with.
+type Reporter interface {
+	Instance
+	Counters
+
+	// Report has the library report once. It is called concurrently unless Limits says that it must not be.
+	Report() error
+
+	// Limits says which of the audit's scenarios make no sense for the library, and why.
+	Limits() Limits
+}
+
+// Limits are reasons; empty ones mean that there is no limit.
+type Limits struct {
+	Concurrent string // why reports must not be concurrent
+	Failing    string // why the library cannot learn that a report failed
+	Closing    string // why there is no closing it
+}
+
+// All returns every contender, this library first.
+func All() []Contender {
+	return slices.Concat(
+		metricsbufferModes(),
+		[]Contender{
+			atomicWords(), mutexMap(), rwMutexMap(), syncMap(), xsyncV3(), xsyncV4(), crsyncCounters(),
+			prometheusClassic(), prometheusNative(), victoriaMetrics(), openTelemetry(), openTelemetryExponential(),
+			tallyScope(), goMetrics(), hashicorpInmem(), datadog(), gostats(),
+		},
+	)
+}
+
+// Find returns the contender with that name.
+func Find(name string) (Contender, bool) {
+	all := All()
+	i := slices.IndexFunc(all, func(c Contender) bool { return c.Name == name })
+	if i < 0 {
+		return Contender{}, false
+	}
+	return all[i], true
+}
+
+// Select returns the contenders whose names contain one of the given parts; all of them if there are none. This
+// library's default mode is always among them, because ratios are to it.
+func Select(parts []string) ([]Contender, error) {
+	if len(parts) == 0 {
+		return All(), nil
+	}
+	var selected []Contender
+	for i, c := range All() {
+		if i == 0 || slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(c.Name, part) }) {
+			selected = append(selected, c)
+		}
+	}
+	if len(selected) == 1 && !strings.Contains(selected[0].Name, parts[0]) {
+		return nil, fmt.Errorf("no contender's name contains one of %q: -list names them", parts)
+	}
+	return selected, nil
+}

@@ -1,0 +1,122 @@
+package contender
+
+import (
+	"bytes"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const times = 1234 // a number that is found in the text if, and only if, the contender counted right
+
+// repeated is an order that does everything to the first series, and once to the second.
+func repeated() []uint32 {
+	order := make([]uint32, times, times+1)
+	return append(order, 1)
+}
+
+// exported returns what the contender writes after the loop has run.
+func exported[T any](t *testing.T, c Contender, loop func(T) Loop) string {
+	t.Helper()
+	instance, err := c.Open(nil)
+	require.NoError(t, err)
+	offered, ok := instance.(T)
+	if !ok {
+		t.Skip("not offered")
+	}
+	loop(offered)(0, repeated())
+	var text bytes.Buffer
+	require.NoError(t, instance.(Exporter).Export(&text))
+	require.NoError(t, instance.Close())
+	return text.String()
+}
+
+// Every contender counts, in every way it offers, as often as it is told to: what a workload measures is not an error
+// path.
+func TestEachAdapterCounts(t *testing.T) {
+	names := []string{"first", "second"}
+	labels := []Labels{{"events", "1"}, {"events", "2"}}
+	for _, c := range All() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Run("counters", func(t *testing.T) {
+				text := exported(t, c, func(i Counters) Loop { return i.Counters(names) })
+				require.Contains(t, text, strconv.Itoa(times))
+			})
+			t.Run("named", func(t *testing.T) {
+				text := exported(t, c, func(i Named) Loop { return i.Named(names) })
+				require.Contains(t, text, strconv.Itoa(times))
+				require.Contains(t, text, "first")
+				require.Contains(t, text, "second")
+			})
+			t.Run("tagged", func(t *testing.T) {
+				text := exported(t, c, func(i Tagged) Loop { return i.Tagged("tagged", labels) })
+				require.Contains(t, text, strconv.Itoa(times))
+			})
+			t.Run("vector", func(t *testing.T) {
+				text := exported(t, c, func(i Vector) Loop { return i.Vector("vector", labels) })
+				require.Contains(t, text, strconv.Itoa(times))
+				require.Contains(t, text, "events")
+			})
+			t.Run("request", func(t *testing.T) {
+				text := exported(t, c, func(i Request) Loop { return i.Request() })
+				require.Contains(t, text, strconv.Itoa(times+1), "requests")
+				require.Contains(t, text, strconv.Itoa((times+1)*512), "bytes")
+			})
+		})
+	}
+}
+
+func TestEachAdapterReports(t *testing.T) {
+	for _, c := range All() {
+		t.Run(c.Name, func(t *testing.T) {
+			var mu sync.Mutex // tally reports by itself
+			deltas, totals := make(map[string]int64), make(map[string]int64)
+			instance, err := c.Open(func(reports []Report) error {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, r := range reports {
+					if r.Total {
+						totals[r.Name] = r.Value
+					} else {
+						deltas[r.Name] += r.Value
+					}
+				}
+				return nil
+			})
+			require.NoError(t, err)
+			reporter := instance.(Reporter)
+			loop := reporter.Counters([]string{"first", "second"})
+			loop(0, repeated())
+			require.NoError(t, reporter.Report())
+			loop(0, repeated())
+			if reporter.Limits().Closing != "" { // then closing it does not report
+				require.NoError(t, reporter.Report())
+			}
+			require.NoError(t, instance.Close())
+			mu.Lock()
+			defer mu.Unlock()
+			require.EqualValues(t, 2*times, deltas["first"]+totals["first"])
+			require.EqualValues(t, 2, deltas["second"]+totals["second"])
+		})
+	}
+}
+
+// What a contender does not implement is explained, and what is explained is not implemented.
+func TestWhatIsMissingIsExplained(t *testing.T) {
+	for _, c := range All() {
+		instance, err := c.Open(nil)
+		require.NoError(t, err)
+		offers := make(map[string]bool)
+		_, offers["named"] = instance.(Named)
+		_, offers["tagged"] = instance.(Tagged)
+		_, offers["vector"] = instance.(Vector)
+		_, offers["timer"] = instance.(Timer)
+		_, offers["request"] = instance.(Request)
+		for capability, offered := range offers {
+			require.Equal(t, offered, c.Without[capability] == "", "%s, %s", c.Name, capability)
+		}
+		require.NoError(t, instance.Close())
+	}
+}

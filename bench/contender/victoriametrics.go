@@ -1,0 +1,81 @@
+package contender
+
+import (
+	"io"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+func victoriaMetrics() Contender {
+	return Contender{
+		Name: "VictoriaMetrics", Module: "github.com/VictoriaMetrics/metrics",
+		How: "a Set; by name with GetOrCreateCounter, tags in the name as its documentation shows; Histogram; " +
+			"text by WritePrometheus, totals of all series",
+		Without: map[string]string{"vector": "labels are part of the name: see by name with two tags"},
+		Open: func(output Output) (Instance, error) {
+			return &victoria{set: metrics.NewSet(), totals: totals{output: output}}, nil
+		},
+	}
+}
+
+type victoria struct {
+	set *metrics.Set
+	totals
+}
+
+func (v *victoria) Counters(names []string) Loop {
+	counters := make([]*metrics.Counter, len(names))
+	for i, name := range names {
+		counters[i] = v.set.NewCounter(name)
+		v.add(name, func() int64 { return int64(counters[i].Get()) })
+	}
+	return func(_ int, order []uint32) {
+		for _, i := range order {
+			counters[i].Inc()
+		}
+	}
+}
+
+func (v *victoria) Named(names []string) Loop {
+	return func(_ int, order []uint32) {
+		for _, i := range order {
+			v.set.GetOrCreateCounter(names[i]).Inc()
+		}
+	}
+}
+
+func (v *victoria) Tagged(name string, labels []Labels) Loop {
+	return func(_ int, order []uint32) {
+		for _, i := range order {
+			l := &labels[i]
+			v.set.GetOrCreateCounter(name + `{` + LabelA + `="` + l.A + `",` + LabelB + `="` + l.B + `"}`).Inc()
+		}
+	}
+}
+
+func (v *victoria) Timer(name string) Loop {
+	histogram := v.set.NewHistogram(name)
+	return func(_ int, order []uint32) {
+		for _, d := range order {
+			histogram.Update(float64(d) / 1e9)
+		}
+	}
+}
+
+func (v *victoria) Request() Loop {
+	requests, bytes := v.set.NewCounter("requests"), v.set.NewCounter("bytes")
+	latency, inflight := v.set.NewHistogram("latency"), v.set.NewGauge("inflight", nil)
+	return func(_ int, order []uint32) {
+		for _, d := range order {
+			requests.Inc()
+			bytes.Add(512)
+			latency.Update(float64(d) / 1e9)
+			inflight.Set(float64(d))
+		}
+	}
+}
+
+func (v *victoria) Export(w io.Writer) error {
+	v.set.WritePrometheus(w)
+	return nil
+}

@@ -1,0 +1,117 @@
+package workload
+
+import (
+	"io"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer/bench/contender"
+)
+
+// exporting returns the workloads of those who flush, collect or scrape.
+func exporting() []Workload {
+	return []Workload{{
+		Name: "export-all", Title: "Export, every series touched", Main: "ms", Needs: "export", Once: true,
+		What: "One report of 100,000 counters (20,000 with -quick) to text in memory, all of them incremented since the " +
+			"last.",
+		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 1) },
+	}, {
+		Name: "export-1%", Title: "Export, 1 % of the series touched", Main: "ms", Needs: "export", Once: true,
+		What: "The same when only every hundredth was incremented since the last report. Libraries that export totals " +
+			"write all of them again.",
+		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 100) },
+	}, {
+		Name: "flush", Title: "A flush while others run", Main: "µs", Needs: "export",
+		What: "One report of a single counter while every goroutine but the one that reports increments it: what a flush " +
+			"costs by itself.",
+		run: flush,
+	}}
+}
+
+// export measures a report of which one in every so many series was touched.
+func export(c contender.Contender, s Setting, every int) (Values, error) {
+	instance, offered, err := open[contender.Counters](c)
+	if err != nil {
+		return nil, err
+	}
+	exporter, ok := instance.(contender.Exporter)
+	if !ok {
+		return nil, ErrNotOffered
+	}
+	loop, orders := offered.Counters(names(s.Series)), everything(s.CPU, s.Series)
+	through(loop, orders)
+	if c.OpenPeriodic == nil { // else there is only one: when it is closed
+		if err := exporter.Export(io.Discard); err != nil {
+			return nil, err
+		}
+		var touched []uint32
+		for i := 0; i < s.Series; i += every {
+			touched = append(touched, uint32(i))
+		}
+		through(loop, repeat(touched, s.CPU))
+	}
+	var text counting
+	begin := time.Now()
+	err = exporter.Export(&text)
+	elapsed := time.Since(begin)
+	if err != nil {
+		return nil, err
+	}
+	return Values{"ms": elapsed.Seconds() * 1e3, "MB": float64(text.bytes) / 1e6}, instance.Close()
+}
+
+// counting counts what is written to it.
+type counting struct{ bytes int }
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.bytes += len(p)
+	return len(p), nil
+}
+
+func flush(c contender.Contender, s Setting) (Values, error) {
+	instance, offered, err := open[contender.Counters](c)
+	if err != nil {
+		return nil, err
+	}
+	exporter, ok := instance.(contender.Exporter)
+	if !ok {
+		return nil, ErrNotOffered
+	}
+	loop := offered.Counters(names(1))
+	loop(0, []uint32{0})
+	stop := background(loop, s.CPU-1)
+	begin, flushes := time.Now(), 0
+	for ; time.Since(begin) < s.Duration && err == nil; flushes++ {
+		err = exporter.Export(io.Discard)
+	}
+	elapsed := time.Since(begin)
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	return Values{"µs": elapsed.Seconds() * 1e6 / float64(flushes)}, instance.Close()
+}
+
+// background has workers increment series 0 until they are stopped. Worker 0 is left to the caller.
+func background(loop contender.Loop, workers int) (stop func()) {
+	stopping, done := make(chan struct{}), make(chan struct{})
+	for worker := 1; worker <= workers; worker++ {
+		go func() {
+			order := make([]uint32, chunk)
+			for {
+				select {
+				case <-stopping:
+					done <- struct{}{}
+					return
+				default:
+					loop(worker, order)
+				}
+			}
+		}()
+	}
+	return func() {
+		close(stopping)
+		for range workers {
+			<-done
+		}
+	}
+}
