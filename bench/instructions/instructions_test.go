@@ -59,8 +59,8 @@ func TestInstructionsPerOperation(t *testing.T) {
 	}
 }
 
-// perOperation counts the whole instructions of an operation in each function. It counts a short run and a long one: what is
-// in both alike, the start of the program, is not in the difference.
+// perOperation counts the whole instructions of an operation in each function. It counts a short run and a long one:
+// what is in both alike, the start of the program, is not in the difference.
 func perOperation(t *testing.T, program, operation string) map[string]float64 {
 	const short, more = "1000", 50_000
 	before, after := count(t, program, operation, short), count(t, program, operation, "51000")
