@@ -32,6 +32,17 @@ func TestLeftOffAfterFreezing(t *testing.T) {
 	require.Equal(t, 6, m.Len())
 }
 
+// TestSearchEndsAtTheFreeze, however little else there is in the table.
+func TestSearchEndsAtTheFreeze(t *testing.T) {
+	m, frozen := new(testMap), newTable[testTag, int](0)
+	m.root.Store(frozen)
+	require.Zero(t, frozen.freeze())
+	require.Nil(t, load(m, "new"))
+	require.False(t, frozen.holds(NewEntry(0, "new", []testTag(nil), 0)))
+	e := store(m, "new")
+	require.Same(t, e, load(m, "new"))
+}
+
 func TestLeftOffBeforeCopying(t *testing.T) {
 	m, old := newHalfFull(5)
 	next := newTable[testTag, int](old.freeze())
@@ -187,8 +198,13 @@ func TestDeletingShrinks(t *testing.T) {
 	perEntry := float64(len(m.root.Load().slots)*8) / 100_000
 	require.LessOrEqual(t, perEntry, 24.0, "bytes of table per entry, where a pointer has eight")
 
+	tables, last := 0, m.root.Load()
 	for e := range m.All() {
 		m.Delete(e)
+		if now := m.root.Load(); now != last {
+			tables, last = tables+1, now
+			require.LessOrEqual(t, tables, 20, "each table is much smaller than the one before")
+		}
 	}
 	require.Zero(t, m.Len())
 	require.LessOrEqual(t, len(m.root.Load().slots), 4*minSize, "nothing keeps the memory of what was deleted")

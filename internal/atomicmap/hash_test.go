@@ -2,6 +2,8 @@ package atomicmap
 
 import (
 	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,6 +85,20 @@ func TestHashSpreads(t *testing.T) {
 			require.InDelta(t, 0.632, float64(len(hit))/n, 0.02, "%s names, bits from %d", kind, shift)
 		}
 	}
+}
+
+// TestTagsMixTheNamesHash: names whose hashes differ in one bit only get hashes from the same tags that differ in about
+// half of them.
+func TestTagsMixTheNamesHash(t *testing.T) {
+	tags := []testTag{{"path", "/"}, {"status", "200"}}
+	random := rand.New(rand.NewPCG(1, 2))
+	differences := 0
+	const n = 64 * 1000
+	for i := range n {
+		name := random.Uint64()
+		differences += bits.OnesCount64(WithTags(name, tags) ^ WithTags(name^1<<(i%64), tags))
+	}
+	require.InDelta(t, 32, float64(differences)/n, 4)
 }
 
 var maphashSeed = maphash.MakeSeed()
