@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -11,8 +12,11 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 )
 
-// ErrClosed is what [Buffer.Flush] returns once [Buffer.Close] has been called.
+// ErrClosed is what [Buffer.Flush] and [Buffer.FlushSink] return once [Buffer.Close] has been called.
 var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
+
+// ErrUnknownSink is what [Buffer.FlushSink] returns for a sink that the buffer does not have.
+var ErrUnknownSink = errors.New("metricsbuffer: nothing was flushed: the buffer was not given this sink by WithSink")
 
 // A Buffer records updates of counters, timers, histograms and gauges, and delivers them to its sinks. Make one with
 // [New]; a nil *Buffer is valid and does nothing. All methods may be called concurrently, also while it is closed and
@@ -125,7 +129,25 @@ func (b *Buffer) Flush(ctx context.Context) error {
 		return nil
 	}
 	defer runtime.KeepAlive(b) // it is not to be closed, as one that nobody can reach, while this waits
-	return b.flusher.deliverAll(ctx, false)
+	return b.flusher.deliverTo(ctx, b.flusher.sinks, false)
+}
+
+// FlushSink is [Buffer.Flush] for one sink, which others then cannot delay or fail: for what is asked for its values,
+// as by a scrape. The sink is the value that was given to [WithSink], of a type that can be compared, or it is
+// [ErrUnknownSink].
+func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
+	if b == nil {
+		return nil
+	}
+	defer runtime.KeepAlive(b)
+	if b.flusher != nil && reflect.ValueOf(sink).Comparable() {
+		for i, o := range b.flusher.sinks {
+			if o.sink == sink {
+				return b.flusher.deliverTo(ctx, b.flusher.sinks[i:i+1], false)
+			}
+		}
+	}
+	return ErrUnknownSink
 }
 
 // Close flushes one last time, writing to each sink once, and ends the buffer's goroutine. To try longer, call
@@ -151,7 +173,7 @@ func (b *Buffer) Close() error {
 func (f *flusher) shutdown(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	err := f.deliverAll(ctx, true)
+	err := f.deliverTo(ctx, f.sinks, true)
 	if err == nil {
 		<-f.done // imminent, as nobody is left to write
 	} else {
@@ -160,9 +182,9 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 	return err
 }
 
-// deliverAll has every sink deliver, and waits for their replies or the end of ctx.
-func (f *flusher) deliverAll(ctx context.Context, last bool) error {
-	replies := make(chan reply, len(f.sinks))
+// deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
+func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
+	replies := make(chan reply, len(sinks))
 	closed := false
 	begin := ctx
 	if last {
@@ -170,7 +192,7 @@ func (f *flusher) deliverAll(ctx context.Context, last bool) error {
 	}
 	called := f.do(begin, func() {
 		if closed = f.closing; !closed {
-			f.flush(replies, last)
+			f.flush(sinks, replies, last)
 		}
 	})
 	switch {
@@ -181,8 +203,8 @@ func (f *flusher) deliverAll(ctx context.Context, last bool) error {
 		return ErrClosed
 	}
 	var errs []error
-	waiting := make(map[*outlet]bool, len(f.sinks))
-	for _, o := range f.sinks {
+	waiting := make(map[*outlet]bool, len(sinks))
+	for _, o := range sinks {
 		waiting[o] = true
 	}
 	for len(waiting) > 0 {

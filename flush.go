@@ -250,11 +250,11 @@ func (f *flusher) drainGauges() {
 	}
 }
 
-// flush collects, and has every sink deliver and answer on replies. After the last flush run ends, as soon as no sink
+// flush collects, and has the sinks deliver and answer on replies. After the last flush run ends, as soon as no sink
 // is being written to.
-func (f *flusher) flush(replies chan<- reply, last bool) {
+func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.collect()
-	for _, o := range f.sinks {
+	for _, o := range sinks {
 		f.request(o, replies)
 	}
 	f.closing = last

@@ -3,6 +3,7 @@ package metricsbuffer
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,6 +68,20 @@ func TestDrainDoesNotAllocate(t *testing.T) {
 		d.outlet.pending.reset(time.Time{})
 	})
 	require.LessOrEqual(t, allocs, 2.0, "the garbage collector may have taken what is kept between two flushes")
+}
+
+// TestBatchIsAllocatedOnce: how much a batch takes is known beforehand, and not arrived at by doubling.
+func TestBatchIsAllocatedOnce(t *testing.T) {
+	const n = 10_000
+	var p pending
+	for i := range uint32(n) {
+		p.counterChunk(i / countersPerChunk)[i%countersPerChunk] = 1
+	}
+	series := [storages][]*series{sums: slices.Repeat([]*series{new(series)}, n)}
+	var points []Point
+	allocs := testing.AllocsPerRun(1, func() { points = p.points(nil, series, nil) })
+	require.Len(t, points, n)
+	require.EqualValues(t, 1, allocs)
 }
 
 // BenchmarkDrain reports nanoseconds per series and shard for collecting a million counters.

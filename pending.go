@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 )
@@ -134,6 +135,14 @@ func (p *pending) all() iter.Seq2[storage, uint32] {
 	}
 }
 
+// len returns in how many slots something is pending.
+func (p *pending) len() (n int) {
+	for range p.all() {
+		n++
+	}
+	return n
+}
+
 // isEmpty says that there is nothing to deliver.
 func (p *pending) isEmpty() bool {
 	for range p.all() {
@@ -163,8 +172,9 @@ func (p *pending) fill(point *Point, in storage, slot uint32, s *series, r *regi
 
 // points appends a point for every slot in which something is pending.
 func (p *pending) points(points []Point, series [storages][]*series, r *registry) []Point {
+	points = slices.Grow(points, p.len()) // by doubling, many points would be copied, and leave as much garbage again
 	for in, slot := range p.all() {
-		points = append(points, Point{})
+		points = points[:len(points)+1]
 		p.fill(&points[len(points)-1], in, slot, series[in][slot], r)
 	}
 	return points
