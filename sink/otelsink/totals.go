@@ -3,6 +3,7 @@ package otelsink
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -128,13 +129,13 @@ func appendString(key []byte, s string) []byte {
 }
 
 // Producer returns a producer for the SDK's readers ([sdk.WithProducer]). Whenever it is asked it has the buffer
-// flush, and then gives the totals, which are cumulative whatever the reader prefers, as is usual for producers. It
+// flush to this sink, and then gives the totals, which are cumulative whatever the reader prefers, as is usual for producers. It
 // may be used by several readers. The buffer must be the one that the sink was given to; of a nil one, or one that is
 // closed, the totals remain.
 //
-// It waits at most 5 seconds for the flush, which includes the buffer's other sinks. Errors of the flush are no reason
-// not to export the totals: what has not been delivered comes with the next ones, and the buffer's error handler
-// knows.
+// It does not depend on the buffer's other sinks, unless this one was given to it inside of another: then all are
+// flushed, and it waits at most 5 seconds for that. Errors of the flush are no reason not to export the totals: what
+// has not been delivered comes with the next ones, and the buffer's error handler knows.
 func (t *Totals) Producer(buffer *metricsbuffer.Buffer) sdk.Producer { return &producer{t, buffer} }
 
 type producer struct {
@@ -149,7 +150,9 @@ func (p *producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, erro
 	now := time.Now() // everything recorded before is in the totals after the flush
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	_ = p.buffer.Flush(ctx)
+	if err := p.buffer.FlushSink(ctx, p.totals); errors.Is(err, metricsbuffer.ErrUnknownSink) {
+		_ = p.buffer.Flush(ctx)
+	}
 	if list := p.totals.snapshot(now); len(list) > 0 {
 		return []metricdata.ScopeMetrics{{Scope: scope, Metrics: list}}, nil
 	}

@@ -2,6 +2,7 @@ package promsink
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,11 +11,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// Collector returns a collector that, for every scrape, has the buffer flush and then collects the sink's totals. The
-// buffer must be the one that the sink was given to; of a nil one, or one that is closed, the totals remain.
+// Collector returns a collector that, for every scrape, has the buffer flush to this sink and then collects its totals.
+// The buffer must be the one that the sink was given to; of a nil one, or one that is closed, the totals remain.
 //
-// A scrape waits at most 5 seconds for the flush, which includes the buffer's other sinks. Errors of the flush do not
-// make it fail: what has not been delivered is in the next one, and the buffer's error handler knows.
+// A scrape does not depend on the buffer's other sinks, unless this one was given to it inside of another: then all are
+// flushed, and a scrape waits at most 5 seconds for that. Errors of the flush do not make it fail: what has not been
+// delivered is in the next one, and the buffer's error handler knows.
 //
 // The collector is unchecked, as prometheus calls one that cannot tell its metrics in advance. Names can be prefixed,
 // and constant labels be added, with [prometheus.WrapRegistererWithPrefix] and [prometheus.WrapRegistererWith].
@@ -34,7 +36,9 @@ func (*collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	_ = c.buffer.Flush(ctx)
+	if err := c.buffer.FlushSink(ctx, c.sink); errors.Is(err, metricsbuffer.ErrUnknownSink) {
+		_ = c.buffer.Flush(ctx)
+	}
 	for _, m := range c.sink.snapshot() {
 		metrics <- m
 	}

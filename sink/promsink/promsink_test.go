@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/promsink"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 type tag = metricsbuffer.Tag
@@ -195,6 +197,29 @@ func TestCreated(t *testing.T) {
 }
 
 // Labels that a registry adds must not end up in the sink's.
+// TestScrapeAndOtherSinks: a scrape does not wait for other sinks, and one of a sink inside of another still flushes.
+func TestScrapeAndOtherSinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := promsink.New()
+		hanging, release := sinktest.Hanging(new(sinktest.Recorder))
+		defer release()
+		wrapped := sinktest.Failing(sink, func(int64) bool { return false })
+		for given, waits := range map[metricsbuffer.Sink]bool{sink: false, wrapped: true} {
+			buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(given),
+				metricsbuffer.WithSink(hanging), metricsbuffer.WithCloseTimeout(time.Second))
+			require.NoError(t, err)
+			registry := prometheus.NewPedanticRegistry()
+			require.NoError(t, registry.Register(sink.Collector(buffer)))
+			name := fmt.Sprint("recorded_", waits)
+			buffer.IncrCounter(name, 1)
+			begin := time.Now()
+			require.Contains(t, text(t, registry), name)
+			require.Equal(t, waits, time.Now().After(begin))
+			require.Error(t, buffer.Close(), "the other sink hangs")
+		}
+	})
+}
+
 func TestWrapped(t *testing.T) {
 	sink := promsink.New()
 	registry := prometheus.NewPedanticRegistry()
