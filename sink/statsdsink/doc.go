@@ -31,6 +31,13 @@
 // statsd_exporter_events_error_total. A gauge keeps its value at the server until it is sent again, a timer's min and
 // max too.
 //
+// Telegraf needs datadog_extensions, and metric_separator = "." for dots to stay dots. Over TCP a line is a message to
+// it, of which it throws away, having read them, those that find allowed_pending_messages waiting, 10,000 by default:
+// set it to more than a batch has lines. With more than one of its number_workers_threads (5) lines are taken out of
+// order, so that over TCP a gauge that is set to a negative value, by two lines, may become 0. Series it tells apart by
+// what it makes of tags and name, written one behind the other: to it, jobs with the tags a:1b and c:2 is jobs with a:1
+// and bc:2, and a counter with the tag metric_type:counter is the one without.
+//
 // What cannot be sent is dropped, which [metricsbuffer.SinkStats] counts by reason: gauges that are NaN or infinite,
 // and points that are longer than a packet ([WithMaxPacket]). All lines of a point are in one packet.
 //
@@ -56,6 +63,7 @@
 //	constructor, …        a name that every object has in JavaScript, with its first byte escaped: _x63_onstructor.
 //	                      StatsD 0.9.0 loses what is counted under it. (hasOwnProperty, isPrototypeOf, toString,
 //	                      propertyIsEnumerable, toLocaleString and valueOf are the others.)
+//	c                     as the whole name, _x63_: telegraf takes "c:1|c" for the id of a container, and loses it
 //
 // Servers that fold what is left do so after that, and no sender could prevent it without making ordinary names
 // unreadable: statsd_exporter writes dots and dashes in names and keys as underscores, so that a.b and a_b are one
@@ -81,6 +89,9 @@
 // and little in the same network. What else becomes of a packet is not known: it may be lost on the way, or the
 // refusal come later (the next Write then reports it). The sink pauses between bursts, so that a server can keep up,
 // and sends at most some 70,000 series a second.
+//
+// In no network is it known what a server makes of what it has read. StatsD and telegraf keep it in memory until their
+// own interval ends, and what is there when they crash is lost.
 //
 // After an error the connection is closed, and the next Write opens one: only then a host's name is looked up again.
 package statsdsink
