@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,24 +22,24 @@ const (
 	pause = 2 * time.Millisecond
 )
 
-// writeDatagrams sends the batch packet by packet, and acknowledges the points of each.
+// writeDatagrams sends the batch packet by packet, and acknowledges what is in each.
 func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metricsbuffer.Batch) error {
-	sent := 0 // points whose packets were handed to the kernel
-	_, paced := conn.(*net.UDPConn)
+	var written, has place // handed to the kernel, and not refused
+	paced := !strings.HasPrefix(s.network, "unix")
 	packets := 0
 
-	err := s.pack(batch, func(packet []byte, points int) error {
+	err := s.pack(batch, func(packet []byte, upTo place) error {
 		if err := writeDatagram(ctx, conn, packet); err != nil {
 			return fmt.Errorf("packet of %d bytes: %w", len(packet), err)
 		}
 		// That a UDP packet was refused is known when the next is written, and that one is then not sent: so a write
 		// that succeeds vouches for the packet before.
 		if paced {
-			batch.Acknowledge(sent)
+			has = written
 		} else {
-			batch.Acknowledge(points)
+			has = upTo
 		}
-		sent = points
+		written = upTo
 		if packets++; paced && packets%burst == 0 {
 			return listen(conn)
 		}
@@ -48,8 +49,10 @@ func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metrics
 		err = listen(conn)
 	}
 	if err != nil {
+		s.settle(batch, has)
 		return fmt.Errorf("batch not sent, or not as a whole: %w", err)
 	}
+	s.settle(batch, place{points: len(batch.Points)})
 	return nil
 }
 

@@ -2,6 +2,7 @@ package statsdsink
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"regexp"
 	"slices"
@@ -26,6 +27,20 @@ const (
 	timer   = metricsbuffer.KindTimer
 	gauge   = metricsbuffer.KindGauge
 )
+
+func newEncoder(t testing.TB, opts ...Option) *encoder {
+	t.Helper()
+	s, err := NewWriter(io.Discard, opts...)
+	require.NoError(t, err)
+	return &s.encoder
+}
+
+func dialect(graphite bool, opts ...Option) []Option {
+	if graphite {
+		opts = append(opts, WithGraphiteTags())
+	}
+	return opts
+}
 
 func TestLines(t *testing.T) {
 	status := tags{tag("producer", "p 1"), tag("status", "ok")}
@@ -62,7 +77,7 @@ func TestLines(t *testing.T) {
 		},
 	} {
 		for graphite, want := range map[bool]string{false: test.dogstatsd, true: test.graphiteTag} {
-			e := encoder{graphite: graphite, prefix: "app."}
+			e := newEncoder(t, dialect(graphite, WithPrefix("app."))...)
 			got, reason := e.append(nil, &test.point)
 			require.Empty(t, reason)
 			require.Equal(t, want, strings.ReplaceAll(string(got), "app.", ""))
@@ -79,7 +94,7 @@ func TestPointsThatCannotBeSent(t *testing.T) {
 		unknownKind: {{Kind: 200}},
 	} {
 		for _, p := range points {
-			packet, got := new(encoder).append([]byte("before"), &p)
+			packet, got := newEncoder(t).append([]byte("before"), &p)
 			require.Equal(t, reason, got)
 			require.Equal(t, "before", string(packet))
 		}
@@ -114,7 +129,7 @@ func FuzzLines(f *testing.F) {
 			p.Unit = value2
 		}
 		p.Count, p.Sum, p.Min, p.Max, p.Value = number, number, number, number, float64(number)
-		e := encoder{graphite: how&16 != 0}
+		e := newEncoder(t, dialect(how&16 != 0)...)
 		packet, reason := e.append(nil, &p)
 		require.Empty(t, reason)
 
@@ -212,7 +227,7 @@ func TestSeriesStayApart(t *testing.T) {
 	strs := []string{"", "_", "k", "v", " ", "_x_", "_x_k", "k,v", "k:v", "k=v", "k;v", "|#", "a", "a.ns.count", "a.ns"}
 	series := regexp.MustCompile(`(?m):-?[0-9]+\|([cg])`)
 	for _, graphite := range []bool{false, true} {
-		e := encoder{graphite: graphite}
+		e := newEncoder(t, dialect(graphite)...)
 		written := make(map[string]string)
 		add := func(p point) {
 			id := fmt.Sprintf("%q %q %v", p.Name, p.Tags, p.Kind)
@@ -253,7 +268,7 @@ func hundredThousand(kind metricsbuffer.Kind, tags ...metricsbuffer.Tag) *metric
 
 var twoTags = tags{tag("producer_name", "events"), tag("status", "success")}
 
-func discard([]byte, int) error { return nil }
+func discard([]byte, place) error { return nil }
 
 // One series at a time, of batches of 100,000.
 func BenchmarkEncode(b *testing.B) {

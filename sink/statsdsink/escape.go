@@ -79,7 +79,7 @@ func beginsEscape(s string) bool {
 	return len(s) > 2 && s[1] == 'x' && class[s[2]]&(digit|underscore|special) != 0
 }
 
-// What is appended to the escaped name of a timer or histogram, of which a line each has the count, sum, min and max.
+// What is appended to the escaped name of a timer or histogram.
 const (
 	nanoseconds = ".ns"
 	histogram   = ".hist" // and the unit, which may be anything
@@ -103,15 +103,20 @@ func appendUnit(dst []byte, unit string) []byte {
 
 // appendName appends the name of a series. Names that mean something else as a whole have a byte escaped for that: the
 // first, if it is punctuation (to Datadog's agent a line that begins with "_sc" is a service check, to telegraf one
-// that begins with "_e" an event), and the one that reserved finds.
-func appendName(dst []byte, name string) []byte {
+// that begins with "_e" an event), and the one that reserved finds. A name that stands beside histograms' must not end
+// like one of those.
+func appendName(dst []byte, name string, besideHistograms bool) []byte {
 	if name != "" && class[name[0]]&punctuation != 0 {
 		dst = appendByte(dst, name[0])
 		if name = name[1:]; name == "" {
 			return dst
 		}
 	}
-	return appendEscaped(dst, name, reserved(name))
+	also := reserved(name)
+	if dot := strings.LastIndexByte(name, '.'); besideHistograms && dot >= 0 && isHistogram(name[dot:]) {
+		also = dot
+	}
+	return appendEscaped(dst, name, also)
 }
 
 // appendKey appends the key of a tag. It does not begin with punctuation: statsd_exporter writes dots and dashes as
@@ -133,15 +138,30 @@ func reserved(name string) int {
 		case "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable",
 			"toLocaleString", "toString", "valueOf":
 			return 0
+		case "c": // telegraf takes "c:1|c" for the id of a container, and loses the line
+			return 0
 		}
 		return -1
 	}
-	switch name[dot:] {
-	case ".count", ".sum", ".min", ".max":
-		part := name[max(0, strings.LastIndexByte(name[:dot], '.')):dot]
-		if part == nanoseconds || part == histogram || strings.HasPrefix(part, histogram+"-") {
-			return dot // a counter of this name and a timer's count would be the same series
-		}
+	if !isPart(name[dot:]) {
+		return -1
+	}
+	series := name[max(0, strings.LastIndexByte(name[:dot], '.')):dot]
+	if series == nanoseconds || isHistogram(series) {
+		return dot // a counter of this name and a timer's count would be the same series
 	}
 	return -1
+}
+
+// isPart says that lines of timers and histograms are called this: for a quantile, p and digits.
+func isPart(s string) bool {
+	switch s {
+	case ".count", ".sum", ".min", ".max":
+		return true
+	}
+	return len(s) > 2 && s[:2] == ".p" && strings.Trim(s[2:], "0123456789_") == ""
+}
+
+func isHistogram(s string) bool {
+	return strings.HasPrefix(s, histogram) && (len(s) == len(histogram) || s[len(histogram)] == '-')
 }

@@ -42,6 +42,8 @@ func TestNamesThatMeanSomethingElse(t *testing.T) {
 		{"__proto__", "_x5F__proto__"},
 		{"constructor", "_x63_onstructor"},
 		{"a.constructor", "a.constructor"},
+		{"c", "_x63_"},
+		{"a.c", "a.c"},
 		{".", "_x2E_"},
 		{"-a", "_x2D_a"},
 		{"..ns.count", "_x2E_.ns_x2E_count"},
@@ -55,7 +57,7 @@ func TestNamesThatMeanSomethingElse(t *testing.T) {
 		{"size.history.min", "size.history.min"},
 		{"requests.ns.median", "requests.ns.median"},
 	} {
-		require.Equal(t, test.want, string(appendName(nil, test.in)), "%q", test.in)
+		require.Equal(t, test.want, string(appendName(nil, test.in, false)), "%q", test.in)
 		require.Equal(t, test.in, unescape(test.want))
 	}
 }
@@ -66,7 +68,7 @@ func TestEscapeIsInjective(t *testing.T) {
 	pieces := []string{"_", "x", "5", "F", "g", " ", ".ns", ".count"}
 	var try func(s string, depth int)
 	try = func(s string, depth int) {
-		escaped, name, key := string(appendEscaped(nil, s, -1)), string(appendName(nil, s)), string(appendKey(nil, s))
+		escaped, name, key := string(appendEscaped(nil, s, -1)), string(appendName(nil, s, false)), string(appendKey(nil, s))
 		if got := unescape(escaped); got != s {
 			t.Fatalf("%q is written %q, which reads %q", s, escaped, got)
 		}

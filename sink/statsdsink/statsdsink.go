@@ -1,10 +1,10 @@
 package statsdsink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -14,9 +14,10 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A Sink sends batches to a StatsD or DogStatsD server. [New] makes one.
+// A Sink sends batches to a StatsD or DogStatsD server. [New] makes one. Its methods may be called concurrently.
 type Sink struct {
 	network, address string
+	writer           io.Writer // instead of network and address
 	maxPacket        int
 	encoder          encoder
 
@@ -24,46 +25,7 @@ type Sink struct {
 	mu     sync.Mutex
 	conn   net.Conn // nil: the next Write opens one
 	packet []byte   // empty; reused by each Write
-}
-
-// An Option is given to [New].
-type Option func(*Sink) error
-
-// WithGraphiteTags writes tags as Graphite does, into the name: name;key=value:1|c. Without it they are written as
-// DogStatsD does, at the end of the line: name:1|c|#key:value.
-func WithGraphiteTags() Option {
-	return func(s *Sink) error {
-		s.encoder.graphite = true
-		return nil
-	}
-}
-
-// WithPrefix puts prefix in front of each name, as it is: end it with a dot if one is wanted. It may consist of
-// letters, digits, '.', '-' and '_' only, and begins with a letter or a digit.
-func WithPrefix(prefix string) Option {
-	return func(s *Sink) error {
-		for i := range len(prefix) {
-			if c := class[prefix[i]]; c&special != 0 || i == 0 && c&punctuation != 0 {
-				return fmt.Errorf("prefix %q: use letters, digits and, but not first, '.', '-' and '_'", prefix)
-			}
-		}
-		s.encoder.prefix = prefix
-		return nil
-	}
-}
-
-// WithMaxPacket sets how many bytes are sent at once, and therefore the longest point that can be sent; longer ones are
-// dropped. The defaults suit most: 1432 for UDP, what Ethernet carries in one piece; 8192 for unixgram (2048 on systems
-// whose default buffers are smaller than Linux's); 4096 for tcp and unix, the longest line statsd_exporter reads.
-func WithMaxPacket(bytes int) Option {
-	return func(s *Sink) error {
-		const largestDatagram = 65507
-		if bytes < 1 || bytes > largestDatagram {
-			return fmt.Errorf("maximum packet of %d bytes: use 1 to %d", bytes, largestDatagram)
-		}
-		s.maxPacket = bytes
-		return nil
-	}
+	credit credit   // what receivers have of points that were not acknowledged
 }
 
 // New returns a sink for the server at address, which is host:port for the networks "udp" and "tcp" (or "udp4", "udp6",
@@ -82,18 +44,30 @@ func New(network, address string, opts ...Option) (*Sink, error) {
 	default:
 		err = fmt.Errorf("unknown network %q: use udp, tcp, unixgram or unix", network)
 	}
-	for _, opt := range opts {
-		if err == nil {
-			err = opt(s)
-		}
+	if err == nil {
+		err = s.configure(opts)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("statsdsink: %w", err)
 	}
-	s.maxPacket = cmp.Or(s.maxPacket, s.defaultMaxPacket())
-	// A point is encoded before it is known to be too much for the packet: twice the size, and nothing that is sent
-	// ever makes the buffer grow.
-	s.packet = make([]byte, 0, 2*s.maxPacket)
+	return s, nil
+}
+
+// NewWriter returns a sink that writes what one of [New] would send to w, packet by packet: for a file, a connection
+// of one's own, a test. Each packet ends with a newline and is one call of w.Write, of up to 1432 bytes
+// ([WithMaxPacket]). Its points are acknowledged if that returns no error; the rest of the batch stays in the buffer
+// otherwise, and what w has written of that packet all the same is written again. w is not closed.
+func NewWriter(w io.Writer, opts ...Option) (*Sink, error) {
+	s := &Sink{writer: w}
+	var err error
+	if w == nil {
+		err = errors.New("no writer: give one that is not nil")
+	} else {
+		err = s.configure(opts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("statsdsink: %w", err)
+	}
 	return s, nil
 }
 
@@ -111,8 +85,14 @@ func (s *Sink) defaultMaxPacket() int {
 	return 2048
 }
 
-// String names the sink by its network and address: "statsd udp 127.0.0.1:8125".
-func (s *Sink) String() string { return "statsd " + s.network + " " + s.address }
+// String names the sink by its network and address, "statsd udp 127.0.0.1:8125", or by its writer's type, "statsd
+// *os.File".
+func (s *Sink) String() string {
+	if s.writer != nil {
+		return fmt.Sprintf("statsd %T", s.writer)
+	}
+	return "statsd " + s.network + " " + s.address
+}
 
 // Write sends a batch; see the package comment for what is known, per network, when it returns nil, and what stays in
 // the buffer when it returns an error. It opens a connection if there is none and, after an error, closes it. It
@@ -122,6 +102,9 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	defer s.mu.Unlock()
 	if len(batch.Points) == 0 {
 		return nil
+	}
+	if s.writer != nil {
+		return s.writeTo(ctx, batch)
 	}
 	if s.conn == nil {
 		var dialer net.Dialer
@@ -154,38 +137,8 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	return fmt.Errorf("statsdsink: %w", err)
 }
 
-// pack packs the batch's points into packets and has each sent. All lines of a point are in one packet, so that it is
-// sent or not sent as a whole. send is told how many points, from the first, are sent when its packet is.
-func (s *Sink) pack(batch *metricsbuffer.Batch, send func(packet []byte, points int) error) error {
-	packet := s.packet
-	for i := range batch.Points {
-		full := len(packet)
-		var reason string
-		if packet, reason = s.encoder.append(packet, &batch.Points[i]); reason != "" {
-			batch.Drop(i, reason)
-			continue
-		}
-		if len(packet) <= s.maxPacket {
-			continue
-		}
-		if full > 0 {
-			if err := send(packet[:full], i); err != nil {
-				return err
-			}
-			packet = packet[:copy(packet, packet[full:])]
-		}
-		if len(packet) > s.maxPacket {
-			batch.Drop(i, tooLong)
-			packet = s.packet
-		}
-	}
-	if len(packet) == 0 {
-		return nil
-	}
-	return send(packet, len(batch.Points))
-}
-
-// Close closes the connection, after the Write under way if there is one. A Write after it opens a connection again.
+// Close closes the connection, after the Write under way if there is one. A Write after it opens a connection again. A
+// sink of [NewWriter] has none.
 func (s *Sink) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,7 +21,7 @@ type stream interface {
 // closes its side, which is read here as the end of the stream. A receiver that ends otherwise, with bytes unread,
 // resets the connection. So nothing is acknowledged on the way: the batch is, or is not, delivered as a whole.
 func (s *Sink) writeStream(conn stream, batch *metricsbuffer.Batch) error {
-	if err := s.pack(batch, func(packet []byte, _ int) error {
+	if err := s.pack(batch, func(packet []byte, _ place) error {
 		_, err := conn.Write(packet)
 		return err
 	}); err != nil {
