@@ -6,6 +6,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
+	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
 type (
@@ -50,6 +51,9 @@ func (c *distributionCell) isEmpty() bool { return c.greatest.Peek() == 0 && c.z
 // total returns the number of observations.
 func (c *distributionCell) total() int64 {
 	n := c.zeros.Peek()
+	if yield.On {
+		yield.Read(&c.window)
+	}
 	for w := c.window.Load(); w != nil; w = w.older {
 		for i := range w.counts {
 			n += int64(w.counts[i].Peek())
@@ -64,6 +68,9 @@ func (c *distributionCell) reset() {
 		word.Reset()
 	}
 	if w := c.window.Load(); w != nil {
+		if yield.On {
+			yield.WriteAll(w.counts)
+		}
 		clear(w.counts)
 		w.older = nil
 	}
@@ -71,6 +78,9 @@ func (c *distributionCell) reset() {
 
 // count adds one to the bucket if the window has room for it.
 func (c *distributionCell) count(index int) bool {
+	if yield.On {
+		yield.Read(&c.window)
+	}
 	if w := c.window.Load(); w != nil {
 		if i := uint(index - w.first); i < uint(len(w.counts)) && !w.counts[i].Full() {
 			w.counts[i].Inc()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
+	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
 // The flusher's half of the protocol in shard.go, and what becomes of the drained values.
@@ -168,7 +169,13 @@ func (s *shard) flip() *bank {
 		s.spare = new(bank)
 	}
 	for {
+		if yield.On {
+			yield.Read(&s.bank)
+		}
 		old := s.bank.Load()
+		if yield.On {
+			yield.Write(&s.bank)
+		}
 		if s.bank.CompareAndSwap(old, s.spare) {
 			return old
 		}
@@ -216,6 +223,9 @@ func (f *flusher) drain(b *bank) {
 		}
 		f.expiry.touchAll(i, chunk)
 		f.overflows.countAll(i, chunk)
+		if yield.On {
+			yield.WriteAll(chunk[:])
+		}
 		clear(chunk[:])
 	})
 	b.distributions.each(func(i uint32, chunk *distributionChunk) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
+	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
 // How writers enter a shard that one of them owns at a time: the model is HdrHistogram's WriterReaderPhaser, with one
@@ -35,15 +36,24 @@ type visitors struct{}
 // enter opens the section that leave closes, and returns the bank that may be written until then. The goroutine is
 // pinned and owns the shard.
 func (s *shard) enter() *bank {
+	if yield.On {
+		yield.Write(&s.gate.passed)
+	}
 	if fence.Writers {
 		atomic.AddUint64(&s.gate.passed, 1) // a store would do, but some emulators let the load pass it
 	} else {
 		s.gate.passed++
 	}
+	if yield.On {
+		yield.Read(&s.bank)
+	}
 	return s.bank.Load()
 }
 
 func (s *shard) leave(*bank) {
+	if yield.On {
+		yield.Write(&s.gate.passed)
+	}
 	if runtime.GOARCH == "amd64" {
 		s.gate.passed++
 	} else {
@@ -53,8 +63,14 @@ func (s *shard) leave(*bank) {
 
 // await returns when no writer is left that entered before the flip of the bank.
 func (s *shard) await(*bank) {
+	if yield.On {
+		yield.Read(&s.gate.passed)
+	}
 	passed := atomic.LoadUint64(&s.gate.passed)
 	for tries := 0; passed%2 == 1 && atomic.LoadUint64(&s.gate.passed) == passed; tries++ {
+		if yield.On {
+			yield.Wait(&s.gate.passed)
+		}
 		pause(tries)
 	}
 }

@@ -5,6 +5,8 @@ package owner
 import (
 	"sync/atomic"
 	_ "unsafe" // for go:linkname
+
+	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
 // Exclusive says that what is pinned is owned.
@@ -20,41 +22,102 @@ func procUnpin()
 
 // Pin keeps the goroutine on its P, without preemption, until [Unpin], and returns the P's number: at least 0 and less
 // than GOMAXPROCS.
-func Pin() int { return procPin() }
+func Pin() int {
+	if yield.On && yield.Active() {
+		return yield.Pin()
+	}
+	return procPin()
+}
 
 // Unpin ends what [Pin] began.
-func Unpin() { procUnpin() }
+func Unpin() {
+	if yield.On && yield.Active() {
+		yield.Unpin()
+		return
+	}
+	procUnpin()
+}
 
 // A Word is a 64-bit sum or maximum, changed by its owner only.
 type Word struct{ v int64 }
 
 // Add adds delta. Owner only.
-func (w *Word) Add(delta int64) { w.v += delta }
+func (w *Word) Add(delta int64) {
+	if yield.On {
+		yield.Read(&w.v)
+		v := w.v
+		yield.Write(&w.v)
+		w.v = v + delta
+		return
+	}
+	w.v += delta
+}
 
 // Raise makes the word at least v. Owner only.
 func (w *Word) Raise(v int64) {
+	if yield.On {
+		yield.Read(&w.v)
+	}
 	if v > w.v {
+		if yield.On {
+			yield.Write(&w.v)
+		}
 		w.v = v
 	}
 }
 
 // Reset makes the word zero. Owner only.
-func (w *Word) Reset() { w.v = 0 }
+func (w *Word) Reset() {
+	if yield.On {
+		yield.Write(&w.v)
+	}
+	w.v = 0
+}
 
 // Peek returns a value that the word has or had. Anybody.
-func (w *Word) Peek() int64 { return atomic.LoadInt64(&w.v) }
+func (w *Word) Peek() int64 {
+	if yield.On {
+		yield.Read(&w.v)
+	}
+	return atomic.LoadInt64(&w.v)
+}
 
 // A Tally is a small count, changed by its owner only.
 type Tally struct{ n uint32 }
 
 // Inc adds one. Owner only.
-func (t *Tally) Inc() { t.n++ }
+func (t *Tally) Inc() {
+	if yield.On {
+		t.Add(1)
+		return
+	}
+	t.n++
+}
 
 // Add adds n. Owner only.
-func (t *Tally) Add(n uint32) { t.n += n }
+func (t *Tally) Add(n uint32) {
+	if yield.On {
+		yield.Read(&t.n)
+		old := t.n
+		yield.Write(&t.n)
+		t.n = old + n
+		return
+	}
+	t.n += n
+}
 
 // Full says that the tally must not be increased any more. Owner only.
-func (t *Tally) Full() bool { return t.n >= limit }
+func (t *Tally) Full() bool {
+	if yield.On {
+		yield.Read(&t.n)
+	}
+	return t.n >= limit
+}
 
 // Peek returns a value that the tally has or had. Anybody.
-func (t *Tally) Peek() uint32 { return atomic.LoadUint32(&t.n) }
+func (t *Tally) Peek() uint32 {
+	if yield.On {
+		yield.Read(&t.n)
+	}
+	return atomic.LoadUint32(&t.n)
+}
