@@ -134,22 +134,21 @@ func TestPartialSuccess(t *testing.T) {
 
 var protocols = map[string]func(testing.TB) (*receiver, sdk.Exporter){"gRPC": startGRPC, "HTTP": startHTTP}
 
-// record records the same from many goroutines, a million updates in all, and calls between in the middle.
+// record records the same from many goroutines, two million updates in all, and calls between in the middle.
 func record(buffer *metricsbuffer.Buffer, between func()) {
-	const writers, updates = 8, 65_536
 	jobs := buffer.Counter("jobs", tag{Key: "queue", Value: "a"})
 	latency := buffer.Timer("latency")
-	for half := range 2 {
+	for part := range 2 {
 		var writing sync.WaitGroup
 		for range writers {
 			writing.Go(func() {
-				for i := range time.Duration(updates / 2) {
+				for i := range time.Duration(half) {
 					jobs.Inc()
 					latency.Observe(i)
 				}
 			})
 		}
-		if half == 0 {
+		if part == 0 {
 			between()
 		}
 		writing.Wait()
@@ -157,8 +156,10 @@ func record(buffer *metricsbuffer.Buffer, between func()) {
 }
 
 const (
-	recordedUpdates = 8 * 65_536
-	recordedSum     = 2 * 8 * (32_768 - 1) * 32_768 / 2
+	writers         = 8
+	half            = 65_536 // of the updates that each makes of a series
+	recordedUpdates = 2 * writers * half
+	recordedSum     = 2 * writers * (half - 1) * half / 2
 )
 
 // The receiver stops while updates are recorded, and comes back: the totals are exact.
@@ -185,15 +186,15 @@ func TestRestart(t *testing.T) {
 			latency := receiver.total("latency")
 			require.EqualValues(t, recordedUpdates, latency.count)
 			require.InDelta(t, recordedSum, latency.sum, 0)
-			require.EqualValues(t, 2*8, latency.zeros)
-			require.InDelta(t, 32_767, latency.highest, 0)
+			require.EqualValues(t, 2*writers, latency.zeros)
+			require.InDelta(t, half-1, latency.highest, 0)
 			inBuckets := latency.zeros
 			for _, n := range latency.buckets {
 				inBuckets += n
 			}
 			require.Equal(t, latency.count, inBuckets)
-			require.EqualValues(t, 2*8, latency.buckets[-1], "of ones")
-			require.EqualValues(t, 2*8*2, latency.buckets[16+9]+latency.buckets[16+15], "of threes and fours")
+			require.EqualValues(t, 2*writers, latency.buckets[-1], "of ones")
+			require.EqualValues(t, 2*writers*2, latency.buckets[16+9]+latency.buckets[16+15], "of threes and fours")
 			require.Positive(t, failures())
 		})
 	}

@@ -29,13 +29,15 @@ type receiver struct {
 	collector.UnimplementedMetricsServiceServer
 	t       testing.TB
 	address string
-	start   func(net.Listener) (stop func())
+	start   func(net.Listener) (stop, kill func())
 	stop    func() // finishes what it has begun to answer
+	kill    func() // does not
 
 	mu      sync.Mutex
 	totals  map[string]seen // by name and attributes, as fmt prints them
 	latest  map[string]seen
 	answer  *collector.ExportMetricsPartialSuccess
+	crash   chan struct{} // closed once a request was taken that will not be answered; nil to answer
 	exports int
 	request *collector.ExportMetricsServiceRequest // the last one
 }
@@ -60,7 +62,7 @@ func (r *receiver) Start() {
 		return err == nil
 	}, 5*time.Second, 10*time.Millisecond)
 	r.address = listener.Addr().String()
-	r.stop = r.start(listener)
+	r.stop, r.kill = r.start(listener)
 }
 
 func newReceiver(t testing.TB) *receiver {
@@ -70,11 +72,11 @@ func newReceiver(t testing.TB) *receiver {
 // startGRPC starts a receiver, and makes an exporter to it that leaves it to others to try again.
 func startGRPC(t testing.TB) (*receiver, sdk.Exporter) {
 	r := newReceiver(t)
-	r.start = func(l net.Listener) func() {
+	r.start = func(l net.Listener) (stop, kill func()) {
 		server := grpc.NewServer()
 		collector.RegisterMetricsServiceServer(server, r)
 		go func() { _ = server.Serve(l) }()
-		return server.GracefulStop
+		return server.GracefulStop, server.Stop
 	}
 	r.Start()
 	exporter, err := otlpmetricgrpc.New(t.Context(), otlpmetricgrpc.WithInsecure(),
@@ -91,10 +93,10 @@ func startGRPC(t testing.TB) (*receiver, sdk.Exporter) {
 
 func startHTTP(t testing.TB) (*receiver, sdk.Exporter) {
 	r := newReceiver(t)
-	r.start = func(l net.Listener) func() {
+	r.start = func(l net.Listener) (stop, kill func()) {
 		server := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
 		go func() { _ = server.Serve(l) }()
-		return func() { _ = server.Shutdown(context.Background()) }
+		return func() { _ = server.Shutdown(context.Background()) }, func() { _ = server.Close() }
 	}
 	r.Start()
 	exporter, err := otlpmetrichttp.New(t.Context(), otlpmetrichttp.WithInsecure(),
@@ -118,12 +120,19 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 func (r *receiver) Export(
-	_ context.Context, request *collector.ExportMetricsServiceRequest,
+	ctx context.Context, request *collector.ExportMetricsServiceRequest,
 ) (*collector.ExportMetricsServiceResponse, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.exports++
 	r.request = request
+	if r.crash != nil {
+		defer func(crash chan struct{}) {
+			close(crash)
+			<-ctx.Done() // the connection is broken
+		}(r.crash)
+		r.crash = nil
+	}
 	for _, resource := range request.ResourceMetrics {
 		for _, scope := range resource.ScopeMetrics {
 			for _, metric := range scope.Metrics {

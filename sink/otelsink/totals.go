@@ -129,9 +129,9 @@ func appendString(key []byte, s string) []byte {
 }
 
 // Producer returns a producer for the SDK's readers ([sdk.WithProducer]). Whenever it is asked it has the buffer
-// flush to this sink, and then gives the totals, which are cumulative whatever the reader prefers, as is usual for producers. It
-// may be used by several readers. The buffer must be the one that the sink was given to; of a nil one, or one that is
-// closed, the totals remain.
+// flush to this sink, and then gives the totals, which are cumulative whatever the reader prefers, as is usual for
+// producers. It may be used by several readers. The buffer must be the one that the sink was given to; of a nil one, or
+// one that is closed, the totals remain.
 //
 // It does not depend on the buffer's other sinks, unless this one was given to it inside of another: then all are
 // flushed, and it waits at most 5 seconds for that. Errors of the flush are no reason not to export the totals: what

@@ -1,0 +1,45 @@
+package otelsink_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
+)
+
+// What a receiver took, and crashed before it answered, is exported again: the protocol has nothing to tell that it
+// arrived. All the rest arrives exactly once, so that the totals are too high by just that one request.
+func TestCrash(t *testing.T) {
+	for name, begin := range protocols {
+		t.Run(name, func(t *testing.T) {
+			receiver, exporter := begin(t)
+			crash := make(chan struct{})
+			buffer, err := metricsbuffer.New(
+				metricsbuffer.WithSink(otelsink.New(exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
+			require.NoError(t, err)
+			twice := newReceiver(t) // adds up what the crash left without an answer
+			record(buffer, func() {
+				receiver.mu.Lock()
+				receiver.crash = crash
+				receiver.mu.Unlock()
+				<-crash
+				_, err := twice.Export(t.Context(), receiver.request)
+				require.NoError(t, err)
+				receiver.kill()
+				receiver.Start()
+			})
+			require.Eventually(t, func() bool { return buffer.Flush(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
+			require.NoError(t, buffer.Close())
+
+			require.Positive(t, twice.total("latency").count)
+			require.InDelta(t, recordedUpdates+twice.total("jobs queue=a").value, receiver.total("jobs queue=a").value, 0)
+			latency, latencyTwice := receiver.total("latency"), twice.total("latency")
+			require.Equal(t, recordedUpdates+latencyTwice.count, latency.count)
+			require.InDelta(t, recordedSum+latencyTwice.sum, latency.sum, 0)
+			require.Equal(t, 2*writers+latencyTwice.zeros, latency.zeros)
+		})
+	}
+}
