@@ -122,6 +122,15 @@ func (t *Telegraf) Timings(kind string) map[string]Timing {
 	return timings
 }
 
+// Distributions returns the values of distributions (|d), each of which telegraf passes on by itself.
+func (t *Telegraf) Distributions() (values []float64) {
+	t.t.Helper()
+	for _, m := range t.read("distribution") {
+		values = append(values, m.Fields["value"])
+	}
+	return values
+}
+
 // Errors returns what telegraf complained about in its log: lines it could not parse, messages it threw away.
 func (t *Telegraf) Errors() (errors []string) {
 	t.t.Helper()

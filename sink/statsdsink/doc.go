@@ -36,7 +36,8 @@
 // set it to more than a batch has lines. With more than one of its number_workers_threads (5) lines are taken out of
 // order, so that over TCP a gauge that is set to a negative value, by two lines, may become 0. Series it tells apart by
 // what it makes of tags and name, written one behind the other: to it, jobs with the tags a:1b and c:2 is jobs with a:1
-// and bc:2, and a counter with the tag metric_type:counter is the one without.
+// and bc:2, and a counter with the tag metric_type:counter is the one without. It passes distributions (|d) on line by
+// line, without regard to their sample rates, and cannot read several values in a line.
 //
 // What cannot be sent is dropped, which [metricsbuffer.SinkStats] counts by reason: gauges that are NaN or infinite,
 // and points that are longer than a packet ([WithMaxPacket]). All lines of a point are in one packet.

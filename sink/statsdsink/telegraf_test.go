@@ -119,7 +119,7 @@ func amounts(counters map[string]float64) map[string]float64 {
 
 // Every series is one in telegraf too, with the name and the tags it was given, and nothing else arrives.
 func TestNastySeriesInTelegraf(t *testing.T) {
-	strange := append(slices.Clone(nasty), "c.c", "T1", "#")
+	strange := append(slices.Clone(nasty), "c", "c.c", "T1", "#")
 	random := rand.New(rand.NewPCG(1, 2)) // the same every time
 	for range 500 {
 		const alphabet = "_x20aAn.,-:;|#@=+/ \n\r\t\x00\x7f\xc3\xa9\xff"
