@@ -1,0 +1,43 @@
+package interleave
+
+// cellSize is the granularity at which accesses are told apart, a word.
+const cellSize = 8
+
+// A cell is a word of memory that was accessed.
+type cell struct {
+	version uint32 // changes whenever it is written to
+	last    [maxThreads][3]int32
+}
+
+// The ways in which a cell is accessed, and for each thread the last event that did, plus one.
+const (
+	reading = iota
+	writing
+	adding
+)
+
+// A memory has the cells by their address. Those that are near each other are kept together.
+type memory struct {
+	blocks map[uintptr]*block
+	latest *block
+	number uintptr
+}
+
+const cellsPerBlock = 64
+
+type block [cellsPerBlock]cell
+
+func newMemory() memory { return memory{blocks: make(map[uintptr]*block)} }
+
+func (m *memory) at(i uintptr) *cell {
+	number := i / cellsPerBlock
+	if m.latest == nil || m.number != number {
+		b := m.blocks[number]
+		if b == nil {
+			b = new(block)
+			m.blocks[number] = b
+		}
+		m.latest, m.number = b, number
+	}
+	return &m.latest[i%cellsPerBlock]
+}
