@@ -27,6 +27,8 @@ type Run struct {
 	locks  map[any]*lock
 	sleep  uint // at this point; see choice
 	names  []name
+
+	private []region
 }
 
 // A thread is a goroutine, and those that work for it while it waits for them.
@@ -126,7 +128,13 @@ func (r *Run) unlock(l *lock) {
 
 // Access is for marks.
 func (r *Run) Access(kind yield.Kind, address, size uintptr) {
-	r.pass(operation{kind: kind, first: address / cellSize, last: (address + size - 1) / cellSize})
+	first, last := address/cellSize, (address+size-1)/cellSize
+	for i := range r.private {
+		if p := &r.private[i]; p.first <= first && last <= p.last {
+			return
+		}
+	}
+	r.pass(operation{kind: kind, first: first, last: last})
 }
 
 // pass has the thread wait until it is to go on with the operation.

@@ -9,16 +9,30 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
+// A region is a range of cells.
+type region struct{ first, last uintptr }
+
 // A name is what a trace calls some memory.
 type name struct {
-	first, last uintptr
-	name        string
+	region
+	name string
+}
+
+// Private says that one thread at most touches the whole words of s, however often, so that nobody need stop there.
+func Private[T any](r *Run, s []T) {
+	if len(s) > 0 {
+		r.private = append(r.private, regionOf(unsafe.SliceData(s), len(s)))
+	}
+}
+
+func regionOf[T any](p *T, n int) region {
+	address := uintptr(unsafe.Pointer(p))
+	return region{address / cellSize, (address + uintptr(n)*unsafe.Sizeof(*p) - 1) / cellSize}
 }
 
 // Name gives *p a name, for the trace of an order that goes wrong. What has none is left out there.
 func Name[T any](r *Run, p *T, called string) {
-	address := uintptr(unsafe.Pointer(p))
-	r.names = append(r.names, name{address / cellSize, (address + unsafe.Sizeof(*p) - 1) / cellSize, called})
+	r.names = append(r.names, name{regionOf(p, 1), called})
 }
 
 // trace lists the steps that touch something that has a name.
