@@ -38,12 +38,12 @@ func (e *encoder) isShared(p *metricsbuffer.Point) bool {
 // 2047 and those of the rest.
 func limit(n uint64) uint64 { return 1 << max(16, bits.Len64(n)-11) }
 
-// heaviest returns the weight of the first share of n observations.
-func heaviest(n uint64, packing bool) uint64 {
-	if most := limit(n); n >= most {
+// heaviest returns the greatest weight, up to most, of a share of n observations.
+func heaviest(n, most uint64) uint64 {
+	if n >= most {
 		return most
 	}
-	if rate := 1 / float64(n); !packing && 1/rate == float64(n) { // as it is for five of six numbers
+	if rate := 1 / float64(n); 1/rate == float64(n) { // as it is for five of six numbers
 		return n
 	}
 	return 1 << (bits.Len64(n) - 1) // a power of two's always is
@@ -78,8 +78,9 @@ func (d *distribution) each(yield func(share) bool) {
 		return
 	}
 	for j := -1; j < len(d.buckets.Counts); j++ {
-		for bucket, n := d.count(j); n > 0; {
-			weight := heaviest(n, false)
+		bucket, n := d.count(j)
+		for most := limit(n); n > 0; {
+			weight := heaviest(n, most)
 			if !yield(share{bucket, weight}) {
 				return
 			}
