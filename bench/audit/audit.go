@@ -72,26 +72,21 @@ func Run(c contender.Contender, d time.Duration) ([]result.Finding, error) {
 }
 
 func (s scenario) run(c contender.Contender, d time.Duration) (result.Finding, error) {
+	if reason := s.skip(c.Limits); reason != "" {
+		return result.Finding{Skipped: reason}, nil
+	}
 	ledger := newLedger(s.failing)
 	instance, err := c.Open(ledger.take)
 	if err != nil {
 		return result.Finding{}, err
 	}
-	reporter, ok := instance.(contender.Reporter)
-	if !ok {
-		return result.Finding{Skipped: "it does not report"}, instance.Close()
-	}
-	if reason := s.skip(reporter.Limits()); reason != "" {
-		return result.Finding{Skipped: reason}, instance.Close()
-	}
-
-	w := startWriters(reporter.Counters(ledger.names()))
+	w := startWriters(instance.Counters(ledger.names()))
 	var reporting sync.WaitGroup
 	var stop atomic.Bool
 	for range s.reporters {
 		reporting.Go(func() {
 			for !stop.Load() {
-				_ = reporter.Report() // fails when the output does
+				_ = instance.Report() // fails when the output does
 				runtime.Gosched()
 			}
 		})
@@ -119,7 +114,7 @@ func (s scenario) run(c contender.Contender, d time.Duration) (result.Finding, e
 	stop.Store(true)
 	reporting.Wait()
 	ledger.heal()
-	err = errors.Join(reporter.Report(), instance.Close())
+	err = errors.Join(instance.Report(), instance.Close())
 	return ledger.compare(after, after), err
 }
 

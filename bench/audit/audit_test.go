@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ type broken struct {
 	wrong  func(int64) int64 // what it reports for a count
 }
 
-func (b *broken) Close() error             { return b.Report() }
-func (b *broken) Limits() contender.Limits { return contender.Limits{} }
+func (b *broken) Close() error           { return b.Report() }
+func (b *broken) Export(io.Writer) error { return nil }
 
 func (b *broken) Counters(names []string) contender.Loop {
 	b.names = names

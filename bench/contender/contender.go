@@ -1,9 +1,9 @@
 // Package contender has one adapter for each library, in each configuration, that the suite compares.
 //
-// An adapter does with its library what the library's own documentation says a program should do, and nothing more: the
-// loops below are what is measured. A contender offers what its [Instance] implements of [Counters], [Named], [Tagged],
-// [Vector], [Timer], [Request], [Exporter] and [Reporter]; what it does not implement is left out of a comparison, with
-// the reason in [Contender.Without].
+// An adapter does with its library what the library's own documentation says a program should do, in the fastest way it
+// shows, and nothing more. Every [Instance] counts, exports as text, reports and closes; what else it offers is what it
+// implements of [Named], [Tagged], [Vector], [Timer] and [Request]. What it does not implement is left out of a
+// comparison, with the reason in [Contender.Without].
 package contender
 
 import (
@@ -24,36 +24,49 @@ type Contender struct {
 	BuildBy string // measured in a child process, built with this tag
 
 	Without map[string]string // by capability ("named", "timer", …): why the library does not offer it
+	Limits  Limits
 
-	// Open returns an instance with an empty registry, which reports to output. Without an output it reports only what
-	// it is asked to export.
+	// Open returns an instance with an empty registry, which reports to output. Without an output it only exports.
 	Open func(output Output) (Instance, error)
 
 	// OpenPeriodic is set for a library that reports at an interval only: it returns an instance that does so, as text.
 	OpenPeriodic func(interval time.Duration, w io.Writer) (Instance, error)
 }
 
+// Limits say which of the audit's scenarios make no sense for a library, and why; empty ones, that there is no limit.
+type Limits struct {
+	Concurrent string // why reports must not be concurrent
+	Failing    string // why the library cannot learn that a report failed
+	Closing    string // why there is no closing it
+}
+
 // An Instance is a contender's registry or client, in use.
 type Instance interface {
-	// Close ends the instance as the library wants it to be ended, with a last report if it makes one.
+	// Counters returns a loop of which each operation adds one to the counter that order says, by handle, or by name
+	// where the library has no handles. It is called once for an instance.
+	Counters(names []string) Loop
+
+	// Export writes what the instance has as text: a report since the last one, or the current totals, whichever is the
+	// library's way. Exports are not concurrent.
+	Export(w io.Writer) error
+
+	// Report has the library report once, to the output that the instance was opened with. It is called concurrently
+	// unless Limits says that it must not be.
+	Report() error
+
+	// Close ends the instance as the library wants it to be ended, with a last report if it has an output.
 	Close() error
 }
 
-// A Loop performs one operation for each element of order. It is called concurrently, with different workers.
-type Loop func(worker int, order []uint32)
+// An Output takes what a contender reports. If it returns an error it has taken nothing of it.
+type Output func([]Report) error
 
-// Labels are the values of the two labels (tags, attributes) that tagged workloads use, LabelA and LabelB.
-type Labels struct{ A, B string }
-
-// The keys of [Labels].
-const (
-	LabelA = "topic"
-	LabelB = "partition"
-)
-
-// Counters is offered by all contenders: each operation adds one to the counter that order says, by handle, or by name
-// where the library has no handles. It is called once for an instance.
-type Counters interface{ Counters(names []string) Loop }
+// A Report is one series' part of what a contender reports.
+type Report struct {
+	Name  string
+	Value int64
+	Total bool // Value is everything so far; else it is what came since the last report
+}
 
 // Named is offered by a contender whose counters can be increased by name: the name is looked up in each operation.
 type Named interface{ Named(names []string) Loop }
@@ -74,39 +87,6 @@ type Timer interface{ Timer(name string) Loop }
 // Request is offered by a contender with all of it: an operation increments two counters, observes a duration, which is
 // the element of order, in a timer, and sets a gauge, all by handle where there are handles.
 type Request interface{ Request() Loop }
-
-// Exporter is offered by a contender that writes what it has as text: a report since the last one, or the current
-// totals, whichever is the library's way.
-type Exporter interface{ Export(w io.Writer) error }
-
-// A Report is one series' part of what a contender reports.
-type Report struct {
-	Name  string
-	Value int64
-	Total bool // Value is everything so far; else it is what came since the last report
-}
-
-// An Output takes what a contender reports. If it returns an error it has taken nothing of it.
-type Output func([]Report) error
-
-// Reporter is offered by a contender that can be audited. A report goes to the Output the instance was opened with.
-type Reporter interface {
-	Instance
-	Counters
-
-	// Report has the library report once. It is called concurrently unless Limits says that it must not be.
-	Report() error
-
-	// Limits says which of the audit's scenarios make no sense for the library, and why.
-	Limits() Limits
-}
-
-// Limits are reasons; empty ones mean that there is no limit.
-type Limits struct {
-	Concurrent string // why reports must not be concurrent
-	Failing    string // why the library cannot learn that a report failed
-	Closing    string // why there is no closing it
-}
 
 // All returns every contender, this library first.
 func All() []Contender {

@@ -2,6 +2,8 @@ package contender
 
 import (
 	"bytes"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -28,7 +30,7 @@ func exported[T any](t *testing.T, c Contender, loop func(T) Loop) string {
 	}
 	loop(offered)(0, repeated())
 	var text bytes.Buffer
-	require.NoError(t, instance.(Exporter).Export(&text))
+	require.NoError(t, instance.Export(&text))
 	require.NoError(t, instance.Close())
 	return text.String()
 }
@@ -41,7 +43,7 @@ func TestEachAdapterCounts(t *testing.T) {
 	for _, c := range All() {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Run("counters", func(t *testing.T) {
-				text := exported(t, c, func(i Counters) Loop { return i.Counters(names) })
+				text := exported(t, c, func(i Instance) Loop { return i.Counters(names) })
 				require.Contains(t, text, strconv.Itoa(times))
 			})
 			t.Run("named", func(t *testing.T) {
@@ -86,13 +88,12 @@ func TestEachAdapterReports(t *testing.T) {
 				return nil
 			})
 			require.NoError(t, err)
-			reporter := instance.(Reporter)
-			loop := reporter.Counters([]string{"first", "second"})
+			loop := instance.Counters([]string{"first", "second"})
 			loop(0, repeated())
-			require.NoError(t, reporter.Report())
+			require.NoError(t, instance.Report())
 			loop(0, repeated())
-			if reporter.Limits().Closing != "" { // then closing it does not report
-				require.NoError(t, reporter.Report())
+			if c.Limits.Closing != "" { // then closing it does not report
+				require.NoError(t, instance.Report())
 			}
 			require.NoError(t, instance.Close())
 			mu.Lock()
@@ -119,4 +120,15 @@ func TestWhatIsMissingIsExplained(t *testing.T) {
 		}
 		require.NoError(t, instance.Close())
 	}
+}
+
+// What is measured is the library, not a call of each or of what each is given.
+func TestLoopsAreCompiledInPlace(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "bench")
+	output, err := exec.Command("go", "build", "-o", program, "..").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	symbols, err := exec.Command("go", "tool", "nm", program).Output()
+	require.NoError(t, err)
+	require.Contains(t, string(symbols), "bench/contender.(*ours).Counters")
+	require.NotContains(t, string(symbols), "bench/contender.each", "go tool objdump says who calls it")
 }

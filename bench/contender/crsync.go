@@ -16,19 +16,10 @@ func crsyncCounters() Contender {
 	}
 }
 
-type crsyncInstance struct {
-	counters crsync.Counters
-	totals
-}
+type crsyncInstance struct{ totals }
 
 func (c *crsyncInstance) Counters(names []string) Loop {
-	c.counters = crsync.MakeCounters(len(names))
-	for i, name := range names {
-		c.add(name, func() int64 { return c.counters.Get(i) })
-	}
-	return func(_ int, order []uint32) {
-		for _, i := range order {
-			c.counters.Add(int(i), 1)
-		}
-	}
+	counters := crsync.MakeCounters(len(names))
+	c.of(names, counters.Get)
+	return func(_ int, order []uint32) { each(order, func(i uint32) { counters.Add(int(i), 1) }) }
 }

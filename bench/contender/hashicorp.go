@@ -2,6 +2,7 @@ package contender
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -17,7 +18,14 @@ func hashicorpInmem() Contender {
 			"vector": "labels are given with the name: see by name with two tags",
 			"timer":  "InmemSink keeps no quantiles", "request": "InmemSink keeps no quantiles",
 		},
-		Open: openHashicorp,
+		Open: func(output Output) (Instance, error) {
+			h := &hashicorp{sink: metrics.NewInmemSink(24*time.Hour, 10*24*time.Hour), output: output}
+			config := metrics.DefaultConfig("")
+			config.EnableHostname, config.EnableRuntimeMetrics = false, false
+			var err error
+			h.metrics, err = metrics.New(config, h.sink)
+			return h, err
+		},
 	}
 }
 
@@ -27,38 +35,17 @@ type hashicorp struct {
 	output  Output
 }
 
-func openHashicorp(output Output) (Instance, error) {
-	sink := metrics.NewInmemSink(24*time.Hour, 10*24*time.Hour)
-	config := metrics.DefaultConfig("")
-	config.EnableHostname, config.EnableRuntimeMetrics = false, false
-	m, err := metrics.New(config, sink)
-	return &hashicorp{m, sink, output}, err
-}
-
-func (h *hashicorp) Limits() Limits { return Limits{} }
-
 func (h *hashicorp) Close() error {
-	if h.output != nil {
-		if err := h.Report(); err != nil {
-			return err
-		}
-	}
-	h.metrics.Shutdown()
-	return nil
+	defer h.metrics.Shutdown()
+	return finally(h.output, h.Report)
 }
 
 func (h *hashicorp) Counters(names []string) Loop { return h.Named(names) }
 
+//go:noinline
 func (h *hashicorp) Named(names []string) Loop {
-	keys := make([][]string, len(names))
-	for i, name := range names {
-		keys[i] = []string{name}
-	}
-	return func(_ int, order []uint32) {
-		for _, i := range order {
-			h.metrics.IncrCounter(keys[i], 1)
-		}
-	}
+	keys := handles(names, func(name string) []string { return []string{name} })
+	return func(_ int, order []uint32) { each(order, func(i uint32) { h.metrics.IncrCounter(keys[i], 1) }) }
 }
 
 func (h *hashicorp) Tagged(name string, labels []Labels) Loop {
@@ -67,33 +54,24 @@ func (h *hashicorp) Tagged(name string, labels []Labels) Loop {
 		tags[i] = []metrics.Label{{Name: LabelA, Value: l.A}, {Name: LabelB, Value: l.B}}
 	}
 	return func(_ int, order []uint32) {
-		for _, i := range order {
-			h.metrics.IncrCounterWithLabels(key, 1, tags[i])
-		}
+		each(order, func(i uint32) { h.metrics.IncrCounterWithLabels(key, 1, tags[i]) })
 	}
 }
 
 func (h *hashicorp) Export(w io.Writer) error {
 	summary, err := h.sink.DisplayMetrics(nil, nil)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(w).Encode(summary)
+	return errors.Join(err, json.NewEncoder(w).Encode(summary))
 }
 
 // Report reports the totals of the current interval, which is longer than an audit; intervals are not reset.
 func (h *hashicorp) Report() error {
-	totals := make(map[string]int64)
+	var reports []Report
 	for _, interval := range h.sink.Data() {
 		interval.RLock()
 		for name, sample := range interval.Counters {
-			totals[name] += int64(sample.Sum)
+			reports = append(reports, Report{Name: name, Value: int64(sample.Sum), Total: true})
 		}
 		interval.RUnlock()
-	}
-	reports := make([]Report, 0, len(totals))
-	for name, v := range totals {
-		reports = append(reports, Report{Name: name, Value: v, Total: true})
 	}
 	return h.output(reports)
 }

@@ -1,6 +1,7 @@
 package contender
 
 import (
+	"io"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -18,65 +19,64 @@ func metricsbufferLocal() Contender {
 		},
 		Open: func(output Output) (Instance, error) {
 			o, err := openOurs(output)
-			return &oursLocal{o, o, o}, err
+			return &oursLocal{o, o}, err
 		},
 	}
 }
 
 type oursLocal struct {
-	Exporter
 	lifecycle
 	ours *ours
 }
 
-// lifecycle is what a Reporter has besides counters.
+// lifecycle is an Instance but for what is recorded.
 type lifecycle interface {
-	Close() error
+	Export(w io.Writer) error
 	Report() error
-	Limits() Limits
+	Close() error
 }
 
-// maxWorkers is more than any workload has.
-const maxWorkers = 4096
-
 func (o *oursLocal) Counters(names []string) Loop {
-	type private struct {
-		local    *metricsbuffer.Local
-		counters []*metricsbuffer.LocalCounter
-	}
-	workers := make([]*private, maxWorkers) // each made and used by its worker alone
+	workers := newWorkers(o.ours.buffer, func(local *metricsbuffer.Local) []*metricsbuffer.LocalCounter {
+		return handles(names, func(name string) *metricsbuffer.LocalCounter {
+			return local.Counter(o.ours.buffer.Counter(name))
+		})
+	})
 	return func(worker int, order []uint32) {
-		p := workers[worker]
-		if p == nil {
-			p = &private{local: o.ours.buffer.Local()}
-			for _, name := range names {
-				p.counters = append(p.counters, p.local.Counter(o.ours.buffer.Counter(name)))
-			}
-			workers[worker] = p
-		}
-		for _, i := range order {
-			p.counters[i].Inc()
-		}
-		p.local.Commit()
+		local, counters := workers.get(worker)
+		each(order, func(i uint32) { counters[i].Inc() })
+		local.Commit()
 	}
 }
 
 func (o *oursLocal) Timer(name string) Loop {
-	type private struct {
-		local *metricsbuffer.Local
-		timer *metricsbuffer.LocalTimer
-	}
-	workers := make([]*private, maxWorkers) // each made and used by its worker alone
+	workers := newWorkers(o.ours.buffer, func(local *metricsbuffer.Local) *metricsbuffer.LocalTimer {
+		return local.Timer(o.ours.buffer.Timer(name))
+	})
 	return func(worker int, order []uint32) {
-		p := workers[worker]
-		if p == nil {
-			p = &private{local: o.ours.buffer.Local()}
-			p.timer = p.local.Timer(o.ours.buffer.Timer(name))
-			workers[worker] = p
-		}
-		for _, d := range order {
-			p.timer.Observe(time.Duration(d))
-		}
-		p.local.Commit()
+		local, timer := workers.get(worker)
+		each(order, func(d uint32) { timer.Observe(time.Duration(d)) })
+		local.Commit()
 	}
+}
+
+// workers are the Locals of all workers, with handles in them. Each is made and used by its worker alone.
+type workers[H any] struct {
+	buffer *metricsbuffer.Buffer
+	open   func(*metricsbuffer.Local) H
+	locals []*metricsbuffer.Local
+	of     []H
+}
+
+func newWorkers[H any](buffer *metricsbuffer.Buffer, open func(*metricsbuffer.Local) H) *workers[H] {
+	const most = 4096 // more than any workload has
+	return &workers[H]{buffer, open, make([]*metricsbuffer.Local, most), make([]H, most)}
+}
+
+func (w *workers[H]) get(worker int) (*metricsbuffer.Local, H) {
+	if w.locals[worker] == nil {
+		w.locals[worker] = w.buffer.Local()
+		w.of[worker] = w.open(w.locals[worker])
+	}
+	return w.locals[worker], w.of[worker]
 }

@@ -1,12 +1,10 @@
 package contender
 
 import (
-	"context"
-	"errors"
+	"bytes"
+	"fmt"
 	"io"
 	"strconv"
-
-	"github.com/metricsbuffer/metricsbuffer"
 )
 
 // Several contenders leave the writing of text to a sink or reporter of the program's own. For all of them it is what
@@ -14,49 +12,18 @@ import (
 const packetSize = 1432
 
 // A textWriter packs lines. Its zero value is ready to use.
-type textWriter struct {
-	packet []byte
-}
+type textWriter struct{ packet []byte }
 
-// line appends name:value|kind and, if there are any, the tags.
-func (t *textWriter) line(w io.Writer, name string, value int64, kind string, tags ...metricsbuffer.Tag) error {
-	size := len(name) + 32
-	for i := range tags {
-		size += len(tags[i].Key) + len(tags[i].Value) + 2
+// line appends name:value and the kind.
+func (t *textWriter) line(w io.Writer, name string, value int64, kind string) error {
+	var err error
+	if len(t.packet)+len(name)+32 > packetSize {
+		err = t.send(w)
 	}
-	err := t.room(w, size)
-	t.packet = append(t.packet, name...)
-	t.packet = append(t.packet, ':')
+	t.packet = append(append(t.packet, name...), ':')
 	t.packet = strconv.AppendInt(t.packet, value, 10)
-	t.packet = append(t.packet, kind...)
-	separator := "|#"
-	for i := range tags {
-		t.packet = append(t.packet, separator...)
-		t.packet = append(t.packet, tags[i].Key...)
-		t.packet = append(t.packet, ':')
-		t.packet = append(t.packet, tags[i].Value...)
-		separator = ","
-	}
-	t.packet = append(t.packet, '\n')
+	t.packet = append(append(t.packet, kind...), '\n')
 	return err
-}
-
-// gauge appends name:value|g.
-func (t *textWriter) gauge(w io.Writer, name string, value float64) error {
-	err := t.room(w, len(name)+32)
-	t.packet = append(t.packet, name...)
-	t.packet = append(t.packet, ':')
-	t.packet = strconv.AppendFloat(t.packet, value, 'f', -1, 64)
-	t.packet = append(t.packet, "|g\n"...)
-	return err
-}
-
-// room sends the packet if n more bytes might not fit.
-func (t *textWriter) room(w io.Writer, n int) error {
-	if len(t.packet)+n <= packetSize {
-		return nil
-	}
-	return t.send(w)
 }
 
 func (t *textWriter) send(w io.Writer) error {
@@ -65,31 +32,60 @@ func (t *textWriter) send(w io.Writer) error {
 	return err
 }
 
-// A textSink writes this library's batches as lines.
-type textSink struct {
-	w    io.Writer // set before each Flush; flushes are not concurrent when text is wanted
-	text textWriter
+// lines are for libraries that report one value after the other, to what cannot fail: text to w, which is in memory, or
+// counters to the audit.
+type lines struct {
+	output Output
+	w      io.Writer
+	text   textWriter
 }
 
-func (s *textSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
-	if s.w == nil {
+func (l *lines) add(name string, value int64, kind string) {
+	switch {
+	case l.output != nil:
+		_ = l.output([]Report{{Name: name, Value: value}}) // see Limits.Failing
+	case l.w != nil:
+		_ = l.text.line(l.w, name, value, kind)
+	}
+}
+
+func (l *lines) send() error {
+	if l.w == nil {
 		return nil
 	}
-	for i := range batch.Points {
-		p := &batch.Points[i]
-		var err error
-		switch p.Kind {
-		case metricsbuffer.KindCounter:
-			err = s.text.line(s.w, p.Name, p.Count, "|c", p.Tags...)
-		case metricsbuffer.KindGauge:
-			err = s.text.gauge(s.w, p.Name, p.Value)
-		default:
-			err = errors.Join(s.text.line(s.w, p.Name+".count", p.Count, "|c", p.Tags...),
-				s.text.line(s.w, p.Name+".p99", int64(p.Quantile(0.99)), "|g", p.Tags...))
-		}
-		if err != nil {
-			return err
-		}
+	return l.text.send(l.w)
+}
+
+// received is for libraries that write lines by themselves: the text goes on to w, or its counters to the audit.
+type received struct {
+	output Output
+	w      io.Writer
+}
+
+func (r *received) Close() error { return nil }
+
+func (r *received) Write(payload []byte) (int, error) {
+	switch {
+	case r.output == nil && r.w == nil:
+		return len(payload), nil
+	case r.output == nil:
+		return r.w.Write(payload)
 	}
-	return s.text.send(s.w)
+	var reports []Report
+	for line := range bytes.Lines(payload) { // name:value|c
+		name, rest, _ := bytes.Cut(line, []byte(":"))
+		number, kind, _ := bytes.Cut(rest, []byte("|"))
+		if !bytes.HasPrefix(kind, []byte("c")) {
+			continue
+		}
+		value, err := strconv.ParseInt(string(number), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("line %q: %w", line, err)
+		}
+		reports = append(reports, Report{Name: string(name), Value: value})
+	}
+	if err := r.output(reports); err != nil {
+		return 0, err
+	}
+	return len(payload), nil
 }

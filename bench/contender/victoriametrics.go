@@ -24,54 +24,39 @@ type victoria struct {
 }
 
 func (v *victoria) Counters(names []string) Loop {
-	counters := make([]*metrics.Counter, len(names))
-	for i, name := range names {
-		counters[i] = v.set.NewCounter(name)
-		v.add(name, func() int64 { return int64(counters[i].Get()) })
-	}
-	return func(_ int, order []uint32) {
-		for _, i := range order {
-			counters[i].Inc()
-		}
-	}
+	counters := handles(names, v.set.NewCounter)
+	v.of(names, func(i int) int64 { return int64(counters[i].Get()) })
+	return func(_ int, order []uint32) { each(order, func(i uint32) { counters[i].Inc() }) }
 }
 
 func (v *victoria) Named(names []string) Loop {
-	return func(_ int, order []uint32) {
-		for _, i := range order {
-			v.set.GetOrCreateCounter(names[i]).Inc()
-		}
-	}
+	return func(_ int, order []uint32) { each(order, func(i uint32) { v.set.GetOrCreateCounter(names[i]).Inc() }) }
 }
 
 func (v *victoria) Tagged(name string, labels []Labels) Loop {
 	return func(_ int, order []uint32) {
-		for _, i := range order {
+		each(order, func(i uint32) {
 			l := &labels[i]
 			v.set.GetOrCreateCounter(name + `{` + LabelA + `="` + l.A + `",` + LabelB + `="` + l.B + `"}`).Inc()
-		}
+		})
 	}
 }
 
 func (v *victoria) Timer(name string) Loop {
 	histogram := v.set.NewHistogram(name)
-	return func(_ int, order []uint32) {
-		for _, d := range order {
-			histogram.Update(float64(d) / 1e9)
-		}
-	}
+	return func(_ int, order []uint32) { each(order, func(d uint32) { histogram.Update(float64(d) / 1e9) }) }
 }
 
 func (v *victoria) Request() Loop {
 	requests, bytes := v.set.NewCounter("requests"), v.set.NewCounter("bytes")
 	latency, inflight := v.set.NewHistogram("latency"), v.set.NewGauge("inflight", nil)
 	return func(_ int, order []uint32) {
-		for _, d := range order {
+		each(order, func(d uint32) {
 			requests.Inc()
 			bytes.Add(512)
 			latency.Update(float64(d) / 1e9)
 			inflight.Set(float64(d))
-		}
+		})
 	}
 }
 

@@ -10,17 +10,17 @@ import (
 // exporting returns the workloads of those who flush, collect or scrape.
 func exporting() []Workload {
 	return []Workload{{
-		Name: "export-all", Title: "Export, every series touched", Main: "ms", Needs: "export", Once: true,
+		Name: "export-all", Title: "Export, every series touched", Main: "ms", Once: true,
 		What: "One report of 100,000 counters (20,000 with -quick) to text in memory, all of them incremented since the " +
 			"last.",
 		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 1) },
 	}, {
-		Name: "export-1%", Title: "Export, 1 % of the series touched", Main: "ms", Needs: "export", Once: true,
+		Name: "export-1%", Title: "Export, 1 % of the series touched", Main: "ms", Once: true,
 		What: "The same when only every hundredth was incremented since the last report. Libraries that export totals " +
 			"write all of them again.",
 		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 100) },
 	}, {
-		Name: "flush", Title: "A flush while others run", Main: "µs", Needs: "export",
+		Name: "flush", Title: "A flush while others run", Main: "µs",
 		What: "One report of a single counter while every goroutine but the one that reports increments it: what a flush " +
 			"costs by itself.",
 		run: flush,
@@ -29,18 +29,14 @@ func exporting() []Workload {
 
 // export measures a report of which one in every so many series was touched.
 func export(c contender.Contender, s Setting, every int) (Values, error) {
-	instance, offered, err := open[contender.Counters](c)
+	instance, err := c.Open(nil)
 	if err != nil {
 		return nil, err
 	}
-	exporter, ok := instance.(contender.Exporter)
-	if !ok {
-		return nil, ErrNotOffered
-	}
-	loop, orders := offered.Counters(names(s.Series)), everything(s.CPU, s.Series)
+	loop, orders := instance.Counters(names(s.Series)), everything(s.CPU, s.Series)
 	through(loop, orders)
 	if c.OpenPeriodic == nil { // else there is only one: when it is closed
-		if err := exporter.Export(io.Discard); err != nil {
+		if err := instance.Export(io.Discard); err != nil {
 			return nil, err
 		}
 		var touched []uint32
@@ -51,7 +47,7 @@ func export(c contender.Contender, s Setting, every int) (Values, error) {
 	}
 	var text counting
 	begin := time.Now()
-	err = exporter.Export(&text)
+	err = instance.Export(&text)
 	elapsed := time.Since(begin)
 	if err != nil {
 		return nil, err
@@ -68,20 +64,16 @@ func (c *counting) Write(p []byte) (int, error) {
 }
 
 func flush(c contender.Contender, s Setting) (Values, error) {
-	instance, offered, err := open[contender.Counters](c)
+	instance, err := c.Open(nil)
 	if err != nil {
 		return nil, err
 	}
-	exporter, ok := instance.(contender.Exporter)
-	if !ok {
-		return nil, ErrNotOffered
-	}
-	loop := offered.Counters(names(1))
+	loop := instance.Counters(names(1))
 	loop(0, []uint32{0})
 	stop := background(loop, s.CPU-1)
 	begin, flushes := time.Now(), 0
 	for ; time.Since(begin) < s.Duration && err == nil; flushes++ {
-		err = exporter.Export(io.Discard)
+		err = instance.Export(io.Discard)
 	}
 	elapsed := time.Since(begin)
 	stop()

@@ -15,27 +15,23 @@ func latencies() []Workload {
 	const what = "Goroutines, one less than GOMAXPROCS, increment one of 1,000 counters and read the clock after each " +
 		"operation, which is in the figures. "
 	return []Workload{{
-		Name: "latency", Title: "A writer's latencies", Main: "p99.9-ns", Needs: "export", Once: true,
+		Name: "latency", Title: "A writer's latencies", Main: "p99.9-ns", Once: true,
 		What: what + "Nothing else runs.",
 		run:  func(c contender.Contender, s Setting) (Values, error) { return latency(c, s, false) },
 	}, {
-		Name: "latency-flush", Title: "A writer's latencies while flushing", Main: "p99.9-ns", Needs: "export", Once: true,
+		Name: "latency-flush", Title: "A writer's latencies while flushing", Main: "p99.9-ns", Once: true,
 		What: what + "One more goroutine writes a report every millisecond.",
 		run:  func(c contender.Contender, s Setting) (Values, error) { return latency(c, s, true) },
 	}}
 }
 
 func latency(c contender.Contender, s Setting, flushing bool) (Values, error) {
-	instance, offered, err := open[contender.Counters](c)
+	instance, err := c.Open(nil)
 	if err != nil {
 		return nil, err
 	}
-	exporter, ok := instance.(contender.Exporter)
-	if !ok {
-		return nil, ErrNotOffered
-	}
 	workers := max(1, s.CPU-1)
-	loop, orders := offered.Counters(names(some)), zipf(workers, some)
+	loop, orders := instance.Counters(names(some)), zipf(workers, some)
 	for worker, order := range orders {
 		loop(worker, order)
 	}
@@ -50,7 +46,7 @@ func latency(c contender.Contender, s Setting, flushing bool) (Values, error) {
 					stopped <- nil
 					return
 				case <-time.After(time.Millisecond):
-					err = exporter.Export(io.Discard)
+					err = instance.Export(io.Discard)
 				}
 			}
 			stopped <- err

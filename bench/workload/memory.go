@@ -15,11 +15,11 @@ import (
 // memory returns the workloads that measure bytes.
 func memory() []Workload {
 	return []Workload{{
-		Name: "memory", Title: "Memory per counter", Main: "B/series", Needs: "counters",
+		Name: "memory", Title: "Memory per counter", Main: "B/series",
 		What: "Heap in use by many counters that every goroutine has incremented, before and after a report. The names " +
 			"are not counted where the library keeps the strings it is given; handles are.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
-			instance, offered, err := open[contender.Counters](c)
+			instance, offered, err := open[contender.Instance](c)
 			if err != nil {
 				return nil, err
 			}
@@ -73,8 +73,8 @@ func settle(c contender.Contender, instance contender.Instance, loop contender.L
 	const longEnough = 20 * time.Millisecond // to be run by a P of its own
 	through(loop, orders)
 	spinFor(loop, orders, longEnough)
-	if exporter, ok := instance.(contender.Exporter); ok && c.OpenPeriodic == nil {
-		if err := exporter.Export(io.Discard); err != nil {
+	if c.OpenPeriodic == nil {
+		if err := instance.Export(io.Discard); err != nil {
 			return err
 		}
 	}

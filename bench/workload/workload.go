@@ -23,7 +23,7 @@ type Workload struct {
 	Title string // for people
 	What  string // one or two sentences: what is measured, in which unit
 	Main  string // the metric that is compared; others of Values accompany it
-	Needs string // what a contender must offer: the key of contender.Contender.Without
+	Needs string // what a contender must offer: the key of contender.Contender.Without; empty if all do
 	Once  bool   // measured with as many goroutines as there are cores only
 
 	run func(c contender.Contender, s Setting) (Values, error)

@@ -14,16 +14,16 @@ const some = 1000 // series, where they are neither one nor many
 // writing returns the workloads of those who record.
 func writing() []Workload {
 	return []Workload{{
-		Name: "hot", Title: "One hot counter", Main: "ns/op", Needs: "counters",
+		Name: "hot", Title: "One hot counter", Main: "ns/op",
 		What: "All goroutines increment the same counter by one.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
-			return spinOn(c, s, func(i contender.Counters) contender.Loop { return i.Counters(names(1)) }, same(s.CPU))
+			return spinOn(c, s, func(i contender.Instance) contender.Loop { return i.Counters(names(1)) }, same(s.CPU))
 		},
 	}, {
-		Name: "handles", Title: "1,000 counters by handle", Main: "ns/op", Needs: "counters",
+		Name: "handles", Title: "1,000 counters by handle", Main: "ns/op",
 		What: "Handles are looked up before; which one is incremented follows Zipf's law.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
-			return spinOn(c, s, func(i contender.Counters) contender.Loop { return i.Counters(names(some)) }, zipf(s.CPU, some))
+			return spinOn(c, s, func(i contender.Instance) contender.Loop { return i.Counters(names(some)) }, zipf(s.CPU, some))
 		},
 	}, {
 		Name: "named", Title: "1,000 counters by name", Main: "ns/op", Needs: "named",
@@ -98,7 +98,7 @@ func openFlushing(c contender.Contender, interval time.Duration) (_ contender.In
 		}
 		return instance, instance.Close, nil
 	}
-	instance, exporter, err := open[contender.Exporter](c)
+	instance, err := c.Open(nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,7 +113,7 @@ func openFlushing(c contender.Contender, interval time.Duration) (_ contender.In
 				failed <- instance.Close()
 				return
 			case <-ticker.C:
-				err = exporter.Export(io.Discard)
+				err = instance.Export(io.Discard)
 			}
 		}
 		<-stopped
