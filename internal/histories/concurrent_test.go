@@ -1,0 +1,197 @@
+package histories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// Every update of a history adds another power of two, so that a sum says which updates are in it.
+const (
+	writers = 4
+	each    = 10
+	names   = 3
+	sinks   = 2
+)
+
+// A receiver is a sink that decodes which updates it is given.
+type receiver struct {
+	t      *testing.T
+	h      *history
+	number int
+	random *rand.Rand // Write's
+	named  *[writers * each]string
+	fails  bool
+}
+
+// Write acknowledges all, some or nothing, and records what it acknowledges.
+func (s *receiver) Write(_ context.Context, batch *metricsbuffer.Batch) (err error) {
+	s.h.record(writers+3+s.number, "write", func(c *call) {
+		c.Sink = s.number
+		n := len(batch.Points)
+		if s.fails && s.random.IntN(2) == 0 {
+			n, err = s.random.IntN(n+1), errors.New("injected")
+			batch.Acknowledge(n)
+		}
+		together := map[string]int64{}
+		for i, p := range batch.Points {
+			if p.Kind == metricsbuffer.KindTimer {
+				together["timer"] = p.Count
+				continue
+			}
+			if p.Name == "together" {
+				together["counter"] = p.Count
+				continue
+			}
+			for rest := uint64(p.Count); rest != 0; rest &= rest - 1 {
+				if update := bits.TrailingZeros64(rest); update >= len(s.named) || s.named[update] != p.Name {
+					s.t.Errorf("update %d is in counter %s", update, p.Name)
+				}
+			}
+			if i < n {
+				c.Updates |= uint64(p.Count)
+			}
+		}
+		if n == len(batch.Points) && !s.fails && together["timer"] != together["counter"] {
+			s.t.Errorf("committed together, and %v in one batch", together)
+		}
+	})
+	return err
+}
+
+func TestHistories(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	if text := os.Getenv("METRICSBUFFER_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+		for range 1000 { // the goroutines' schedule is in no seed
+			runHistory(t, seed)
+		}
+		return
+	}
+	long := 2 * time.Second
+	if text := os.Getenv("METRICSBUFFER_STRESS"); text != "" {
+		var err error
+		long, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
+	n := 0
+	for end := time.Now().Add(long); time.Now().Before(end) && !t.Failed(); n++ {
+		runHistory(t, rand.Uint64())
+	}
+	t.Logf("%d histories of %d updates and %d sinks", n, writers*each, sinks)
+}
+
+// runHistory runs a random program: writers with every way to add to a counter, two that flush, one that asks for stats;
+// the second sink fails, and series expire.
+func runHistory(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	h, named := new(history), new([writers * each]string)
+	options := []metricsbuffer.Option{metricsbuffer.WithIdleExpiry(time.Microsecond)}
+	options = append(options, metricsbuffer.WithInterval(time.Duration(random.IntN(2))*time.Millisecond))
+	for i := range named {
+		named[i] = fmt.Sprint("name ", random.IntN(names))
+	}
+	for i := range sinks {
+		s := &receiver{t: t, h: h, number: i, named: named, fails: i > 0, random: rand.New(rand.NewPCG(seed, uint64(i)))}
+		options = append(options, metricsbuffer.WithSink(s, metricsbuffer.SinkName(strconv.Itoa(i))))
+	}
+	b, err := metricsbuffer.New(options...)
+	require.NoError(t, err)
+	var wait sync.WaitGroup
+	for w := range writers {
+		plan := make([]int, each)
+		for i := range plan {
+			plan[i] = random.IntN(4)
+		}
+		wait.Go(func() { write(b, h, w, plan, named) })
+	}
+	for f := range 2 {
+		wait.Go(func() {
+			for range 5 {
+				h.record(writers+f, "flush", func(c *call) { c.Failed = failed(b.Flush(context.Background())) })
+			}
+		})
+	}
+	wait.Go(func() {
+		for range 3 {
+			h.record(writers+2, "stats", func(c *call) { c.Updates = recorded(t, b.Stats()) })
+		}
+	})
+	wait.Wait()
+	h.record(0, "flush", func(c *call) { c.Failed = failed(b.Flush(context.Background())) })
+	h.record(0, "flush", func(c *call) { c.Failed = failed(b.Close()) })
+	h.record(0, "stats", func(c *call) { c.Updates = recorded(t, b.Stats()) })
+	check(t, h.calls, writers*each, sinks, seed)
+}
+
+// write makes the updates of one writer.
+func write(b *metricsbuffer.Buffer, h *history, w int, plan []int, named *[writers * each]string) {
+	local := b.Local()
+	together, timer := b.Counter("together"), b.Timer("together")
+	for i, way := range plan {
+		update := w*each + i
+		name, delta := named[update], int64(1)<<update
+		h.record(w, "record", func(c *call) {
+			c.Updates = uint64(delta)
+			switch way {
+			case 0:
+				b.IncrCounter(name, delta)
+			case 1:
+				b.Counter(name).Add(delta)
+			case 2:
+				local.Counter(b.Counter(name)).Add(delta)
+				local.Commit()
+			case 3:
+				vec, err := metricsbuffer.NewCounterVec[struct{}](b, name)
+				if err == nil {
+					vec.With(struct{}{}).Add(delta)
+				}
+			}
+		})
+		local.Counter(together).Inc()
+		local.Timer(timer).Observe(time.Millisecond)
+		local.Commit()
+	}
+}
+
+// failed returns the sinks that an error is about; all, if it is about none.
+func failed(err error) (set uint64) {
+	if err == nil {
+		return 0
+	}
+	for i := range sinks {
+		if strings.Contains(err.Error(), fmt.Sprintf("sink %q", strconv.Itoa(i))) {
+			set |= 1 << i
+		}
+	}
+	if set == 0 {
+		return 1<<sinks - 1
+	}
+	return set
+}
+
+// recorded returns the updates that the stats know of, and checks that they add up. What is committed together, some
+// hundred at most, is kept out of the way by being observations and one counter that is subtracted.
+func recorded(t *testing.T, stats metricsbuffer.Stats) uint64 {
+	for _, s := range stats.Sinks {
+		sum := s.Acknowledged.Increments + s.Pending.Increments + s.Dropped.Increments
+		if sum != stats.Recorded.Increments {
+			t.Errorf("sink %s: recorded %d, accounted for %d", s.Name, stats.Recorded.Increments, sum)
+		}
+	}
+	return uint64(stats.Recorded.Increments - stats.Recorded.Observations)
+}

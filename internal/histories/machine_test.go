@@ -1,0 +1,349 @@
+package histories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// A total is what the model knows of a series: all values in the order in which they were recorded.
+type total struct {
+	kind   metricsbuffer.Kind
+	values []int64
+	gauge  float64
+	set    bool
+}
+
+// add merges what came later.
+func (t total) add(later total) total {
+	t.kind = later.kind
+	t.values = append(t.values[:len(t.values):len(t.values)], later.values...)
+	if later.set {
+		t.gauge, t.set = later.gauge, true
+	}
+	return t
+}
+
+func (t total) isEmpty() bool {
+	sum := int64(0)
+	for _, v := range t.values {
+		sum += v
+	}
+	return !t.set && (len(t.values) == 0 || t.kind == metricsbuffer.KindCounter && sum == 0)
+}
+
+// A machine is a buffer and its model.
+type machine struct {
+	b       *metricsbuffer.Buffer
+	local   *metricsbuffer.Local
+	sinks   []*modelSink
+	locals  map[string]total
+	values  map[string]float64 // of gauges
+	all     metricsbuffer.Totals
+	closing bool
+	closed  bool
+}
+
+// A modelSink is a sink that does as it is told, and what the model has pending for it.
+type modelSink struct {
+	m        *machine
+	plan     int
+	at       int
+	pending  map[string]total
+	dropped  metricsbuffer.Totals
+	got      metricsbuffer.Totals
+	mistakes []string
+}
+
+// What a Write does.
+const (
+	succeeds = iota
+	fails
+	panics
+	meanwhile // fails, and something is recorded and collected meanwhile
+	half      // acknowledges some and fails
+	drops     // drops one and succeeds
+	plans
+)
+
+func key(kind metricsbuffer.Kind, name string) string { return fmt.Sprint(kind, " ", name) }
+
+// Write compares the batch with the model, and does as it is told.
+func (s *modelSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	want := maps.Clone(s.pending)
+	for _, p := range batch.Points {
+		k := key(p.Kind, p.Name)
+		if mistake := compare(p, want[k], s.m.values[k]); mistake != "" {
+			s.mistakes = append(s.mistakes, k+": "+mistake)
+		}
+		delete(want, k)
+	}
+	for k := range want {
+		s.mistakes = append(s.mistakes, k+": is pending and not in the batch")
+	}
+	forget := func(i int, into *metricsbuffer.Totals) {
+		p := batch.Points[i]
+		count(into, s.pending[key(p.Kind, p.Name)])
+		delete(s.pending, key(p.Kind, p.Name))
+	}
+	n := len(batch.Points)
+	at := s.at % max(n, 1)
+	switch s.plan {
+	case fails:
+		return errors.New("injected")
+	case meanwhile:
+		// The command waits for this. With several sinks, others are being written to.
+		if len(s.m.sinks) == 1 && !s.m.closing {
+			s.m.b.IncrCounter("a", int64(s.at))
+			s.m.note(metricsbuffer.KindCounter, "a", total{values: []int64{int64(s.at)}})
+			s.m.b.Stats()
+		}
+		return errors.New("injected")
+	case panics:
+		panic("injected")
+	case half:
+		batch.Acknowledge(at)
+		for i := range at {
+			forget(i, &s.got)
+		}
+		return errors.New("injected, half-way")
+	case drops:
+		batch.Drop(at, "told to")
+		forget(at, &s.dropped)
+	}
+	for i := range n {
+		if _, dropped := batch.Dropped(i); !dropped {
+			forget(i, &s.got)
+		}
+	}
+	return nil
+}
+
+func count(totals *metricsbuffer.Totals, t total) {
+	switch t.kind {
+	case metricsbuffer.KindCounter:
+		for _, v := range t.values {
+			totals.Increments += v
+		}
+	case metricsbuffer.KindTimer, metricsbuffer.KindHistogram:
+		totals.Observations += int64(len(t.values))
+	}
+}
+
+// compare says what is wrong with a point.
+func compare(p metricsbuffer.Point, want total, value float64) string {
+	sum, least, greatest := int64(0), int64(0), int64(0)
+	for i, v := range want.values {
+		sum += v
+		if i == 0 {
+			least, greatest = v, v
+		}
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	switch {
+	case want.isEmpty():
+		return "is in the batch and not pending"
+	case p.Kind == metricsbuffer.KindGauge && p.Value != value:
+		return fmt.Sprintf("has the value %v, not %v", p.Value, value)
+	case p.Kind == metricsbuffer.KindCounter && p.Count != sum:
+		return fmt.Sprintf("has the count %d, not %d", p.Count, sum)
+	case p.Kind == metricsbuffer.KindTimer || p.Kind == metricsbuffer.KindHistogram:
+		if p.Count != int64(len(want.values)) || p.Sum != sum || p.Min != least || p.Max != greatest {
+			return fmt.Sprintf("has %d, sum %d, from %d to %d; not %v", p.Count, p.Sum, p.Min, p.Max, want.values)
+		}
+		n := uint64(0)
+		for bucket := range p.Buckets.All() {
+			n += bucket.Count
+		}
+		if n != uint64(p.Count) {
+			return fmt.Sprintf("has %d observations in its buckets, not %d", n, p.Count)
+		}
+	}
+	return ""
+}
+
+// note has the model do what the buffer did.
+func (m *machine) note(kind metricsbuffer.Kind, name string, t total) {
+	t.kind = kind
+	k := key(kind, name)
+	if m.closed {
+		if kind == metricsbuffer.KindGauge {
+			return
+		}
+		for _, s := range m.sinks {
+			count(&s.dropped, t)
+		}
+	} else {
+		for _, s := range m.sinks {
+			if merged := s.pending[k].add(t); merged.isEmpty() {
+				delete(s.pending, k)
+			} else {
+				s.pending[k] = merged
+			}
+		}
+	}
+	count(&m.all, t)
+}
+
+type labels struct {
+	Label string `tag:"-"`
+}
+
+func TestStateMachine(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &machine{locals: make(map[string]total), values: make(map[string]float64)}
+		options := []metricsbuffer.Option{metricsbuffer.WithInterval(0)}
+		if rapid.Bool().Draw(t, "expiring") {
+			options = append(options, metricsbuffer.WithIdleExpiry(time.Nanosecond))
+		}
+		for i := range rapid.IntRange(1, 3).Draw(t, "sinks") {
+			s := &modelSink{m: m, pending: make(map[string]total)}
+			m.sinks = append(m.sinks, s)
+			options = append(options, metricsbuffer.WithSink(s, metricsbuffer.SinkName(fmt.Sprint(i))))
+		}
+		var err error
+		m.b, err = metricsbuffer.New(options...)
+		require.NoError(t, err)
+		defer m.b.Close()
+		m.local = m.b.Local()
+		t.Repeat(m.commands())
+		m.check(t)
+	})
+}
+
+var (
+	names3  = rapid.SampledFrom([]string{"a", "b", "c"})
+	deltas  = rapid.Int64Range(-3, 100)
+	lengths = rapid.Int64Range(0, 1<<40)
+)
+
+// commands are what can be done. Every one draws what it needs before it does anything, so that it can be shrunk.
+func (m *machine) commands() map[string]func(*rapid.T) {
+	one := func(v int64) total { return total{values: []int64{v}} }
+	return map[string]func(*rapid.T){
+		"counter": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), deltas.Draw(t, "delta")
+			switch rapid.IntRange(0, 2).Draw(t, "way") {
+			case 0:
+				m.b.Counter(name).Add(v)
+			case 1:
+				m.b.IncrCounter(name, v)
+			case 2:
+				vec, err := metricsbuffer.NewCounterVec[labels](m.b, name)
+				require.NoError(t, err)
+				vec.With(labels{"x"}).Add(v)
+			}
+			m.note(metricsbuffer.KindCounter, name, one(v))
+		},
+		"timer": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), lengths.Draw(t, "duration")
+			if rapid.Bool().Draw(t, "by name") {
+				m.b.IncrTimer(name, time.Duration(v))
+			} else {
+				m.b.Timer(name).Observe(time.Duration(v))
+			}
+			m.note(metricsbuffer.KindTimer, name, one(v))
+		},
+		"histogram": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), lengths.Draw(t, "value")
+			m.b.Histogram(name, "bytes").Observe(v)
+			m.note(metricsbuffer.KindHistogram, name, one(v))
+		},
+		"gauge": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), float64(deltas.Draw(t, "value"))
+			if rapid.Bool().Draw(t, "by name") {
+				m.b.SetGauge(name, v)
+			} else {
+				m.b.Gauge(name).Set(v)
+			}
+			m.values[key(metricsbuffer.KindGauge, name)] = v
+			m.note(metricsbuffer.KindGauge, name, total{gauge: v, set: true})
+		},
+		"local": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), lengths.Draw(t, "value")
+			m.local.Counter(m.b.Counter(name)).Add(v)
+			m.local.Timer(m.b.Timer(name)).Observe(time.Duration(v))
+			for _, kind := range []metricsbuffer.Kind{metricsbuffer.KindCounter, metricsbuffer.KindTimer} {
+				m.locals[key(kind, name)] = m.locals[key(kind, name)].add(total{kind: kind, values: []int64{v}})
+			}
+		},
+		"commit": func(t *rapid.T) {
+			m.local.Commit()
+			for k, v := range m.locals {
+				m.note(v.kind, k[len(v.kind.String())+1:], v)
+			}
+			clear(m.locals)
+		},
+		"flush": func(t *rapid.T) {
+			fail := m.told(t)
+			err := m.b.Flush(context.Background())
+			if m.closed {
+				require.ErrorIs(t, err, metricsbuffer.ErrClosed)
+				return
+			}
+			m.require(t, err, fail)
+		},
+		"close": func(t *rapid.T) {
+			if m.closed || rapid.IntRange(0, 9).Draw(t, "now") > 0 {
+				t.Skip("not now")
+			}
+			fail := m.told(t)
+			m.closing = true
+			m.require(t, m.b.Close(), fail)
+			m.closed = true
+			for _, s := range m.sinks {
+				for _, left := range s.pending {
+					count(&s.dropped, left)
+				}
+				clear(s.pending)
+			}
+		},
+		"stats": m.check, // not after every command: it collects what was recorded
+		"": func(t *rapid.T) {
+			for i, s := range m.sinks {
+				require.Empty(t, s.mistakes, "sink %d", i)
+			}
+		},
+	}
+}
+
+// told tells every sink what to do with the next batch, and returns whether one that gets one fails.
+func (m *machine) told(t *rapid.T) (fail bool) {
+	for _, s := range m.sinks {
+		s.plan, s.at = rapid.IntRange(0, plans-1).Draw(t, "plan"), rapid.IntRange(0, 8).Draw(t, "at")
+		fail = fail || len(s.pending) > 0 && s.plan != succeeds && s.plan != drops
+	}
+	return fail
+}
+
+func (m *machine) require(t *rapid.T, err error, fail bool) {
+	if fail {
+		require.Error(t, err)
+	} else {
+		require.NoError(t, err)
+	}
+}
+
+// check compares the account of the buffer with the model's.
+func (m *machine) check(t *rapid.T) {
+	stats := m.b.Stats()
+	require.Equal(t, m.all, stats.Recorded)
+	for i, s := range m.sinks {
+		var pending metricsbuffer.Totals
+		for _, p := range s.pending {
+			count(&pending, p)
+		}
+		got := stats.Sinks[i]
+		require.Equal(t, s.got, got.Acknowledged, "sink %d", i)
+		require.Equal(t, s.dropped, got.Dropped, "sink %d", i)
+		require.Equal(t, pending, got.Pending, "sink %d", i)
+	}
+}

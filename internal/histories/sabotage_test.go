@@ -1,0 +1,79 @@
+package histories
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is done to the library, and which tests have to notice.
+var sabotages = []struct {
+	name         string
+	file         string
+	before, with string
+	noticed      []string
+}{
+	{
+		"acknowledged before it is written", "deliver.go",
+		"\tif d.err == nil && len(d.outcome.dropped) == 0 {", "\tif len(d.outcome.dropped) == 0 {",
+		[]string{"TestStateMachine"},
+	},
+	{
+		"what failed is lost where something new is pending", "pending.go",
+		"p.counterChunk(i)[j] += other.counters[i][j]", "p.counterChunk(i)[j] = other.counters[i][j]",
+		[]string{"TestStateMachine"},
+	},
+	{
+		"a delta is lost on the first touch", "shard.go",
+		"\tchunk[slot%countersPerChunk].Add(delta)\n\tshard.leave(bank)\n\towner.Unpin()\n}",
+		"\t_ = chunk\n\tshard.leave(bank)\n\towner.Unpin()\n}",
+		[]string{"TestStateMachine", "TestHistories"},
+	},
+	{
+		"a flush that does not collect", "flush.go",
+		"\tf.collect()\n\tfor _, o := range sinks {\n\t\tf.request(o, replies)\n\t}\n",
+		"\tfor _, o := range sinks {\n\t\tf.request(o, replies)\n\t}\n\tf.collect()\n",
+		[]string{"TestStateMachine", "TestHistories"},
+	},
+	{
+		"a bank that is not zeroed", "flush.go", "\t\tclear(chunk[:])\n", "",
+		[]string{"TestStateMachine", "TestHistories"},
+	},
+}
+
+// TestSabotage breaks the library in ways that the tests here are for, and expects them to fail.
+func TestSabotage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the library once for each sabotage: run without -short")
+	}
+	for _, s := range sabotages {
+		for _, test := range s.noticed {
+			t.Run(s.name+", "+test, func(t *testing.T) {
+				path, err := filepath.Abs(filepath.Join("..", "..", s.file))
+				require.NoError(t, err)
+				text, err := os.ReadFile(path)
+				require.NoError(t, err)
+				require.Equal(t, 1, strings.Count(string(text), s.before), "%s has changed: bring this up to date", s.file)
+				directory := t.TempDir()
+				broken, overlay := filepath.Join(directory, s.file), filepath.Join(directory, "overlay.json")
+				text = []byte(strings.Replace(string(text), s.before, s.with, 1))
+				require.NoError(t, os.WriteFile(broken, text, 0o600))
+				replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(overlay, replace, 0o600))
+				command := exec.Command("go", "test", "-overlay", overlay, "-count", "1", "-run", "^"+test+"$", ".",
+					"-rapid.nofailfile")
+				command.Env = append(os.Environ(), "TMPDIR="+directory)
+				out, err := command.CombinedOutput()
+				require.Error(t, err, "nothing was noticed")
+				require.Contains(t, string(out), "--- FAIL: "+test, "it failed for another reason")
+				t.Logf("%.2000s", out)
+			})
+		}
+	}
+}
