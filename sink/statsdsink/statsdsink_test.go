@@ -21,6 +21,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
+func graphite(opts ...Option) []Option { return append(opts, WithGraphiteTags()) }
+
 func TestNewRefuses(t *testing.T) {
 	for _, test := range []struct {
 		network, address string
@@ -34,6 +36,19 @@ func TestNewRefuses(t *testing.T) {
 		{"udp", "127.0.0.1:8125", []Option{WithPrefix("_sc")}, `prefix "_sc"`},
 		{"udp", "127.0.0.1:8125", []Option{WithMaxPacket(0), WithPrefix("")}, "use 1 to 65507"},
 		{"udp", "127.0.0.1:8125", []Option{WithMaxPacket(65508)}, "use 1 to 65507"},
+		{"udp", "127.0.0.1:8125", []Option{WithTimers(200)}, "unknown form 200 of timers: use Parts,"},
+		{"udp", "127.0.0.1:8125", []Option{WithQuantiles(0.5, 1)}, "quantile 1: use numbers between"},
+		{"udp", "127.0.0.1:8125", []Option{WithQuantiles(math.NaN())}, "quantile NaN: use numbers between"},
+		{"udp", "127.0.0.1:8125", []Option{WithQuantiles(0.5), WithTimers(Sum)}, "WithQuantiles adds to Parts"},
+		{"udp", "127.0.0.1:8125", []Option{WithContainerID("")}, `container id "": use letters`},
+		{"udp", "127.0.0.1:8125", []Option{WithContainerID("a|b")}, `container id "a|b": use letters`},
+		{"udp", "127.0.0.1:8125", []Option{WithPacking()}, "WithPacking needs several values"},
+		{"udp", "127.0.0.1:8125", []Option{WithPacking(), WithTimers(Sum)}, "WithPacking needs several values"},
+		{"udp", "127.0.0.1:8125", graphite(WithContainerID("a")), "WithContainerID and WithGraphiteTags: no server"},
+		{"udp", "127.0.0.1:8125", graphite(WithTimestamps()), "WithTimestamps and WithGraphiteTags: no server"},
+		{"udp", "127.0.0.1:8125", graphite(WithPacking(), WithTimers(Timings)), "WithPacking and WithGraphiteTags:"},
+		{"udp", "127.0.0.1:8125", graphite(WithTimers(Histograms)), "Histograms or Distributions and WithGraphiteTags"},
+		{"udp", "127.0.0.1:8125", graphite(WithTimers(Distributions)), "WithGraphiteTags: servers that read"},
 	} {
 		_, err := New(test.network, test.address, test.opts...)
 		require.ErrorContains(t, err, test.says)
@@ -67,6 +82,16 @@ func record(b *metricsbuffer.Buffer, series int) {
 func requireRecorded(t *testing.T, lines string, series, times int) {
 	t.Helper()
 	require.True(t, strings.HasSuffix(lines, "\n"))
+	got := values(t, lines)
+	for i := range series {
+		require.Equal(t, times*(i+1), got["c"+strconv.Itoa(i)])
+	}
+	require.Len(t, got, series)
+}
+
+// values adds up the counters in the lines.
+func values(t *testing.T, lines string) map[string]int {
+	t.Helper()
 	got := make(map[string]int)
 	for line := range strings.Lines(lines) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "|c\n"), ":")
@@ -74,10 +99,7 @@ func requireRecorded(t *testing.T, lines string, series, times int) {
 		require.NoError(t, err, line)
 		got[name] += n
 	}
-	for i := range series {
-		require.Equal(t, times*(i+1), got["c"+strconv.Itoa(i)])
-	}
-	require.Len(t, got, series)
+	return got
 }
 
 func pending(b *metricsbuffer.Buffer) int64 { return b.Stats().Sinks[0].Pending.Increments }

@@ -1,0 +1,95 @@
+package statsdsink
+
+import (
+	"net"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A hooked connection calls before with the number of each packet, from 1, before it is written.
+type hooked struct {
+	*net.UDPConn
+	packets int
+	before  func(packet int)
+}
+
+func (h *hooked) Write(packet []byte) (int, error) {
+	h.packets++
+	h.before(h.packets)
+	return h.UDPConn.Write(packet)
+}
+
+// Whichever packet of three bursts is the first that is refused, the ones before it are acknowledged, it and all after
+// it stay in the buffer, and arrive once when there is a receiver again. If it is the last of a burst, no packet follows
+// whose write would be told: the sink hears it while it pauses.
+func TestUDPRefusedAroundBursts(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("when a refusal is known depends on the system")
+	}
+	const limit = 13 // of the lines c0:1|c, c1:2|c, … one per packet
+	const packets = 3 * burst
+	for refused := 1; refused <= packets; refused++ {
+		receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := receiver.LocalAddr().String()
+		received := ""
+		read := func(n int) {
+			packet := make([]byte, 2*limit)
+			for range n {
+				require.NoError(t, receiver.SetReadDeadline(time.Now().Add(5*time.Second)))
+				n, _, err := receiver.ReadFrom(packet)
+				require.NoError(t, err)
+				received += string(packet[:n])
+			}
+		}
+
+		s, err := New("udp", address, WithMaxPacket(limit))
+		require.NoError(t, err)
+		b := buffer(t, s, err)
+		record(b, packets)
+		sent := &hooked{before: func(packet int) {
+			if packet == refused {
+				read(refused - 1)
+				require.NoError(t, receiver.Close())
+			}
+		}}
+		conn, err := net.Dial("udp", address)
+		require.NoError(t, err)
+		sent.UDPConn = conn.(*net.UDPConn)
+		s.conn = sent
+		require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
+		last := refused + 1 // is told of the refusal, and not sent
+		if refused%burst == 0 {
+			last = refused
+		}
+		require.Equal(t, last, sent.packets)
+		stats := b.Stats().Sinks[0]
+		require.EqualValues(t, strings.Count(received, "\n"), refused-1)
+		require.Equal(t, total(packets)-stats.Pending.Increments, stats.Acknowledged.Increments)
+		requireAcknowledged(t, received, stats.Acknowledged.Increments)
+
+		receiver, err = net.ListenPacket("udp", address)
+		require.NoError(t, err)
+		require.NoError(t, b.Flush(t.Context()))
+		read(packets - refused + 1)
+		requireRecorded(t, received, packets, 1)
+		require.NoError(t, receiver.Close())
+	}
+}
+
+func total(n int64) int64 { return n * (n + 1) / 2 }
+
+// requireAcknowledged compares with the sum of the lines' values.
+func requireAcknowledged(t *testing.T, lines string, acknowledged int64) {
+	t.Helper()
+	var all int64
+	for _, n := range values(t, lines) {
+		all += int64(n)
+	}
+	require.Equal(t, all, acknowledged)
+}
