@@ -27,6 +27,46 @@ type Etsy struct {
 // StartEtsy starts the StatsD whose stats.js METRICSBUFFER_STATSD_JS names, and has it killed when the test ends.
 func StartEtsy(t testing.TB) *Etsy {
 	t.Helper()
+	return startEtsy(t, `backends: [], flushInterval: 600000`)
+}
+
+// StartEtsyWithTimers starts a StatsD whose Timers can be read. It empties its counters every 50 milliseconds, because
+// only then it computes timers.
+func StartEtsyWithTimers(t testing.TB) *Etsy {
+	t.Helper()
+	backend := filepath.Join(t.TempDir(), "backend.js")
+	require.NoError(t, os.WriteFile(backend, []byte(timersBackend), 0o600))
+	return startEtsy(t, fmt.Sprintf("backends: [%q], flushInterval: 50, percentThreshold: []", backend))
+}
+
+// timersBackend is a backend of StatsD's that adds up what StatsD computes of each timer, and has the management port's
+// command "stats" print it.
+const timersBackend = `
+exports.init = function (startup, config, events) {
+	const totals = {};
+	events.on("flush", function (timestamp, metrics) {
+		for (const key in metrics.timer_data) {
+			const t = metrics.timer_data[key];
+			if (!(t.count > 0)) continue;
+			const total = totals[key] = totals[key] || {count: 0, lines: 0, sum: 0, lower: Infinity, upper: -Infinity};
+			total.count += t.count;
+			total.lines += metrics.timers[key].length;
+			total.sum += t.sum;
+			total.lower = Math.min(total.lower, t.lower);
+			total.upper = Math.max(total.upper, t.upper);
+		}
+	});
+	events.on("status", function (write) {
+		for (const key in totals) {
+			for (const what in totals[key]) write(null, "timer " + key, what, totals[key][what]);
+		}
+	});
+	return true;
+};
+`
+
+func startEtsy(t testing.TB, config string) *Etsy {
+	t.Helper()
 	script := os.Getenv("METRICSBUFFER_STATSD_JS")
 	if script == "" {
 		t.Skip("METRICSBUFFER_STATSD_JS does not name StatsD's stats.js" + howToInstall)
@@ -40,17 +80,17 @@ func StartEtsy(t testing.TB) *Etsy {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 
 	e := &Etsy{Address: freeAddress(t), Socket: filepath.Join(dir, "socket"), management: freeAddress(t)}
-	config := filepath.Join(dir, "config.js")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `{
+	file := filepath.Join(dir, "config.js")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{
 		servers: [
 			{server: "./servers/udp", address: "127.0.0.1", port: %[1]s},
 			{server: "./servers/tcp", address: "127.0.0.1", port: %[1]s},
 			{server: "./servers/tcp", socket: %[2]q},
 		],
 		mgmt_address: "127.0.0.1", mgmt_port: %[3]s,
-		backends: [], flushInterval: 600000, title: false, automaticConfigReload: false,
-	}`, port(e.Address), e.Socket, port(e.management)), 0o600))
-	e.process = process{t: t, socket: e.Socket, argv: []string{node, script, config}, ready: func() bool {
+		%[4]s, title: false, automaticConfigReload: false,
+	}`, port(e.Address), e.Socket, port(e.management), config), 0o600))
+	e.process = process{t: t, socket: e.Socket, argv: []string{node, script, file}, ready: func() bool {
 		_, err := e.ask("health")
 		return err == nil
 	}}
@@ -64,6 +104,23 @@ func (e *Etsy) Counters() map[string]float64 { e.t.Helper(); return e.read("coun
 
 // Gauges returns StatsD's gauges.
 func (e *Etsy) Gauges() map[string]float64 { e.t.Helper(); return e.read("gauges") }
+
+// Timers returns, of a StatsD that was started with them, what it has computed of each timer since it was started:
+// key.count, by sample rates, key.lines, and of the lines' values key.sum, key.lower and key.upper.
+func (e *Etsy) Timers() map[string]float64 {
+	e.t.Helper()
+	answer, err := e.ask("stats")
+	require.NoError(e.t, err)
+	values := make(map[string]float64)
+	for line := range strings.Lines(answer) {
+		if line, ours := strings.CutPrefix(strings.TrimSpace(line), "timer "); ours {
+			name, number, _ := strings.Cut(line, ": ")
+			values[name], err = strconv.ParseFloat(number, 64)
+			require.NoError(e.t, err, line)
+		}
+	}
+	return values
+}
 
 // BadLines returns how many lines StatsD could not read.
 func (e *Etsy) BadLines() float64 {

@@ -1,4 +1,5 @@
-// Package statsdsink sends batches to StatsD and DogStatsD servers, over UDP, TCP and unix sockets.
+// Package statsdsink sends batches to StatsD and DogStatsD servers, over UDP, TCP and unix sockets, or to an [io.Writer]
+// of one's own.
 //
 // # What is sent
 //
@@ -19,14 +20,47 @@
 //	          name.ns.max:n|g        the longest of the batch
 //	histogram name.hist.count:n|c    and so on, for one without a unit; in bytes: name.hist-bytes.count:n|c
 //
-// A timer's figures are whole nanoseconds, so that the number of observations and the total time add up at the server
-// to exactly what was recorded: counters are the one type that every server only adds up. StatsD's own timers (|ms)
-// are made for single observations. Of a sum sent as one, with a sample rate to say how many it stands for, StatsD
-// takes the count but the sum once, statsd_exporter takes the sum as often as it counts, and either believes the sum
-// to be the longest. statsd_exporter shows a timer as name_ns_count and name_ns_sum, which is how Prometheus names
-// such a pair.
+// # Timers
 //
-// What servers make of it: both StatsD and statsd_exporter add in float64, exact up to 2^53, in nanoseconds 104 days.
+// A timer's figures are whole nanoseconds, so that the number of observations and the total time add up at the server
+// to exactly what was recorded: counters are the one type that every server only adds up. statsd_exporter shows a timer
+// as name_ns_count and name_ns_sum, which is how Prometheus names such a pair. That is why [Parts] are the default.
+// StatsD's own timers (|ms) are made for single observations, and servers compute from them what a batch knows. If
+// that is what is wanted, for dashboards that exist or for percentiles over several processes, [WithTimers] has a timer
+// go out under its own name:
+//
+//	Parts, WithQuantiles(0.5, 0.999)   as above, and name.ns.p50:n|g and name.ns.p99_9:n|g
+//	Sum                                name:12.5|ms                  the total, once per batch
+//	Timings                            name:12.5|ms|@0.1             ten observations, for each bucket
+//	Histograms                         name:12.5|h|@0.1              histograms, too: name.hist-bytes:512|h
+//	Distributions                      name:12.5|d|@0.1
+//	WithPacking                        name:12.5:13.1:14|d|@0.125    eight of each
+//
+// Sums are exact at servers that add them up (StatsD, statsd_exporter, telegraf), but count batches instead of
+// observations.
+//
+// Of a distribution, every bucket that is not empty is a line with its middle, within 2.2 % of all that is in it, and
+// with the sample rate that says how many that is. What a server counts is exact: servers take 1/rate for the number,
+// some cut off what is behind the point, and only such rates are sent for which that is the number. For one number of
+// six there is none, 49 being the least; its bucket becomes two or three lines. With packing all rates are powers of
+// two, so that values of many buckets share a line. A rate stands for 65,536 observations at most, unless there are
+// more than 134 million in a bucket: statsd_exporter makes an object of each. Minimum, maximum, sums and percentiles are
+// as near as the middles; StatsD computes all of them but the count as if each line were one observation.
+//
+//	                           Sum   Timings  Histograms  Distributions  packing
+//	StatsD                     yes   yes      no: as counters            no: the last value only
+//	statsd_exporter            yes   yes      yes         yes            yes
+//	telegraf                   yes   yes      yes         no: no rates   no: refused
+//	Datadog's agent            yes   yes      yes         yes            yes, from 7.25 on
+//
+// All but the last line are tested with the real server, that is as Datadog documents it. statsd_exporter takes |ms
+// for milliseconds, which it shows as seconds, and |h and |d as they are, here milliseconds. It reads the container id
+// of a line without tags only if that has no single value: add a constant tag ([WithTags]). Where servers have one
+// name for all types, as Prometheus has, a counter and a timer need names of their own.
+//
+// # What servers make of it
+//
+// Both StatsD and statsd_exporter add in float64, exact up to 2^53, in nanoseconds 104 days.
 // StatsD takes counters below zero; statsd_exporter refuses them, and counts that in
 // statsd_exporter_events_error_total. A gauge keeps its value at the server until it is sent again, a timer's min and
 // max too.
@@ -40,7 +74,8 @@
 // line, without regard to their sample rates, and cannot read several values in a line.
 //
 // What cannot be sent is dropped, which [metricsbuffer.SinkStats] counts by reason: gauges that are NaN or infinite,
-// and points that are longer than a packet ([WithMaxPacket]). All lines of a point are in one packet.
+// and points that are longer than a packet ([WithMaxPacket]). All lines of a point are in one packet, but for those of
+// a distribution: if a packet in its middle cannot be sent, what the server has of it is not sent again.
 //
 // # Names, keys and values
 //
@@ -57,9 +92,11 @@
 //	_ . - at the start    of a name or key, escaped: _x5F_ _x2E_ _x2D_. "_sc" and
 //	                      "_e" begin what is not a metric to Datadog's agent and telegraf, and a key that
 //	                      statsd_exporter writes as "__…" keeps it from showing any metric.
-//	a key a second time   _x_ in front of the second, _x__x_ of the third, …: servers keep one value per key
-//	ends like a timer     a name that ends in .ns, .hist or .hist-… and .count, .sum, .min or .max, with its last dot
-//	                      escaped: jobs.ns_x2E_count, for jobs.ns.count is the timer jobs
+//	a key a second time   _x_ in front of the second, _x__x_ of the third, …: servers keep one value per key.
+//	                      Constant tags come first: with WithTags of env=a, the env=b of a series is _x_env:b.
+//	ends like a timer     a name that ends in .ns, .hist or .hist-… and .count, .sum, .min, .max or .p50, with its last
+//	                      dot escaped: jobs.ns_x2E_count, for jobs.ns.count is the timer jobs. So is, with Histograms and
+//	                      Distributions, that of a timer's name that ends in .hist or .hist-….
 //	a unit                as it is, but for A-Z a-z 0-9 only
 //	constructor, …        a name that every object has in JavaScript, with its first byte escaped: _x63_onstructor.
 //	                      StatsD 0.9.0 loses what is counted under it. (hasOwnProperty, isPrototypeOf, toString,
@@ -90,6 +127,8 @@
 // and little in the same network. What else becomes of a packet is not known: it may be lost on the way, or the
 // refusal come later (the next Write then reports it). The sink pauses between bursts, so that a server can keep up,
 // and sends at most some 70,000 series a second.
+//
+// A writer's: each packet is acknowledged when Write has returned without an error.
 //
 // In no network is it known what a server makes of what it has read. StatsD and telegraf keep it in memory until their
 // own interval ends, and what is there when they crash is lost.
