@@ -1,0 +1,78 @@
+package main
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// A writer is a goroutine that records in every way there is, and keeps account of it.
+type writer struct {
+	buffer    *metricsbuffer.Buffer
+	u         *universe
+	number    int
+	tag       metricsbuffer.Tag
+	leaves    bool          // a Local uncommitted
+	published *atomic.Int64 // of "published", all that this writer's calls have returned from
+
+	recorded  []int64 // by id: what counters grew by, numbers of observations; of gauges the value
+	negatives int64   // observations below zero
+	updates   int64
+	atEnd     []func()
+}
+
+// run records until stop. It does so in bursts, between which the flusher sees series that nobody uses.
+func (w *writer) run(rng *rand.Rand, stop *atomic.Bool, rest func(*rand.Rand, time.Duration)) {
+	w.recorded = make([]int64, len(w.u.items))
+	steps := make([]func(int64), len(ways))
+	for i, way := range ways {
+		steps[i] = way.start(w)
+	}
+	for n := int64(1); !stop.Load(); {
+		for range 16 + rng.IntN(512) {
+			for i, step := range steps {
+				if n%ways[i].every == 0 {
+					step(n)
+					w.updates += ways[i].updates
+				}
+			}
+			n++
+		}
+		rest(rng, 10*time.Millisecond)
+	}
+	for _, f := range w.atEnd {
+		f()
+	}
+}
+
+// observe returns what to observe as the n-th value of a series, and accounts for it.
+func (w *writer) observe(id int, n int64) int64 {
+	w.recorded[id]++
+	values := w.u.items[id].values
+	v := values[n/3%int64(len(values))]
+	if v == 0 && n%32 == 0 {
+		w.negatives++
+		return -n
+	}
+	return v
+}
+
+// A fleet is what the writers of one buffer recorded together.
+type fleet struct {
+	recorded  []int64
+	negatives int64
+	updates   int64
+}
+
+func (f *fleet) add(w *writer) {
+	if f.recorded == nil {
+		f.recorded = make([]int64, len(w.recorded))
+	}
+	for id, n := range w.recorded {
+		f.recorded[id] += n // of gauges too: only one writer sets each, but for the one to which all add
+	}
+	f.negatives += w.negatives
+	f.updates += w.updates
+}
