@@ -96,12 +96,12 @@ func startCrowd(buffer *metricsbuffer.Buffer) *crowd {
 			plain := buffer.Counter("plain")
 			latency := buffer.Timer("latency", tag)
 			size := buffer.Histogram("size", "bytes")
-			updates, sum := 0, 0
+			updates, sum := int64(0), int64(0)
 			for ; updates < atLeast || !c.stopped.Load(); updates++ {
 				plain.Inc()
 				buffer.IncrCounter("jobs", 2, tag)
 				latency.Observe(time.Duration(updates))
-				size.Observe(int64(updates))
+				size.Observe(updates)
 				sum += updates
 				if updates%1024 == 0 {
 					runtime.Gosched() // with more writers than processors, others would wait for theirs to be preempted

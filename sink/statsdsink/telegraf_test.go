@@ -75,7 +75,7 @@ func startCrowd(b *metricsbuffer.Buffer) *crowd {
 			plain := b.Counter("plain")
 			latency := b.Timer("callback.latency", tag("writer", fmt.Sprint(w)))
 			queue := fmt.Sprint(w % 3)
-			updates, total := 0, 0
+			updates, total := int64(0), int64(0)
 			for ; updates < atLeast || !c.stopped.Load(); updates++ {
 				plain.Inc()
 				latency.Observe(time.Duration(updates))
