@@ -69,7 +69,7 @@ func (l *life) closeMidway(b *metricsbuffer.Buffer) {
 		wait.Go(func() { errs[i] = b.Close() })
 	}
 	wait.Wait()
-	l.settledBy(errs[0], published)
+	l.settledBy(errs[0], published, l.sinks)
 	if err := b.Flush(context.Background()); !errors.Is(err, metricsbuffer.ErrClosed) {
 		l.report.problem(wrong, "%s: Flush after Close returned %v", l.label, err)
 	}

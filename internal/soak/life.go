@@ -78,22 +78,21 @@ func (l *life) choose() {
 	}
 	for i := range 1 + l.rng.IntN(3) {
 		temper := &tempers[l.rng.IntN(len(tempers))]
-		label := fmt.Sprintf("%s, sink %d (%s)", l.label, i, temper.name)
-		s := newSink(l.report, l.u, label, temper, rand.New(rand.NewPCG(l.rng.Uint64(), 0)))
+		s := newSink(l.report, l.u, temper, rand.New(rand.NewPCG(l.rng.Uint64(), 0)))
+		s.name = fmt.Sprintf("sink-%d", i)
+		s.label = fmt.Sprintf("%s, %s (%s)", l.label, s.name, temper.name)
 		s.forever = l.fate == closedMidway || l.fate == leftUnhealthy
 		l.sinks = append(l.sinks, s)
 		interval := l.milliseconds(1, 20)
 		if l.rng.IntN(5) == 0 {
 			interval = 0
 		}
-		l.option(metricsbuffer.WithSink(s, metricsbuffer.SinkName(sinkLabel(i)), metricsbuffer.SinkInterval(interval),
+		l.option(metricsbuffer.WithSink(s, metricsbuffer.SinkName(s.name), metricsbuffer.SinkInterval(interval),
 			metricsbuffer.SinkTimeout(sinkTimeout)))
 	}
 }
 
 func (l *life) option(o metricsbuffer.Option) { l.options = append(l.options, o) }
-
-func sinkLabel(i int) string { return fmt.Sprintf("sink-%d", i) }
 
 // run lives the life. At its end nothing of it is left, or it is reported.
 func (l *life) run() {
@@ -192,18 +191,23 @@ func (l *life) flush(b *metricsbuffer.Buffer, rng *rand.Rand) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+rng.IntN(200))*time.Millisecond)
 	defer cancel()
-	err := b.Flush(ctx)
+	sinks, flush := l.sinks, b.Flush
+	if i := rng.IntN(2 * len(sinks)); i < len(sinks) {
+		sinks = sinks[i : i+1]
+		flush = func(ctx context.Context) error { return b.FlushSink(ctx, sinks[0]) }
+	}
+	err := flush(ctx)
 	if errors.Is(err, metricsbuffer.ErrClosed) || err != nil && !strings.Contains(err.Error(), "sink") {
 		return // nothing was flushed
 	}
-	l.settledBy(err, published)
+	l.settledBy(err, published, sinks)
 }
 
-// settledBy checks that the sinks which the error of a Flush or Close does not name have settled what was published
-// before it.
-func (l *life) settledBy(err error, published int64) {
-	for i, s := range l.sinks {
-		if err != nil && strings.Contains(err.Error(), sinkLabel(i)) {
+// settledBy checks that those of the sinks which the error of a Flush or Close does not name have settled what was
+// published before it.
+func (l *life) settledBy(err error, published int64, sinks []*sink) {
+	for _, s := range sinks {
+		if err != nil && strings.Contains(err.Error(), s.name) {
 			continue
 		}
 		l.report.flushes.Add(1)

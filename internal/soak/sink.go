@@ -17,7 +17,8 @@ import (
 type sink struct {
 	report *report
 	u      *universe
-	label  string // says in problems which sink of which buffer this is
+	name   string // in errors of the buffer
+	label  string // in problems: which sink of which buffer this is
 
 	temper  *temper
 	forever bool          // hangs until healed
@@ -40,9 +41,9 @@ type sink struct {
 // selfID is the id of all series that the buffer itself records.
 const selfID = -1
 
-func newSink(r *report, u *universe, label string, t *temper, rng *rand.Rand) *sink {
+func newSink(r *report, u *universe, t *temper, rng *rand.Rand) *sink {
 	return &sink{
-		report: r, u: u, label: label, temper: t, healed: make(chan struct{}), rng: rng,
+		report: r, u: u, temper: t, healed: make(chan struct{}), rng: rng,
 		got: make([]int64, len(u.items)), given: make([]int64, len(u.items)), seen: make([]int64, len(u.items)),
 	}
 }

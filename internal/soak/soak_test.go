@@ -30,7 +30,7 @@ type audited struct {
 
 func newAudited(t *testing.T) *audited {
 	a := new(audited)
-	a.sink = newSink(&report{log: &a.log}, newUniverse(false), "the sink", &tempers[0], rand.New(rand.NewPCG(1, 2)))
+	a.sink = newSink(&report{log: &a.log}, newUniverse(false), &tempers[0], rand.New(rand.NewPCG(1, 2)))
 	t.Cleanup(func() { require.Zero(t, a.inside.Load()) })
 	return a
 }
@@ -155,7 +155,7 @@ func TestAuditorNoticesWhatIsWrong(t *testing.T) {
 		}},
 		"a flush that leaves something": {lost, func(_ *testing.T, a *audited) {
 			l := &life{report: a.report, u: a.u, sinks: []*sink{a.sink}}
-			l.settledBy(nil, 1)
+			l.settledBy(nil, 1, l.sinks)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
