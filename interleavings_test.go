@@ -25,7 +25,8 @@ import (
 //	go test -tags metricsbuffer_yield,purego -run Interleavings -v .
 //
 // That is with one flush beside the writers, and one after them. With METRICSBUFFER_INTERLEAVINGS=full there are two
-// beside them. In a failure there is an order to be replayed: METRICSBUFFER_REPLAY="0*12 2*1 …" with -run for that test.
+// beside them. In a failure there is an order to be replayed: METRICSBUFFER_REPLAY="0*12 2*1 …", with -run for that
+// test.
 
 // A scene is a buffer, what was recorded in it, and what its sink has acknowledged.
 type scene struct {
@@ -257,9 +258,9 @@ func TestInterleavingsOfFirstTouch(t *testing.T) {
 	})
 }
 
-// TestInterleavingsOfFlips has two flushers flip one shard. In the library there is one, which owns the spare bank; here
-// each has its own, which is put in place whenever that flusher goes on. What has to hold is that nobody gets a bank
-// that somebody else has, and that no update is lost between them.
+// TestInterleavingsOfFlips has two flushers flip one shard. In the library there is one, which owns the spare bank;
+// here each has its own, which is put in place whenever that flusher goes on. What has to hold is that nobody gets a
+// bank that somebody else has, and that no update is lost between them.
 func TestInterleavingsOfFlips(t *testing.T) {
 	explore(t, true, func(s *scene) {
 		shard := (*s.b.shards.table.Load())[0]

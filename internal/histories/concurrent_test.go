@@ -95,8 +95,8 @@ func TestHistories(t *testing.T) {
 	t.Logf("%d histories of %d updates and %d sinks", n, writers*each, sinks)
 }
 
-// runHistory runs a random program: writers with every way to add to a counter, two that flush, one that asks for stats;
-// the second sink fails, and series expire.
+// runHistory runs a random program: writers with every way to add to a counter, two goroutines that flush, one that
+// asks for stats. The second sink fails, and series expire.
 func runHistory(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	h, named := new(history), new([writers * each]string)

@@ -21,8 +21,8 @@
 //
 // That is linearizability of each update by itself: it is delivered once, not before it was recorded, and before a
 // Flush that began after it returned. It is all there is to promise. The updates together are not a linearizable
-// object: shards are flipped one after the other, so a batch may have an update and lack one that returned before it, if
-// they were made on different Ps; also two of one goroutine, which may have moved. Only what is committed together
+// object: shards are flipped one after the other, so a batch may have an update and lack one that returned before that,
+// if they were made on different Ps; even two of one goroutine, which may have moved. Only what is committed together
 // (Local) arrives together, and that is checked too.
 //
 // A history that goes wrong is shrunk (to the update concerned, and calls that do not matter are left out), and written

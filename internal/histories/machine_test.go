@@ -102,8 +102,9 @@ func (s *modelSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	case meanwhile:
 		// The command waits for this. With several sinks, others are being written to.
 		if len(s.m.sinks) == 1 && !s.m.closing {
-			s.m.b.IncrCounter("a", int64(s.at))
-			s.m.note(metricsbuffer.KindCounter, "a", total{values: []int64{int64(s.at)}})
+			v := int64(s.at) + 1
+			s.m.b.IncrCounter("a", v)
+			s.m.note(metricsbuffer.KindCounter, "a", total{values: []int64{v}})
 			s.m.b.Stats()
 		}
 		return errors.New("injected")

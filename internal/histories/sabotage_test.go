@@ -67,7 +67,7 @@ func TestSabotage(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, os.WriteFile(overlay, replace, 0o600))
 				command := exec.Command("go", "test", "-overlay", overlay, "-count", "1", "-run", "^"+test+"$", ".",
-					"-rapid.nofailfile")
+					"-rapid.nofailfile", "-rapid.checks=2000")
 				command.Env = append(os.Environ(), "TMPDIR="+directory)
 				out, err := command.CombinedOutput()
 				require.Error(t, err, "nothing was noticed")

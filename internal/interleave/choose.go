@@ -30,7 +30,7 @@ func (r *Run) choose() *thread {
 		return nil
 	}
 	depth := len(r.events)
-	id := 0
+	var id int
 	switch {
 	case r.cut:
 		id = lowest(enabled)

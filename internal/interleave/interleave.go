@@ -10,8 +10,8 @@
 // outcome: one of each such class is run. Which choices have to be changed is found by dynamic partial-order reduction
 // with source sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014): where two steps of different threads touch the same
 // memory and nothing else orders them, the order in which the later one comes first has to be tried. Sleep sets
-// (Godefroid, LNCS 1032) keep a class from being run to its end twice. The package's tests compare all that with running
-// really all orders.
+// (Godefroid, LNCS 1032) keep a class from being run to its end twice. The package's tests compare all that with
+// running really all orders.
 package interleave
 
 import (
