@@ -5,7 +5,8 @@
 //	go -C bench run . -quick               the same, shorter and less exact, in less than 3 minutes
 //	go -C bench run . -run hot,timer       some workloads only; -with prometheus,tally some contenders only
 //	go -C bench run . -baseline FILE       also compares with the results.json of an earlier run
-//	go -C bench run . -markdown FILE       prints the comparison in results.json for a README, and measures nothing
+//	go -C bench run . -out results         keeps what it found where the next line looks for it
+//	go -C bench run . -publish             makes RESULTS.md and the README's section from results, and measures nothing
 //
 // It measures in rounds, one contender after the other and then again, so that whatever else happens on the machine
 // happens to all of them; every figure is the median of the rounds, with its quartiles and with its ratio to this

@@ -53,8 +53,7 @@ func run(args []string) error {
 		rounds    = flags.Int("rounds", 0, "number of rounds (default 9, with -quick 3)")
 		out       = flags.String("out", "out", "`directory` for results.json, benchstat text, page and charts")
 		baseline  = flags.String("baseline", "", "compare with this results.json `file` of an earlier run")
-		markdown  = flags.String("markdown", "", "print the results.json `file` as Markdown, and measure nothing")
-		charts    = flags.String("charts", "", "with -markdown: the path of the charts, seen from the Markdown file")
+		publish   = flags.Bool("publish", false, "make RESULTS.md and the README's section from results/, and measure nothing")
 		list      = flags.Bool("list", false, "list workloads and contenders")
 		childMode = flags.Bool("child", false, "measure what standard input asks for: how bench runs itself")
 	)
@@ -69,12 +68,8 @@ func run(args []string) error {
 	case *list:
 		listAll()
 		return nil
-	case *markdown != "":
-		results, err := result.Load(*markdown)
-		if err != nil {
-			return err
-		}
-		return report.Markdown(os.Stdout, results, *charts)
+	case *publish:
+		return report.Publish("..")
 	}
 
 	p := plan{quick: *quick, rounds: 9, duration: 50 * time.Millisecond, auditFor: time.Second, series: 100_000,

@@ -18,7 +18,7 @@ func tallyScope() Contender {
 			"export-1%": notOnDemand, "flush": notOnDemand, "latency-flush": notOnDemand,
 		},
 		Limits: Limits{
-			Concurrent: "a scope reports by itself, one report after the other",
+			Concurrent: "a scope reports by itself, and not when asked to",
 			Failing:    "StatsReporter's methods return no error",
 		},
 		Open: func(output Output) (Instance, error) {

@@ -3,6 +3,7 @@ package losses
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -50,4 +51,13 @@ func together(n int, f func(goroutine int)) {
 		})
 	}
 	done.Wait()
+}
+
+// numbered returns that many names.
+func numbered(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = "requests_" + strconv.Itoa(i)
+	}
+	return names
 }

@@ -11,7 +11,7 @@ import (
 
 // growth writes how cost grows with the number of processors: what was measured here, and what follows beyond.
 func growth(text *bytes.Buffer, r *result.Run) {
-	text.WriteString("\n### How cost grows\n\n")
+	text.WriteString("\n## How cost grows\n\n")
 	growthTable(text, r)
 	text.WriteString(growthText)
 	if bytes, ok := perProcessor(r, "memory"); ok {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer/bench/result"
+	"github.com/metricsbuffer/metricsbuffer/bench/workload"
 )
 
 // sample is a run in which another library is faster than this one, and loses counts.
@@ -35,12 +37,39 @@ func sample() *result.Run {
 }
 
 func TestMarkdownSaysWhereOthersAreBetter(t *testing.T) {
-	var text bytes.Buffer
-	require.NoError(t, Markdown(&text, sample(), "charts"))
-	require.Contains(t, text.String(), "| ours | 10.0 ns/op |")
-	require.Contains(t, text.String(), "| other v1.2.3 | **0.50** |")
-	require.Contains(t, text.String(), "| other v1.2.3 | lost 34 |")
-	require.Contains(t, text.String(), "](charts/hot.svg)")
+	text := string(Markdown(sample(), "charts"))
+	require.Contains(t, text, "| ours | 10.0 |")
+	require.Contains(t, text, "| other v1.2.3 | **5.00 (0.50×)** |")
+	require.Contains(t, text, "| other v1.2.3 | lost 34 |")
+	require.Contains(t, text, "](charts/hot.svg)")
+
+	text = string(Section(sample(), "bench"))
+	require.Contains(t, text, "| ours | 10.0 | none |")
+	require.Contains(t, text, "| other v1.2.3 | **5.00** | failing output |")
+	require.Contains(t, text, "](bench/results/hot.svg)")
+}
+
+// What is published is what the committed results say.
+func TestPublishedIsUpToDate(t *testing.T) {
+	r, err := result.Load("../results/results.json")
+	require.NoError(t, err)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	fresh, err := withSection(readme, Section(r, "bench"))
+	require.NoError(t, err)
+	require.Equal(t, string(fresh), string(readme), "run: go -C bench run . -publish")
+	results, err := os.ReadFile("../RESULTS.md")
+	require.NoError(t, err)
+	require.Equal(t, string(Markdown(r, "results")), string(results), "run: go -C bench run . -publish")
+}
+
+// Every workload has its place in the tables.
+func TestEveryWorkloadHasATheme(t *testing.T) {
+	for _, w := range workload.All() {
+		require.True(t, slices.ContainsFunc(themes, func(theme theme) bool {
+			return slices.Contains(theme.workloads, w.Name)
+		}), w.Name)
+	}
 }
 
 func TestTerminal(t *testing.T) {
