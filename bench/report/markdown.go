@@ -28,8 +28,8 @@ type theme struct {
 func Markdown(r *result.Run, charts string) []byte {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Results\n\n%s. A figure is the median, with its ratio to this library's default mode in the "+
-		"same run; **where that is below 1, in bold, it is better than this library**. Empty: it does not offer that. In the "+
-		"charts a dot is the median, the line through it spans the quartiles, a ring is the median with one goroutine.\n",
+		"same run; **where that is below 1, in bold, it is better than this library**. Empty: it does not offer that. In "+
+		"the charts a dot is the median, the line through it spans the quartiles, a ring is the median with one goroutine.\n",
 		measuredOn(r))
 	for _, theme := range themes {
 		var columns []column
