@@ -84,6 +84,26 @@ func TestStartAfterAnEmptyInterval(t *testing.T) {
 	})
 }
 
+// TestMissedIntervalsAreSkipped: a flusher that was kept from running collects once, and keeps to the times it had.
+func TestMissedIntervalsAreSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithSink(keep(&batches))) // every second
+		require.NoError(t, err)
+		begin := time.Now()
+		flips := b.Stats().Flips
+		b.flusher.do(t.Context(), func() { time.Sleep(3500 * time.Millisecond) })
+		time.Sleep(100 * time.Millisecond)
+		b.flusher.do(t.Context(), func() { flips = b.flusher.flips - flips })
+		require.EqualValues(t, len(*b.shards.table.Load()), flips, "one collection for all that was missed")
+		b.IncrCounter("c", 1)
+		time.Sleep(time.Second)
+		require.Len(t, batches, 1)
+		require.Equal(t, 4*time.Second, batches[0].End.Sub(begin))
+		require.NoError(t, b.Close())
+	})
+}
+
 // TestCloseIsHeardAtOnce: however little time it is given, the flusher ends.
 func TestCloseIsHeardAtOnce(t *testing.T) {
 	for range 100 {

@@ -1,6 +1,7 @@
 package metricsbuffer
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
@@ -55,19 +56,59 @@ func TestSeriesInUseNowAndThenStays(t *testing.T) {
 		var batches []Batch
 		b, err := New(WithIdleExpiry(10*time.Second), WithSink(keep(&batches)))
 		require.NoError(t, err)
-		var first [3]*series
-		for range 40 {
-			b.IncrCounter("x", 1)
-			b.IncrTimer("x", 1)
-			b.SetGauge("x", 1)
-			now := [3]*series{entry(b, KindCounter, "x"), entry(b, KindTimer, "x"), entry(b, KindGauge, "x")}
-			if first[0] == nil {
-				first = now
-			}
-			for i := range now {
-				require.Same(t, first[i], now[i], "storage %d", i)
+		const names = 2 * countersPerChunk // so that every storage has several chunks
+		var first [names][3]*series
+		for round := range 20 {
+			for i := range names {
+				name := fmt.Sprint(i)
+				b.IncrCounter(name, 1)
+				b.IncrTimer(name, 1)
+				b.SetGauge(name, 1)
+				now := [3]*series{entry(b, KindCounter, name), entry(b, KindTimer, name), entry(b, KindGauge, name)}
+				if round == 0 {
+					first[i] = now
+				}
+				for storage := range now {
+					require.Same(t, first[i][storage], now[storage], "storage %d, series %d", storage, i)
+				}
 			}
 			time.Sleep(5 * time.Second)
+		}
+		require.NoError(t, b.Close())
+	})
+}
+
+// TestNewSeriesInAnOldSlot is as good as touched, and has nothing of the one that was there before.
+func TestNewSeriesInAnOldSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []Point
+		b, err := New(WithInterval(0), WithIdleExpiry(10*time.Second),
+			WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+				got = append([]Point(nil), batch.Points...)
+				got[0].Buckets = got[0].Buckets.Clone()
+				return nil
+			})))
+		require.NoError(t, err)
+		b.IncrTimer("old", 1)
+		b.IncrTimer("old", time.Hour)
+		slot := entry(b, KindTimer, "old").Value.slot
+		for range 3 {
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(20 * time.Second)
+		}
+		require.Nil(t, entry(b, KindTimer, "old"))
+		s := b.registry.hold(KindTimer, atomicmap.HashName("new"), "new", nil)
+		require.Equal(t, slot, s.Value.slot)
+		b.registry.release(s)
+		require.NoError(t, b.Flush(t.Context()))
+		require.EqualValues(t, open, s.Value.state.Load(), "not idle yet, although nothing was recorded")
+		b.IncrTimer("new", 1000)
+		require.NoError(t, b.Flush(t.Context()))
+		require.Len(t, got, 1)
+		p := got[0]
+		require.Equal(t, [4]int64{1, 1000, 1000, 1000}, [4]int64{p.Count, p.Sum, p.Min, p.Max})
+		for bucket := range p.Buckets.All() {
+			require.True(t, bucket.Lower < 1000 && 1000 <= bucket.Upper && bucket.Count == 1, "%v", bucket)
 		}
 		require.NoError(t, b.Close())
 	})

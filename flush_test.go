@@ -246,6 +246,29 @@ func TestCloseCutsOffWritersOfSinks(t *testing.T) {
 	})
 }
 
+// TestNoDeliveryAfterTheLast: once Close has flushed, an interval that ends begins no delivery, also while the flusher
+// wakes up for another sink.
+func TestNoDeliveryAfterTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := new(sinktest.Recorder)
+		hanging, release := sinktest.Hanging(new(sinktest.Recorder))
+		b, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), // every second
+			metricsbuffer.WithSink(hanging, metricsbuffer.SinkTimeout(3*time.Second)))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			b.IncrCounter("c", 2)
+		}()
+		require.ErrorIs(t, b.Close(), context.DeadlineExceeded)
+		release()
+		synctest.Wait()
+		require.Len(t, recorder.Batches(), 1)
+		require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "c").Count)
+		require.EqualValues(t, 2, b.Stats().Sinks[0].Dropped.Increments)
+	})
+}
+
 // TestSinkThatHeedsItsContext gets to say what kept it.
 func TestSinkThatHeedsItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -58,6 +58,26 @@ func TestGrowOnlyGrows(t *testing.T) {
 	require.NotNil(t, after[len(*before)].bank.Load())
 }
 
+// TestPWithoutAShard: each way to record makes the shard of a P that the table ends just before.
+func TestPWithoutAShard(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for name, record := range map[string]func(b *Buffer){
+		"add":           func(b *Buffer) { b.shards.add(0, 1) },
+		"observe":       func(b *Buffer) { b.shards.observe(0, 1) },
+		"observe, zero": func(b *Buffer) { b.shards.observe(0, 0) },
+		"add, named":    func(b *Buffer) { b.IncrCounter("c", 1) },
+		"observe named": func(b *Buffer) { b.IncrTimer("t", 1) },
+	} {
+		b, err := New()
+		require.NoError(t, err)
+		b.shards.table.Store(new([]*shard))
+		record(b)
+		require.NotEmpty(t, *b.shards.table.Load(), name)
+		recorded := b.Stats().Recorded
+		require.EqualValues(t, 1, recorded.Increments+recorded.Observations, name)
+	}
+}
+
 // TestTallyThatIsFull: a bucket that has no room for another observation goes on in a new window.
 func TestTallyThatIsFull(t *testing.T) {
 	s := newShards()

@@ -1,6 +1,7 @@
 package metricsbuffer_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,7 +12,12 @@ import (
 )
 
 func TestStatsOfOverflow(t *testing.T) {
-	b, _ := newBuffer(t, metricsbuffer.WithMaxSeries(3))
+	const others = 200 // so that overflow series are not in the first chunks
+	b, _ := newBuffer(t, metricsbuffer.WithMaxSeries(3+2*others))
+	for i := range others {
+		b.IncrCounter("other", 1, tag("i", strconv.Itoa(i)))
+		b.IncrTimer("other", 1, tag("i", strconv.Itoa(i)))
+	}
 	b.IncrCounter("a", 1)
 	b.SetGauge("a", 1)
 	b.IncrTimer("a", 1)
@@ -29,7 +35,7 @@ func TestStatsOfOverflow(t *testing.T) {
 			{Name: "t", Kind: metricsbuffer.KindTimer, Count: 4},
 			{Name: "d", Kind: metricsbuffer.KindCounter, Count: 2},
 		}, stats.Overflows)
-		require.Equal(t, 6, stats.Series)
+		require.Equal(t, 6+2*others, stats.Series)
 		require.NoError(t, b.Flush(t.Context()))
 	}
 }
