@@ -9,7 +9,9 @@
 //
 //  1. Every recorded update is in exactly one batch. For each sink, what was recorded is what it acknowledged, plus
 //     what is pending, plus what is counted as dropped ([Stats]); whatever fails, and whenever the buffer is closed.
-//  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations.
+//  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations. It is
+//     no photograph of several series: shards are collected one after the other, so of two updates on different Ps
+//     the later one may be a batch ahead. What belongs together goes through [Local.Commit], which stays together.
 //  3. What was recorded before [Buffer.Flush] was called is in what it delivers, or was delivered before.
 //  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex. After the first use
 //     of a series (on each P), recording allocates nothing.
