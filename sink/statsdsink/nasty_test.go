@@ -69,7 +69,7 @@ func TestNegativeValuesAtTheServers(t *testing.T) {
 			b.SetGauge("negative", -math.Abs(v))
 			require.NoError(t, b.Flush(t.Context()))
 		}
-		b.IncrCounter("c", -12)
+		b.IncrCounter("negatives", -12)
 		b.IncrTimer("t", -3)
 		require.NoError(t, b.Flush(t.Context()))
 	}
@@ -78,7 +78,7 @@ func TestNegativeValuesAtTheServers(t *testing.T) {
 	gauges := etsy.Gauges()
 	require.Equal(t, 3, int(gauges["g"]))
 	require.Equal(t, -3, int(gauges["negative"]))
-	require.Equal(t, -12, int(etsy.Counters()["c"]))
+	require.Equal(t, -12, int(etsy.Counters()["negatives"]))
 
 	exporter := receivers.StartExporter(t)
 	send(t, newBuffer(t, "unixgram", exporter.Socket))
@@ -87,5 +87,5 @@ func TestNegativeValuesAtTheServers(t *testing.T) {
 	metrics := exporter.Metrics()
 	require.Equal(t, 3, int(metrics["g"]))
 	require.Equal(t, -3, int(metrics["negative"]))
-	require.NotContains(t, metrics, "c")
+	require.NotContains(t, metrics, "negatives")
 }
