@@ -20,7 +20,7 @@ type gaugeCell struct {
 }
 
 func (c *gaugeCell) set(v float64) {
-	c.bits.Store(math.Float64bits(v))
+	c.bits.Swap(math.Float64bits(v)) // a store would do, but some emulators let the load in touch pass it
 	c.touch()
 }
 
