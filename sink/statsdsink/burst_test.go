@@ -25,8 +25,8 @@ func (h *hooked) Write(packet []byte) (int, error) {
 }
 
 // Whichever packet of three bursts is the first that is refused, the ones before it are acknowledged, it and all after
-// it stay in the buffer, and arrive once when there is a receiver again. If it is the last of a burst, no packet follows
-// whose write would be told: the sink hears it while it pauses.
+// it stay in the buffer, and arrive once when there is a receiver again. If it is the last of a burst, no packet
+// follows whose write would be told: the sink hears it while it pauses.
 func TestUDPRefusedAroundBursts(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("when a refusal is known depends on the system")

@@ -3,8 +3,8 @@ package statsdsink
 import "github.com/metricsbuffer/metricsbuffer"
 
 // A point that goes out as shares can be in several packets, and a Write can fail between them. The buffer then merges
-// the point into the next batch, with all its observations: credit remembers which of them the receiver has, by what the
-// series is called in its lines, so that they are not sent again. Each failure adds to one series at most.
+// the point into the next batch, with all its observations: credit remembers which of them the receiver has, by what
+// the series is called in its lines, so that they are not sent again. Each failure adds to one series at most.
 type credit map[string]*metricsbuffer.Buckets
 
 // of returns what the receiver has of the series that e was last told of, or nil.
@@ -15,7 +15,8 @@ func (c credit) of(e *encoder) *metricsbuffer.Buckets {
 	return c[e.key()]
 }
 
-// settle acknowledges what the receiver has: some points, whose credit is thereby used up, and maybe shares of the next.
+// settle acknowledges what the receiver has: some points, whose credit is thereby used up, and maybe shares of the
+// next.
 func (s *Sink) settle(batch *metricsbuffer.Batch, has place) {
 	batch.Acknowledge(has.points)
 	if len(s.credit) > 0 {

@@ -21,9 +21,10 @@ import (
 
 type buckets = metricsbuffer.Buckets
 
-// Whatever is in a bucket, the shares are all of it, few, and each is exact after every server's arithmetic: the rate is
-// read from the line as StatsD's pattern finds it, and 1/rate is taken in float64 (StatsD, OpenTelemetry), cut off to
-// an integer (statsd_exporter, telegraf, Datadog), and with packing, where all weights are powers of two, in float32.
+// Whatever is in a bucket, the shares are all of it, few, and each is exact after every server's arithmetic: the rate
+// is read from the line as StatsD's pattern finds it, and 1/rate is taken in float64 (StatsD, OpenTelemetry), cut off
+// to an integer (statsd_exporter, telegraf, Datadog), and with packing, where all weights are powers of two, in
+// float32.
 func TestSharesAreExact(t *testing.T) {
 	rate := regexp.MustCompile(`^\|d(?:\|@([\d.]+))?\n$`)
 	read := func(tail string, packing bool) (weight float64, ok bool) {

@@ -1,5 +1,5 @@
-// Package statsdsink sends batches to StatsD and DogStatsD servers, over UDP, TCP and unix sockets, or to an [io.Writer]
-// of one's own.
+// Package statsdsink sends batches to StatsD and DogStatsD servers, over UDP, TCP and unix sockets, or to an
+// [io.Writer] of one's own.
 //
 // # What is sent
 //
@@ -42,10 +42,10 @@
 // Of a distribution, every bucket that is not empty is a line with its middle, within 2.2 % of all that is in it, and
 // with the sample rate that says how many that is. What a server counts is exact: servers take 1/rate for the number,
 // some cut off what is behind the point, and only such rates are sent for which that is the number. For one number of
-// six there is none, 49 being the least; its bucket becomes two or three lines. With packing all rates are powers of
-// two, so that values of many buckets share a line. A rate stands for 65,536 observations at most, unless there are
-// more than 134 million in a bucket: statsd_exporter makes an object of each. Minimum, maximum, sums and percentiles are
-// as near as the middles; StatsD computes all of them but the count as if each line were one observation.
+// six there is none, 49 being the least; its bucket becomes two lines, or some more. With packing all rates are powers
+// of two, so that values of many buckets share a line. A rate stands for 65,536 observations at most, unless there are
+// more than 134 million in a bucket: statsd_exporter makes an object of each. Minimum, maximum, sums and percentiles
+// are as near as the middles; StatsD computes all of them but the count as if each line were one observation.
 //
 //	                           Sum   Timings  Histograms  Distributions  packing
 //	StatsD                     yes   yes      no: as counters            no: the last value only
@@ -54,9 +54,9 @@
 //	Datadog's agent            yes   yes      yes         yes            yes, from 7.25 on
 //
 // All but the last line are tested with the real server, that is as Datadog documents it. statsd_exporter takes |ms
-// for milliseconds, which it shows as seconds, and |h and |d as they are, here milliseconds. It reads the container id
-// of a line without tags only if that has no single value: add a constant tag ([WithTags]). Where servers have one
-// name for all types, as Prometheus has, a counter and a timer need names of their own.
+// for milliseconds, which it shows as seconds, and |h and |d as they are, here milliseconds. It cannot read a container
+// id in a line that has one value and no tags: add a constant tag ([WithTags]). Where a name is of one type only, as in
+// Prometheus, a counter and a timer need names of their own.
 //
 // # What servers make of it
 //

@@ -68,8 +68,8 @@ func WithQuantiles(quantiles ...float64) Option {
 }
 
 // WithPacking writes several values into one line, as DogStatsD reads them since protocol 1.1 (agent 7.25):
-// name:1:2:3|d. It needs [Timings], [Histograms] or [Distributions]. StatsD would keep the last value only, and telegraf
-// none.
+// name:1:2:3|d. It needs [Timings], [Histograms] or [Distributions]. StatsD would keep the last value only, and
+// telegraf none.
 func WithPacking() Option {
 	return func(s *Sink) error {
 		s.encoder.packing = true
@@ -80,6 +80,7 @@ func WithPacking() Option {
 // WithTags adds tags to every line. A series that has the same key keeps both: see the package comment for what a key
 // is sent as that is there a second time. WithTags may be given several times.
 func WithTags(tags ...metricsbuffer.Tag) Option {
+	tags = slices.Clone(tags)
 	return func(s *Sink) error {
 		s.encoder.constant = append(s.encoder.constant, tags...)
 		return nil
@@ -182,7 +183,6 @@ func (s *Sink) configure(opts []Option) error {
 func (e *encoder) prepare() {
 	slices.SortStableFunc(e.quantiles, func(a, b quantile) int { return strings.Compare(a.part, b.part) })
 	e.quantiles = slices.CompactFunc(e.quantiles, func(a, b quantile) bool { return a.part == b.part })
-	e.constant = slices.Clone(e.constant)
 	slices.SortStableFunc(e.constant, func(a, b metricsbuffer.Tag) int { return strings.Compare(a.Key, b.Key) })
 	e.first, e.separator, e.equal = "|#", ',', ':'
 	if e.graphite {
