@@ -69,8 +69,8 @@ func Section(r *result.Run, bench string) []byte {
 A request is two counters, a timer and a gauge, while a report is made every 10 ms. A report is one of many counters,
 all of them incremented since the last, written as text. The last column is of an audit: eight goroutines count while
 the library reports, also concurrently, to an output that fails, and while it is closed, where it allows that. %d
-losses, which programs may meet elsewhere, are [shown by a small test each](%s/RESULTS.md#who-loses-counts). All figures, how
-each library is used, and how cost grows with the number of cores are in [%[2]s/RESULTS.md](%[2]s/RESULTS.md).
+losses, which programs may meet elsewhere, are [shown by a small test each](%s/RESULTS.md#who-loses-counts). All
+figures, how each library is used, and how cost grows with the cores are in [%[2]s/RESULTS.md](%[2]s/RESULTS.md).
 `, len(losses.All), bench)
 	for _, c := range columns {
 		if w := workloadOf(r, c.workload); slices.Contains([]string{"hot", "tagged", "timer", "export-all"}, w.Name) {
