@@ -126,6 +126,18 @@ func TestLateReplaceDoesNothing(t *testing.T) {
 	require.NotNil(t, load(m, "new"))
 }
 
+// TestHoldsFindsWhatStandsFurtherOn, as entries do whose hashes choose one slot.
+func TestHoldsFindsWhatStandsFurtherOn(t *testing.T) {
+	tab := newTable[testTag, int](0)
+	for i := range 5 {
+		e := NewEntry(7, strconv.Itoa(i), []testTag(nil), 0)
+		require.False(t, tab.holds(e))
+		_, outcome := tab.store(e)
+		require.Equal(t, stored, outcome)
+		require.True(t, tab.holds(e))
+	}
+}
+
 func TestRoomIsNeverExceeded(t *testing.T) {
 	tab := newTable[testTag, int](0)
 	for i := range 2 * tab.limit {

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,6 +86,18 @@ func TestHashSpreads(t *testing.T) {
 			require.InDelta(t, 0.632, float64(len(hit))/n, 0.02, "%s names, bits from %d", kind, shift)
 		}
 	}
+}
+
+// TestHashIsWide: among so many names a hash of 64 bits has no two that are equal, and one of 32 bits about twenty.
+func TestHashIsWide(t *testing.T) {
+	const n = 400_000
+	hashes := make([]uint64, n)
+	for i := range hashes {
+		hashes[i] = HashName(strconv.Itoa(i))
+	}
+	slices.Sort(hashes)
+	distinct := len(slices.Compact(hashes))
+	require.Equal(t, n, distinct)
 }
 
 // TestTagsMixTheNamesHash: names whose hashes differ in one bit only get hashes from the same tags that differ in about
