@@ -69,7 +69,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		}
 		require.Equal(t, last, sent.packets)
 		stats := b.Stats().Sinks[0]
-		require.EqualValues(t, strings.Count(received, "\n"), refused-1)
+		require.Equal(t, refused-1, strings.Count(received, "\n"))
 		require.Equal(t, total(packets)-stats.Pending.Increments, stats.Acknowledged.Increments)
 		requireAcknowledged(t, received, stats.Acknowledged.Increments)
 

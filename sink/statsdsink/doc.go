@@ -29,6 +29,9 @@
 // that is what is wanted, for dashboards that exist or for percentiles over several processes, [WithTimers] has a timer
 // go out under its own name:
 //
+// Without such dashboards keep the default. With them: New("udp", address, [WithTimers]([Timings])); for Datadog's
+// percentiles, which count all hosts together, Distributions, and WithPacking to go with it.
+//
 //	Parts, WithQuantiles(0.5, 0.999)   as above, and name.ns.p50:n|g and name.ns.p99_9:n|g
 //	Sum                                name:12.5|ms                  the total, once per batch
 //	Timings                            name:12.5|ms|@0.1             ten observations, for each bucket

@@ -164,7 +164,7 @@ func (s *Sink) configure(opts []Option) error {
 	case e.graphite && e.packing:
 		return errors.New("WithPacking and WithGraphiteTags: servers that read Graphite's tags read one value per line")
 	case e.graphite && e.form >= Histograms:
-		return errors.New("Histograms or Distributions and WithGraphiteTags: " +
+		return errors.New("WithTimers(Histograms or Distributions) and WithGraphiteTags: " +
 			"servers that read Graphite's tags take |h and |d for counters; use Timings")
 	case e.packing && e.form < Timings:
 		return errors.New("WithPacking needs several values to pack: use WithTimers(Timings, Histograms or Distributions)")

@@ -47,7 +47,7 @@ func TestNewRefuses(t *testing.T) {
 		{"udp", "127.0.0.1:8125", graphite(WithContainerID("a")), "WithContainerID and WithGraphiteTags: no server"},
 		{"udp", "127.0.0.1:8125", graphite(WithTimestamps()), "WithTimestamps and WithGraphiteTags: no server"},
 		{"udp", "127.0.0.1:8125", graphite(WithPacking(), WithTimers(Timings)), "WithPacking and WithGraphiteTags:"},
-		{"udp", "127.0.0.1:8125", graphite(WithTimers(Histograms)), "Histograms or Distributions and WithGraphiteTags"},
+		{"udp", "127.0.0.1:8125", graphite(WithTimers(Histograms)), "Histograms or Distributions) and WithGraphiteTags"},
 		{"udp", "127.0.0.1:8125", graphite(WithTimers(Distributions)), "WithGraphiteTags: servers that read"},
 	} {
 		_, err := New(test.network, test.address, test.opts...)
