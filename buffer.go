@@ -133,8 +133,8 @@ func (b *Buffer) Flush(ctx context.Context) error {
 }
 
 // FlushSink is [Buffer.Flush] for one sink, which others then cannot delay or fail: for what is asked for its values,
-// as by a scrape. The sink is the value that was given to [WithSink], of a type that can be compared, or it is
-// [ErrUnknownSink].
+// as by a scrape. It takes the value that was given to [WithSink], and returns [ErrUnknownSink] for any other. That
+// includes every [SinkFunc], as functions cannot be compared: use a pointer to a type of your own.
 func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
 	if b == nil {
 		return nil

@@ -98,6 +98,7 @@ func TestMissedIntervalsAreSkipped(t *testing.T) {
 		require.EqualValues(t, len(*b.shards.table.Load()), flips, "one collection for all that was missed")
 		b.IncrCounter("c", 1)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		require.Len(t, batches, 1)
 		require.Equal(t, 4*time.Second, batches[0].End.Sub(begin))
 		require.NoError(t, b.Close())
@@ -234,13 +235,13 @@ func TestUnitIsNobodysTag(t *testing.T) {
 // series there are of one.
 func TestEveryNameHasRoom(t *testing.T) {
 	perName := make(map[string]int64)
-	b, err := New(WithInterval(0), WithMaxSeries(math.MaxInt),
+	b, err := New(WithInterval(0), WithMaxSeries(math.MaxInt), WithCloseTimeout(time.Minute),
 		WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
 			for _, p := range batch.Points {
 				perName[p.Name] += p.Count
 			}
 			return nil
-		})))
+		}), SinkTimeout(time.Minute)))
 	require.NoError(t, err)
 	const series = 150_000 // of timers there can be 131,072
 	for i := range series {

@@ -54,7 +54,8 @@ func withSection(readme, section []byte) ([]byte, error) {
 // Section returns what a newcomer wants to know of a run. bench is the path of that directory.
 func Section(r *result.Run, bench string) []byte {
 	columns := offered(r, []column{
-		{"hot", "one hot counter, ns"}, {"named", "by name, ns"}, {"tagged", "by name, two tags, ns"},
+		{"hot", "one hot counter, ns"}, {"handles", "1,000 handles, ns"},
+		{"named", "by name, ns"}, {"tagged", "by name, two tags, ns"},
 		{"timer", "timer, ns"}, {"request", "request, ns"},
 		{"memory", "a counter, bytes"}, {"export-all", "report, ms"},
 	})
@@ -62,15 +63,15 @@ func Section(r *result.Run, bench string) []byte {
 		return c.Ours && c.Name != r.Contenders[0].Name // other modes: see the results
 	})
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "\n%s: medians. **Bold is faster or smaller than this library.** Empty: it does not offer "+
-		"that.\n\n", measuredOn(r))
+	fmt.Fprintf(&text, "\n%s: medians, of %d goroutines at once. **Bold is faster or smaller than this library.** "+
+		"Empty: it does not offer that.\n\n", measuredOn(r), r.Reference(columns[0].workload))
 	matrix(&text, r, columns, rows, lost(r), func(m *result.Measurement) string { return figure(m.Median) })
 	fmt.Fprintf(&text, `
 A request is two counters, a timer and a gauge, while a report is made every 10 ms. A report is one of many counters,
 all of them incremented since the last, written as text. The last column is of an audit: eight goroutines count while
-the library reports, also concurrently, to an output that fails, and while it is closed, where it allows that. %d
-losses, which programs may meet elsewhere, are [shown by a small test each](%s/RESULTS.md#who-loses-counts). All
-figures, how each library is used, and how cost grows with the cores are in [%[2]s/RESULTS.md](%[2]s/RESULTS.md).
+the library reports, also concurrently, to an output that fails, and while it is closed, as far as it has these. %d
+losses, which it does not provoke, are [shown by a small test each](%s/RESULTS.md#who-loses-counts). All figures, how
+each library is used, and how cost grows with the cores are in [%[2]s/RESULTS.md](%[2]s/RESULTS.md).
 `, len(losses.All), bench)
 	for _, c := range columns {
 		if w := workloadOf(r, c.workload); slices.Contains([]string{"hot", "tagged", "timer", "export-all"}, w.Name) {
@@ -83,7 +84,7 @@ figures, how each library is used, and how cost grows with the cores are in [%[2
 
 // lost returns in which of the audit's scenarios each contender lost or doubled updates.
 func lost(r *result.Run) map[string]string {
-	column := map[string]string{"": "updates lost or doubled"}
+	column := map[string]string{"": "lost or doubled in the audit"}
 	for _, f := range r.Audit {
 		switch before := column[f.Contender]; {
 		case f.Skipped != "":
