@@ -113,8 +113,10 @@ func appendName(dst []byte, name string, besideHistograms bool) []byte {
 		}
 	}
 	also := reserved(name)
-	if dot := strings.LastIndexByte(name, '.'); besideHistograms && dot >= 0 && isHistogram(name[dot:]) {
-		also = dot
+	if besideHistograms {
+		if dot := strings.LastIndexByte(name, '.'); dot >= 0 && isHistogram(name[dot:]) {
+			also = dot
+		}
 	}
 	return appendEscaped(dst, name, also)
 }
