@@ -4,7 +4,8 @@ import "github.com/metricsbuffer/metricsbuffer"
 
 // A point that goes out as shares can be in several packets, and a Write can fail between them. The buffer then merges
 // the point into the next batch, with all its observations: credit remembers which of them the receiver has, by what
-// the series is called in its lines, so that they are not sent again. Each failure adds to one series at most.
+// the series is called in its lines and when its batch started, so that they are not sent again. (A batch that is
+// merged keeps its start, and another buffer's has another.) Each failure adds to one series at most.
 type credit map[string]*metricsbuffer.Buckets
 
 // of returns what the receiver has of the series that e was last told of, or nil.

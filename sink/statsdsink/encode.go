@@ -31,6 +31,7 @@ type encoder struct {
 	first, always    string
 	separator, equal byte
 
+	start int64  // of the batch: one that is written again keeps it, and no other buffer has the same
 	stamp []byte // the whole field with the time of the batch being encoded, or empty
 
 	// Of the point being encoded, if it has several lines; kept for their memory.
@@ -41,6 +42,7 @@ type encoder struct {
 
 // begin is called for each batch.
 func (e *encoder) begin(batch *metricsbuffer.Batch) {
+	e.start = batch.Start.UnixNano()
 	if e.stamp = e.stamp[:0]; e.stamped && batch.End.Unix() > 0 {
 		e.stamp = strconv.AppendInt(append(e.stamp, "|T"...), batch.End.Unix(), 10)
 	}
@@ -108,7 +110,9 @@ func (e *encoder) series(p *metricsbuffer.Point) {
 }
 
 // key tells apart the points whose name and tags series sets.
-func (e *encoder) key() string { return string(e.name) + string(e.tags) }
+func (e *encoder) key() string {
+	return string(strconv.AppendInt(append(append(e.name, e.tags...), '\n'), e.start, 10))
+}
 
 // appendTags appends the constant tags and these. Receivers keep one value per key: of a key that stands there twice,
 // the second is sent as another key, marked by an escape that means nothing, the third by two, and so on. Equal keys

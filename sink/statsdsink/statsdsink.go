@@ -25,6 +25,7 @@ type Sink struct {
 	mu     sync.Mutex
 	conn   net.Conn // nil: the next Write opens one
 	packet []byte   // empty; reused by each Write
+	torn   bool     // what writer took last ended inside a line
 	credit credit   // what receivers have of points that were not acknowledged
 }
 
@@ -56,7 +57,8 @@ func New(network, address string, opts ...Option) (*Sink, error) {
 // NewWriter returns a sink that writes what one of [New] would send to w, packet by packet: for a file, a connection
 // of one's own, a test. Each packet ends with a newline and is one call of w.Write, of up to 1432 bytes
 // ([WithMaxPacket]). Its points are acknowledged if that returns no error; the rest of the batch stays in the buffer
-// otherwise, and what w has written of that packet all the same is written again. w is not closed.
+// otherwise, and what w has written of that packet all the same is written again, after a newline if it ended inside a
+// line. w is not closed.
 func NewWriter(w io.Writer, opts ...Option) (*Sink, error) {
 	s := &Sink{writer: w}
 	var err error
