@@ -50,7 +50,7 @@ func run(args []string) error {
 		with      = flags.String("with", "", "comma-separated `parts` of the names of contenders to measure")
 		cpu       = flags.String("cpu", "", "GOMAXPROCS and goroutines, comma-separated (default 1, 2, … twice the cores)")
 		duration  = flags.Duration("duration", 0, "of one measurement (default 50ms, with -quick 10ms)")
-		rounds    = flags.Int("rounds", 0, "number of rounds (default 11, with -quick 3)")
+		rounds    = flags.Int("rounds", 0, "number of rounds (default 7, with -quick 3)")
 		out       = flags.String("out", "out", "`directory` for results.json, benchstat text, page and charts")
 		baseline  = flags.String("baseline", "", "compare with this results.json `file` of an earlier run")
 		publish   = flags.Bool("publish", false, "make RESULTS.md and the README's section from results, no more")
@@ -72,7 +72,7 @@ func run(args []string) error {
 		return report.Publish("..")
 	}
 
-	p := plan{quick: *quick, rounds: 11, duration: 50 * time.Millisecond, auditFor: time.Second, series: 100_000,
+	p := plan{quick: *quick, rounds: 7, duration: 50 * time.Millisecond, auditFor: time.Second, series: 100_000,
 		out: *out, baseline: *baseline}
 	if *quick {
 		p.rounds, p.duration, p.auditFor, p.series = 3, 10*time.Millisecond, 100*time.Millisecond, 20_000
