@@ -26,7 +26,7 @@ func exported[T any](t *testing.T, c Contender, loop func(T) Loop) string {
 	require.NoError(t, err)
 	offered, ok := instance.(T)
 	if !ok {
-		t.Skip("not offered")
+		t.Skipf("%s does not offer it; why is in the contender's field Without", c.Name)
 	}
 	loop(offered)(0, repeated())
 	var text bytes.Buffer
