@@ -51,6 +51,9 @@ func New(opts ...Option) (*Buffer, error) {
 	}
 	if len(c.sinks) > 0 {
 		b.flusher = newFlusher(b.shards, b.registry, c)
+		if err := b.flusher.attach(); err != nil {
+			return nil, err
+		}
 		go b.flusher.run()
 		b.cleanup = runtime.AddCleanup(b, func(f *flusher) {
 			go func() { _ = f.shutdown(c.closeTimeout) }() // nobody is left to tell; the error handler was told
@@ -150,9 +153,10 @@ func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
 	return ErrUnknownSink
 }
 
-// Close flushes one last time, writing to each sink once, and ends the buffer's goroutine. To try longer, call
-// [Buffer.Flush] until it returns nil, and then Close. It waits at most as long as [WithCloseTimeout] says,
-// and returns the errors as [Buffer.Flush] does. Closing again waits for the first Close, and returns the same.
+// Close flushes one last time, writing to each sink once, closes the sinks that have a Close method, and ends the
+// buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close. It waits at most as long
+// as [WithCloseTimeout] says, and returns the errors as [Buffer.Flush] does, those of closing the sinks included.
+// Closing again waits for the first Close, and returns the same.
 //
 // Instruments remain valid. What is recorded after Close, or was not acknowledged by then, is counted as dropped in
 // [Stats]. A sink that has not returned from Write may still acknowledge what it was given.
@@ -179,7 +183,27 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 	} else {
 		f.stop() // and done follows once the last sink returns from Write
 	}
-	return err
+	errs := []error{err}
+	for _, o := range f.sinks {
+		errs = append(errs, o.awaitClosed(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// attach gives the sinks that ask for their values the means to. It comes before run.
+func (f *flusher) attach() error {
+	for i, o := range f.sinks {
+		attacher, ok := optional[Attacher](o.sink)
+		if !ok {
+			continue
+		}
+		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
+		if err != nil {
+			close(f.done) // sinks attached before this one learn that there is no buffer
+			return o.wrap(fmt.Errorf("Attach: %w", err))
+		}
+	}
+	return nil
 }
 
 // deliverTo has the sinks deliver, and waits for their replies or the end of ctx.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,11 @@ type outlet struct {
 	due     time.Time // when the interval is over
 	writing *delivery // at most one at a time
 	waiting []chan<- reply
+
+	closer   io.Closer     // the sink's, or nil
+	closing  bool          // close has been called
+	closed   chan struct{} // closed when closeErr is set
+	closeErr error
 
 	unreported atomic.Pointer[error] // what the error handler is to be told
 	reporting  atomic.Bool           // it has a goroutine
@@ -115,6 +121,44 @@ func answer(o *outlet, replies *[]chan<- reply, err error) {
 		r <- reply{o, err} // never blocks: there is room for one reply of each sink
 	}
 	*replies = nil
+}
+
+// close closes the sink, on a goroutine of its own: like Write, it may take any time.
+func (o *outlet) close() {
+	if o.closing || o.closer == nil {
+		return
+	}
+	o.closing = true
+	go func() {
+		defer close(o.closed)
+		o.closeErr = errors.New("Close ended its goroutine (runtime.Goexit)")
+		defer func() {
+			if v := recover(); v != nil {
+				o.closeErr = fmt.Errorf("Close panicked: %v\n%s", v, debug.Stack())
+			}
+		}()
+		o.closeErr = o.closer.Close()
+	}()
+}
+
+// awaitClosed returns the error with which the sink was closed, or that it has not been when ctx ended.
+func (o *outlet) awaitClosed(ctx context.Context) error {
+	if o.closer == nil {
+		return nil
+	}
+	select {
+	case <-o.closed:
+	case <-ctx.Done():
+		select {
+		case <-o.closed: // both are over: select would have chosen either
+		default:
+			return o.wrap(fmt.Errorf("it is not closed yet: %w", ctx.Err()))
+		}
+	}
+	if o.closeErr != nil {
+		return o.wrap(fmt.Errorf("Close: %w", o.closeErr))
+	}
+	return nil
 }
 
 // request has the outlet deliver all that is pending now, and answer when that is acknowledged or has failed.

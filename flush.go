@@ -81,7 +81,7 @@ func (f *flusher) run() {
 		case <-timer.C:
 			f.tick(time.Now())
 		}
-		if f.closing && f.idle() {
+		if f.closing && f.closeSinks() {
 			return
 		}
 	}
@@ -270,14 +270,17 @@ func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.closing = last
 }
 
-// idle says that no sink has anything to do any more.
-func (f *flusher) idle() bool {
+// closeSinks closes the sinks that have returned from their last Write, and says whether all have.
+func (f *flusher) closeSinks() bool {
+	all := true
 	for _, o := range f.sinks {
 		if o.writing != nil {
-			return false
+			all = false
+		} else {
+			o.close()
 		}
 	}
-	return true
+	return all
 }
 
 // pause waits for something that is nearly always nanoseconds away. If it is not, the operating system has put away

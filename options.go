@@ -3,6 +3,7 @@ package metricsbuffer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"time"
 )
@@ -60,7 +61,8 @@ func WithSink(sink Sink, opts ...SinkOption) Option {
 				c.reject("WithSink: the sink %s is given twice; each would be written to by itself, concurrently", o.name)
 			}
 		}
-		o := &outlet{name: sinkName(sink), sink: sink, interval: -1, timeout: defaultSinkTimeout}
+		o := &outlet{name: sinkName(sink), sink: sink, interval: -1, timeout: defaultSinkTimeout, closed: make(chan struct{})}
+		o.closer, _ = optional[io.Closer](sink)
 		for i, opt := range opts {
 			if opt == nil {
 				c.reject("WithSink: option %d of %d is nil", i+1, len(opts))
@@ -80,7 +82,8 @@ func sinkName(sink Sink) string {
 }
 
 // WithInterval sets how often sinks get a batch, at least a millisecond, 1 second if not given. 0 means only on
-// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink.
+// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink. A sink that is an [Attacher] asks for its
+// batches instead.
 func WithInterval(d time.Duration) Option {
 	return func(c *config) {
 		c.checkInterval("WithInterval", d)
@@ -183,7 +186,9 @@ func configure(opts []Option) (*config, error) {
 	}
 	names := make(map[string]int)
 	for _, o := range c.sinks {
-		if o.interval < 0 {
+		if _, attached := optional[Attacher](o.sink); o.interval < 0 && attached {
+			o.interval = 0
+		} else if o.interval < 0 {
 			o.interval = c.interval
 		}
 		if names[o.name]++; names[o.name] > 1 {

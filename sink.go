@@ -53,6 +53,26 @@ type Sink interface {
 	Write(ctx context.Context, batch *Batch) error
 }
 
+// An Attacher is a [Sink] that somebody asks for its values: a scraped page, or a reader that collects. [New] gives it
+// the means to fetch them. Such a sink gets a batch only when it asks for one, unless [SinkInterval] says otherwise.
+type Attacher interface {
+	Sink
+
+	// Attach is called once by [New]. The function flush delivers to this sink alone, as [Buffer.Flush] does to all of
+	// them, and returns when the sink has acknowledged: no other sink delays or fails it. It may be called from any
+	// goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep the
+	// buffer from being collected as garbage. If Attach returns an error, so does New.
+	Attach(flush func(context.Context) error) error
+}
+
+// A sink may have more methods that the buffer looks for:
+//
+//   - Close() error, as in [io.Closer]: the buffer calls it once, after the sink's last Write has returned.
+//     [Buffer.Close] returns its error.
+//   - Unwrap() [Sink], for a sink that wraps another one: the buffer finds Attach and Close of the wrapped sink
+//     through it. A method of the wrapper comes first.
+//   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
+//
 // SinkFunc makes a function a [Sink].
 type SinkFunc func(ctx context.Context, batch *Batch) error
 
@@ -117,4 +137,19 @@ func (b *Batch) Acknowledged() int { return b.outcome.acknowledged }
 func (b *Batch) Dropped(i int) (reason string, dropped bool) {
 	reason, dropped = b.outcome.dropped[i]
 	return reason, dropped
+}
+
+// optional returns the sink as a T, or else the first sink it wraps that is one.
+func optional[T any](sink Sink) (found T, ok bool) {
+	for sink != nil {
+		if found, ok = sink.(T); ok {
+			return found, true
+		}
+		wrapper, ok := sink.(interface{ Unwrap() Sink })
+		if !ok {
+			break
+		}
+		sink = wrapper.Unwrap()
+	}
+	return found, false
 }
