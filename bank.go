@@ -168,15 +168,15 @@ func (c *distributionCell) zeroShared() {
 
 // covers says whether the cell has room for all counts.
 func (c *distributionCell) covers(b *Buckets) bool {
-	if len(b.Counts) == 0 {
-		return true // zeros need no window
-	}
 	w := c.window.Load()
-	if w == nil || w.first > b.Offset || w.first+len(w.counts) < b.Offset+len(b.Counts) {
-		return false
-	}
 	for i, n := range b.Counts {
-		if n != 0 && w.counts[b.Offset-w.first+i].Full() {
+		if n == 0 {
+			continue
+		}
+		if w == nil {
+			return false
+		}
+		if at := uint(b.Offset + i - w.first); at >= uint(len(w.counts)) || w.counts[at].Full() {
 			return false
 		}
 	}
@@ -188,10 +188,12 @@ func (c *distributionCell) addShared(d *localDistribution) {
 	w := c.window.Load()
 	for i, n := range d.buckets.Counts {
 		if n != 0 {
-			w.counts[d.buckets.Offset-w.first+i].AddShared(uint32(n))
+			w.counts[d.buckets.Offset+i-w.first].AddShared(uint32(n))
 		}
 	}
-	c.zeros.AddShared(int64(d.buckets.Zeros))
+	if d.buckets.Zeros != 0 {
+		c.zeros.AddShared(int64(d.buckets.Zeros))
+	}
 	c.sum.AddShared(d.sum)
 	c.greatest.RaiseShared(d.greatest)
 	c.least.RaiseShared(d.least)

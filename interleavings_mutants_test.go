@@ -24,29 +24,49 @@ type mutant struct {
 }
 
 var mutantsOfBoth = []mutant{
-	{"drained before the wait", "flush.go", "Counters", []string{
-		"\t\ts.await(drained[i])\n", "\t\t_, _ = i, s\n",
-		"\t\tf.drain(drained[i])\n", "\t\tf.drain(drained[i])\n\t\ts.await(drained[i])\n",
+	{"drained without a wait", "flush.go", "Counters", []string{"\t\ts.gate.Await(s.bank)\n", "\t\t_ = s\n"}},
+	{"the common bank is drained without a wait", "flush.go", "LongCommit", []string{
+		"\tf.shards.common.gate.Await(common)\n", "",
 	}},
-	{"flipped by a load and a store", "flush.go", "Flips", []string{
-		"if s.bank.CompareAndSwap(old, s.spare) {", "if s.bank.Store(s.spare); true {",
+	{"the common bank is flipped after the waits", "flush.go", "Counters", []string{
+		"\tcommon := f.shards.common.gate.Flip()\n", "",
+		"\tf.shards.common.gate.Await(common)\n",
+		"\tcommon := f.shards.common.gate.Flip()\n\tf.shards.common.gate.Await(common)\n",
 	}},
-	{"not zeroed", "flush.go", "Counters", []string{"\t\tclear(chunk[:])\n", ""}},
+	{"flipped by a load and a store", "internal/owner/gate.go", "Flips", []string{
+		"if active.CompareAndSwap(old, 1-old) {", "if active.Store(1 - old); true {",
+	}},
+	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
+	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped()\n", ""}},
+	{"of a chunk that was taken away one bank is drained", "flush.go", "Demotion", []string{
+		"for bank := range uint32(2) {", "for bank := range uint32(1) {",
+	}},
+	{"a promoted chunk takes the place of another", "shard.go", "Promotion", []string{
+		"if in.shard != nil && in.shard.counters.at(number).CompareAndSwap(nil, chunk) {",
+		"if in.shard.counters.at(number).Store(chunk); true {",
+	}},
+	{"a long commit does not look a second time", "internal/owner/gate.go", "LongCommit", []string{
+		"if g.active.Load() == bank {", "if true {",
+	}},
 }
 
 var mutantsOfExclusive = []mutant{
-	{"no wait", "shard_exclusive.go", "Counters", []string{"passed%2 == 1 &&", "false &&"}},
-	{"no wait", "shard_exclusive.go", "Timers", []string{"passed%2 == 1 &&", "false &&"}},
-	{"the bank is loaded before the gate is odd", "shard_exclusive.go", "Counters", []string{
-		"func (s *shard) enter() *bank {\n",
-		"func (s *shard) enter() *bank {\n\tyield.Read(&s.bank)\n\tearly := s.bank.Load()\n",
-		"return s.bank.Load()", "return early",
+	{"no wait", "internal/owner/gate_exclusive.go", "Counters", []string{"passed%2 == 1 &&", "false &&"}},
+	{"no wait", "internal/owner/gate_exclusive.go", "Timers", []string{"passed%2 == 1 &&", "false &&"}},
+	{"the bank is loaded before the gate is odd", "internal/owner/gate_exclusive.go", "Counters", []string{
+		"func (g *Gate) Enter() (bank uint32) {\n",
+		"func (g *Gate) Enter() (bank uint32) {\n\tearly := g.active.Load()\n",
+		"return g.active.Load()", "return early",
 	}},
 }
 
 var mutantsOfShared = []mutant{
-	{"no wait", "shard_shared.go", "Counters", []string{"old.visitors.n.Load() != 0", "false"}},
-	{"no second look", "shard_shared.go", "Counters", []string{"if s.bank.Load() == bank {", "if true {"}},
+	{"no wait", "internal/owner/gate.go", "Counters", []string{"inside.Load() != 0", "false"}},
+	{"no second look", "internal/owner/gate.go", "Counters", []string{"if g.active.Load() == bank {", "if true {"}},
+	{"the common bank is flipped after the shards", "flush.go", "Counters", []string{
+		"\tcommon := f.shards.common.gate.Flip()\n", "",
+		"\tfence.Process()\n", "\tcommon := f.shards.common.gate.Flip()\n\tfence.Process()\n",
+	}},
 }
 
 // TestMutantsOfInterleavings makes the mistakes that the protocol is built to avoid, and expects each to be found.
@@ -82,7 +102,7 @@ func overlay(t *testing.T, file, text string) (description string) {
 	directory := t.TempDir()
 	path, err := filepath.Abs(file)
 	require.NoError(t, err)
-	mutated := filepath.Join(directory, file)
+	mutated := filepath.Join(directory, filepath.Base(file))
 	require.NoError(t, os.WriteFile(mutated, []byte(text), 0o600))
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: mutated}})
 	require.NoError(t, err)

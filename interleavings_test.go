@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
-	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 	"github.com/metricsbuffer/metricsbuffer/internal/verify/interleave"
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
@@ -41,7 +40,6 @@ type scene struct {
 	updates    int64 // that there will be
 	recorded   int64 // those that have returned
 	delivered  int64 // to the sink
-	flipped    int64 // drained by flips of the test's own
 	batches    int
 	failWrites int // how many Writes fail, from the first on
 	wrong      error
@@ -50,13 +48,13 @@ type scene struct {
 
 const observed = 1_000_003 // by every observation of the timer
 
-// explore runs the program in every order. The shards of two Ps exist; touched says whether their banks have been
-// written to before, both of each.
-func explore(t *testing.T, touched bool, program func(s *scene)) {
+// explore runs the program in every order. The shards of two Ps exist. They have chunks of their own, if own is true, and
+// there are common chunks, if common is true.
+func explore(t *testing.T, own, common bool, program func(s *scene)) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one thread at a time runs anyway, and handing over is quicker
 	result, err := interleave.Explore(func(r *interleave.Run) func() error {
-		s := newScene(t, r, touched)
+		s := newScene(t, r, own, common)
 		program(s)
 		return s.check
 	}, interleave.Options{
@@ -68,42 +66,58 @@ func explore(t *testing.T, touched bool, program func(s *scene)) {
 	require.NoError(t, err)
 }
 
-func newScene(t *testing.T, r *interleave.Run, touched bool) *scene {
+func newScene(t *testing.T, r *interleave.Run, own, common bool) *scene {
 	s := &scene{t: t, r: r}
 	b, err := New(WithInterval(0), WithSink(SinkFunc(s.write)))
 	require.NoError(t, err)
 	s.b, s.counter, s.timer = b, b.Counter("counter"), b.Timer("timer")
-	b.shards.grow(1)
-	for i, shard := range *b.shards.table.Load() {
-		interleave.Name(r, &shard.gate, fmt.Sprint("the gate of shard ", i))
-		interleave.Name(r, &shard.bank, fmt.Sprint("the active bank of shard ", i))
-		if touched {
-			shard.spare = new(bank)
-			s.touch(shard.bank.Load(), fmt.Sprintf("bank A of shard %d", i))
-			s.touch(shard.spare, fmt.Sprintf("bank B of shard %d", i))
+	for id := range 2 {
+		b.shards.makeShard(id)
+		shard := b.shards.table[id].Load()
+		interleave.Name(r, &shard.gate, fmt.Sprint("the gate of shard ", id))
+		if own {
+			s.seat(shard, fmt.Sprint("shard ", id))
 		}
 	}
+	interleave.Name(r, &b.shards.common.gate, "the common gate")
 	interleave.Name(r, &s.recorded, "what has been recorded")
+	if common {
+		b.shards.common.makeCounters(s.counter.slot)
+		b.shards.common.makeDistributions(s.timer.slot)
+		s.touch(b.shards.common.counters.at(s.counter.slot/countersPerChunk),
+			b.shards.common.distributions.at(s.timer.slot/distributionsPerChunk), "the common chunk")
+	}
 	return s
 }
 
-// touch puts into a bank what the first update would.
-func (s *scene) touch(b *bank, called string) {
-	counters := b.counters.put(s.counter.slot/countersPerChunk, new(page[counterChunk]), new(counterChunk))
-	cell := &b.distributions.put(s.timer.slot/distributionsPerChunk, new(page[distributionChunk]),
-		new(distributionChunk))[s.timer.slot%distributionsPerChunk]
-	cell.window.Store(widen(nil, floor(bucket.Index(observed)), windowStep))
+// seat gives a shard chunks of its own.
+func (s *scene) seat(shard *shard, called string) {
+	counters := newCounterChunk(s.counter.slot / countersPerChunk)
+	distributions := newDistributionChunk(s.timer.slot / distributionsPerChunk)
+	s.touch(counters, distributions, "the own chunk of "+called)
+	shard.counters.at(counters.number()).Store(counters)
+	shard.distributions.at(distributions.number()).Store(distributions)
+}
+
+// touch puts the windows in place that the first updates would.
+func (s *scene) touch(counters *counterChunk, distributions *distributionChunk, called string) {
 	// One slot of each kind is in use, and one bucket. (Tallies have half a word each.)
-	interleave.Private(s.r, counters[:s.counter.slot%countersPerChunk])
-	interleave.Private(s.r, counters[s.counter.slot%countersPerChunk+1:])
-	w := cell.window.Load()
-	used := (bucket.Index(observed) - w.first) &^ 1
-	interleave.Private(s.r, w.counts[:used])
-	interleave.Private(s.r, w.counts[used+2:])
-	interleave.Name(s.r, &b.visitors, "the visitors of "+called)
-	interleave.Name(s.r, &counters[s.counter.slot%countersPerChunk], "the counter in "+called)
-	interleave.Name(s.r, &cell.sum, "the timer's sum in "+called)
-	interleave.Name(s.r, &cell.greatest, "the timer's maximum in "+called)
+	for bank := range uint32(2) {
+		in := fmt.Sprintf("bank %d of %s", bank, called)
+		first, words := counters.words(bank)
+		used := int(s.counter.slot%countersPerChunk) - first
+		interleave.Private(s.r, words[:used])
+		interleave.Private(s.r, words[used+1:])
+		interleave.Name(s.r, &words[used], "the counter in "+in)
+		cell := distributions.cell(bank, s.timer.slot)
+		w := widen(nil, bucket.Index(observed), 1, commonStep)
+		cell.window.Store(w)
+		at := (bucket.Index(observed) - w.first) &^ 1
+		interleave.Private(s.r, w.counts[:at])
+		interleave.Private(s.r, w.counts[at+2:])
+		interleave.Name(s.r, &cell.sum, "the timer's sum in "+in)
+		interleave.Name(s.r, &cell.greatest, "the timer's maximum in "+in)
+	}
 }
 
 // write is the sink.
@@ -139,6 +153,24 @@ func (s *scene) commit() {
 	counter.Inc()
 	timer.Observe(observed)
 	l.Commit()
+	s.note(2)
+}
+
+// commitUnpinned does as Commit does with many instruments.
+func (s *scene) commitUnpinned() {
+	counter := &LocalCounter{n: 1, slot: s.counter.slot}
+	timer := &localDistribution{slot: s.timer.slot}
+	timer.observe(observed)
+	for done := false; !done; {
+		in := s.b.shards.enterUnpinned()
+		if done = hasRoom(s.b.shards, in, []*LocalCounter{counter}, []*localDistribution{timer}); done {
+			move(s.b.shards, in, []*LocalCounter{counter}, []*localDistribution{timer})
+		}
+		s.b.shards.leave(in)
+		if !done {
+			makeRoom(s.b.shards, []*LocalCounter{counter}, []*localDistribution{timer})
+		}
+	}
 	s.note(2)
 }
 
@@ -191,9 +223,8 @@ func (s *scene) check() error {
 	switch {
 	case s.wrong != nil:
 		return s.wrong
-	case s.flipped+s.delivered != s.updates || s.flipped+recorded != s.updates:
-		return fmt.Errorf("%d updates, of which %d were delivered and %d collected, and %d drained by the test",
-			s.updates, s.delivered, recorded, s.flipped)
+	case s.delivered != s.updates || recorded != s.updates:
+		return fmt.Errorf("%d updates, of which %d were delivered and %d collected", s.updates, s.delivered, recorded)
 	}
 	return nil
 }
@@ -216,35 +247,67 @@ var places = []struct {
 	{"changing Ps", []int{0, 1}, []int{1, 0}},
 }
 
+// ways are where updates go: to chunks of the shard's own, or to the common ones.
+var ways = []struct {
+	name string
+	own  bool
+}{{"own chunks", true}, {"common chunks", false}}
+
 func TestInterleavingsOfCounters(t *testing.T) {
-	for _, p := range places {
-		t.Run(p.name, func(t *testing.T) {
-			explore(t, true, func(s *scene) {
-				s.writer("writer a", p.a, s.add, s.add)
-				s.writer("writer b", p.b, s.add, s.add)
-				s.flushers()
+	for _, way := range ways {
+		for _, p := range places {
+			t.Run(way.name+", "+p.name, func(t *testing.T) {
+				explore(t, way.own, !way.own, func(s *scene) {
+					s.writer("writer a", p.a, s.add, s.add)
+					s.writer("writer b", p.b, s.add, s.add)
+					s.flushers()
+				})
 			})
-		})
+		}
 	}
 }
 
 func TestInterleavingsOfTimers(t *testing.T) {
-	for _, p := range places {
-		t.Run(p.name, func(t *testing.T) {
-			explore(t, true, func(s *scene) {
-				s.writer("writer a", p.a, s.observe)
-				s.writer("writer b", p.b, s.observe)
-				s.flushers()
+	for _, way := range ways {
+		for _, p := range places {
+			t.Run(way.name+", "+p.name, func(t *testing.T) {
+				explore(t, way.own, !way.own, func(s *scene) {
+					s.writer("writer a", p.a, s.observe)
+					s.writer("writer b", p.b, s.observe)
+					s.flushers()
+				})
+			})
+		}
+	}
+}
+
+// TestInterleavingsOfCommit has updates that are committed together arrive together, also if the sink fails first, and
+// if a part of them goes to an own chunk and a part to a common one.
+func TestInterleavingsOfCommit(t *testing.T) {
+	for name, chunks := range map[string]struct{ own, both bool }{
+		"own chunks": {own: true}, "common chunks": {}, "one of each": {own: true, both: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			explore(t, chunks.own, !chunks.own || chunks.both, func(s *scene) {
+				if chunks.both {
+					s.b.shards.each(func(shard *shard) {
+						shard.distributions.at(s.timer.slot / distributionsPerChunk).Store(nil)
+					})
+				}
+				s.together, s.failWrites = true, 1
+				s.writer("writer a", []int{0}, s.commit)
+				s.writer("writer b", []int{0}, s.commit)
+				s.flusher("flush 1")
 			})
 		})
 	}
 }
 
-// TestInterleavingsOfCommit has what is committed together arrive together, also if the sink fails first.
-func TestInterleavingsOfCommit(t *testing.T) {
-	explore(t, true, func(s *scene) {
-		s.together, s.failWrites = true, 1
-		s.writer("writer a", []int{0}, s.commit)
+// TestInterleavingsOfLongCommit has updates committed in a section that is not pinned.
+func TestInterleavingsOfLongCommit(t *testing.T) {
+	explore(t, true, true, func(s *scene) {
+		s.together = true
+		s.writer("writer a", []int{0}, s.commitUnpinned)
 		s.writer("writer b", []int{0}, s.commit)
 		s.flusher("flush 1")
 	})
@@ -252,34 +315,51 @@ func TestInterleavingsOfCommit(t *testing.T) {
 
 // TestInterleavingsOfFirstTouch has writers that put chunks and windows in place.
 func TestInterleavingsOfFirstTouch(t *testing.T) {
-	explore(t, false, func(s *scene) {
+	explore(t, false, false, func(s *scene) {
 		s.writer("writer", []int{0}, s.observe)
 		s.flusher("flush 1")
 	})
 }
 
-// TestInterleavingsOfFlips has two flushers flip one shard. In the library there is one, which owns the spare bank;
-// here each has its own, which is put in place whenever that flusher goes on. What has to hold is that nobody gets a
-// bank that somebody else has, and that no update is lost between them.
-func TestInterleavingsOfFlips(t *testing.T) {
-	explore(t, true, func(s *scene) {
-		shard := (*s.b.shards.table.Load())[0]
-		second := new(bank)
-		s.touch(second, "bank C of shard 0")
-		s.writer("writer a", []int{0}, s.add)
-		s.writer("writer b", []int{0}, s.add)
-		for i, spare := range []*bank{shard.spare, second} {
-			s.r.Go(fmt.Sprint("flusher ", i+1), func() {
-				old := shard.flip()
-				fence.Process()
-				shard.await(old)
-				word := &old.counters.at(s.counter.slot / countersPerChunk)[s.counter.slot%countersPerChunk]
-				n := word.Peek()
-				word.Reset()
-				s.flipped += n
+// TestInterleavingsOfPromotion has a chunk become a P's own while writers and a flush are under way.
+func TestInterleavingsOfPromotion(t *testing.T) {
+	explore(t, false, true, func(s *scene) {
+		promote := func() { s.b.shards.promoteCounters(s.counter.slot / countersPerChunk); s.add() }
+		s.writer("writer a", []int{0}, promote)
+		s.writer("writer b", []int{0}, promote)
+		s.flusher("flush 1")
+	})
+}
+
+// TestInterleavingsOfDemotion has chunks taken away in the first flush, from a P and from all, while writers use them.
+func TestInterleavingsOfDemotion(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			explore(t, way.own, true, func(s *scene) {
+				number := s.counter.slot / countersPerChunk
+				s.b.shards.each(func(shard *shard) { shard.counters.idle[number%seatsPerShard] = idleLimit - 1 })
+				s.b.shards.common.counters.pages[number/chunksPerPage].Load().idle[number%chunksPerPage] = idleLimit - 1
+				s.writer("writer a", []int{0}, s.add)
+				s.writer("writer b", []int{0}, s.add)
+				s.flusher("flush 1")
 			})
-			s.r.OnResume(func() { shard.spare = spare })
+		})
+	}
+}
+
+// TestInterleavingsOfFlips has two flushers flip one gate. In the library there is one flusher. It has to hold that
+// nobody gets a bank that somebody else has.
+func TestInterleavingsOfFlips(t *testing.T) {
+	explore(t, true, false, func(s *scene) {
+		shard := s.b.shards.table[0].Load()
+		flips := [2]int{}
+		for i := range 2 {
+			s.r.Go(fmt.Sprint("flusher ", i+1), func() { flips[shard.gate.Flip()]++ })
 		}
-		s.cleanUp = func() { shard.spare = nil } // both spares may have become the active bank
+		s.cleanUp = func() {
+			if flips != [2]int{1, 1} && s.wrong == nil {
+				s.wrong = fmt.Errorf("two flips returned one bank: %v", flips)
+			}
+		}
 	})
 }

@@ -252,7 +252,8 @@ func makeRoom(s *shards, counters []*LocalCounter, distributions []*localDistrib
 			s.common.makeDistributions(d.slot)
 		}
 		if d.narrow {
-			d.wider = widen(d.seen, d.buckets.Offset, len(d.buckets.Counts), d.step)
+			first, n := d.buckets.span()
+			d.wider = widen(d.seen, first, n, d.step)
 		}
 	}
 }

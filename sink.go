@@ -240,6 +240,18 @@ func (b *Buckets) Add(other *Buckets) {
 	}
 }
 
+// span returns the first bucket that is not empty, and how many there are from there to the last.
+func (b *Buckets) span() (first, n int) {
+	low, high := 0, len(b.Counts)
+	for low < high && b.Counts[low] == 0 {
+		low++
+	}
+	for low < high && b.Counts[high-1] == 0 {
+		high--
+	}
+	return b.Offset + low, high - low
+}
+
 // cover makes room for n buckets from offset on, and returns their counts.
 func (b *Buckets) cover(offset, n int) []uint64 {
 	if b.Counts == nil {

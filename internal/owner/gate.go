@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomic"
+	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
 // A SharedGate lets any number of writers in, and says which of two banks they may write to. The flusher flips the bank
@@ -47,7 +48,11 @@ func (g *SharedGate) Flip() (drained uint32) { return flip(&g.active) }
 
 // Await returns when nobody writes to the drained bank any more.
 func (g *SharedGate) Await(drained uint32) {
-	for tries := 0; g.inside[drained%2].Load() != 0; tries++ {
+	inside := &g.inside[drained%2]
+	for tries := 0; inside.Load() != 0; tries++ {
+		if yield.On {
+			yield.Wait(inside)
+		}
 		pause(tries)
 	}
 }
