@@ -13,7 +13,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// An Instrument describes an instrument. A series belongs to it if it has its name, the buffer's kind for it, and its tags.
+// An Instrument describes an instrument. Its series have its name, its tags, and the buffer's kind for it.
 type Instrument struct {
 	Name        string
 	Kind        string // "Counter", "UpDownCounter", "Gauge" or "Histogram"

@@ -67,11 +67,23 @@ func (h *float64Histogram) Record(_ context.Context, v float64, opts ...metric.R
 		h.reject()
 		return
 	}
-	d := h.of(recordedIn(opts))
-	if v < 0 {
-		d.observe(-1) // which the buffer records as zero and counts; the fraction of a sum that lacks v stays as it is
-		return
+	h.of(recordedIn(opts)).record(v)
+}
+
+// noise is the relative error of a whole number that was divided by a scale's factor and multiplied by it again.
+const noise = 1.0 / (1 << 51)
+
+// record records v, which fits an int64. Usually it is a whole number, because durations are measured in nanoseconds.
+// Then the rest, a word that all writers share, is left alone.
+func (d *distribution) record(v float64) {
+	whole := math.Round(v)
+	switch {
+	case v < 0:
+		d.observe(-1) // The buffer records it as zero and counts it. The rest is for the sum of the others.
+	case math.Abs(v-whole) <= v*noise:
+		d.observe(int64(whole))
+	default:
+		n, _ := d.rest.Add(v)
+		d.observe(n)
 	}
-	whole, _ := d.rest.Add(v)
-	d.observe(whole)
 }

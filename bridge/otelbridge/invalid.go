@@ -10,8 +10,8 @@ import (
 // works nevertheless.
 var ErrInstrumentName = errors.New("invalid instrument name")
 
-// ErrBoundaries is the error of creating a histogram with bucket boundaries that do not increase. Its text is the SDK's.
-// The instrument works nevertheless.
+// ErrBoundaries is the error of creating a histogram with bucket boundaries that do not increase. Its text is the
+// SDK's. The instrument works nevertheless.
 var ErrBoundaries = errors.New("aggregation: explicit bucket histogram: non-monotonic boundaries")
 
 var (

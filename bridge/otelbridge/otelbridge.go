@@ -1,4 +1,4 @@
-// Package otelbridge lets code that is instrumented with OpenTelemetry's API record into a buffer. The SDK is not needed.
+// Package otelbridge lets code that is instrumented with OpenTelemetry's API record into a buffer, without the SDK.
 //
 //	provider, err := otelbridge.NewMeterProvider(buffer)
 //	…
@@ -37,7 +37,8 @@
 // # Fractions
 //
 // The buffer counts in whole numbers. A series keeps its fraction until it makes a whole, and no fraction is lost: the
-// delivered sum and the kept fraction are the recorded sum, to 2^-64 for each update.
+// delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
+// float64.
 //
 //   - Float64Counter: the delivered sum is the recorded sum, rounded down.
 //   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
@@ -55,9 +56,9 @@
 // NaN or an infinity for an UpDownCounter. The SDK adds such numbers to its sum. Negative numbers for a histogram are
 // recorded as zero, and counted in [metricsbuffer.Stats].
 //
-// Each kind of series has a limit ([WithMaxSeries]). Beyond it, updates go to the series of their instrument with the one
-// attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The limit also holds
-// for instruments; those beyond it are one for each kind, with the name otelbridge.overflow.
+// The number of series has a limit ([WithMaxSeries]). Beyond it, updates go to a series of their instrument with the
+// one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The limit also
+// holds for instruments; those beyond it are one for each kind, with the name otelbridge.overflow.
 //
 // Instruments hold their series, so the buffer's idle expiry does not forget them.
 package otelbridge
@@ -95,8 +96,8 @@ type MeterProvider struct {
 // An Option configures a [MeterProvider].
 type Option func(*MeterProvider) error
 
-// NewMeterProvider returns a provider for the buffer. If the buffer is nil, the instruments do nothing. It is an error if
-// an option is nil or has a value that makes no sense.
+// NewMeterProvider returns a provider for the buffer. If the buffer is nil, the instruments do nothing. It is an error
+// if an option is nil or has a value that makes no sense.
 func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvider, error) {
 	p := &MeterProvider{
 		buffer:        buffer,
@@ -171,7 +172,7 @@ func (p *MeterProvider) Instruments() []Instrument {
 	defer p.mu.Unlock()
 	instruments := make([]Instrument, len(p.inOrder))
 	for i, d := range p.inOrder {
-		instruments[i] = d.Instrument.clone()
+		instruments[i] = d.clone()
 	}
 	return instruments
 }

@@ -35,8 +35,7 @@ func instrumented(t testing.TB, opts ...otelbridge.Option) (metric.Meter, func()
 	}
 }
 
-// handleErrors returns the errors that OpenTelemetry's global handler gets during the test. Tests that use it do not run
-// in parallel.
+// handleErrors returns the errors that OpenTelemetry's global handler gets during the test.
 func handleErrors(t *testing.T) *[]error {
 	t.Helper()
 	var handled []error
@@ -130,7 +129,7 @@ func TestHistograms(t *testing.T) {
 	size := must(meter.Int64Histogram("size", metric.WithUnit("By")))
 	size.Record(t.Context(), math.MaxInt64)
 	p := flush().Total(metricsbuffer.KindHistogram, "size")
-	require.EqualValues(t, math.MaxInt64, p.Max)
+	require.Equal(t, int64(math.MaxInt64), p.Max)
 	require.Equal(t, "By", p.Unit)
 
 	days := must(meter.Int64Histogram("days", metric.WithUnit("s")))
@@ -173,10 +172,12 @@ func TestAllocations(t *testing.T) {
 	meter, _ := instrumented(t)
 	counter, histogram := must(meter.Int64Counter("jobs")), must(meter.Float64Histogram("latency", metric.WithUnit("s")))
 	set := metric.WithAttributeSet(attribute.NewSet(attribute.String("queue", "a"), attribute.Int("shard", 1)))
+	cost := must(meter.Float64Counter("cost"))
 	add, record := []metric.AddOption{set}, []metric.RecordOption{set}
 	ctx := t.Context()
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		counter.Add(ctx, 1, add...)
+		cost.Add(ctx, 0.3, add...)
 		histogram.Record(ctx, 0.5, record...)
 	}))
 }
@@ -235,4 +236,19 @@ func Example() {
 		fmt.Println(p.Kind, p.Name, p.Tags, p.Count)
 	}
 	// Output: counter requests [{otel.scope.name example.com/server} {status 200}] 1000
+}
+
+// The cost of a histogram whose durations are whole nanoseconds, and of one whose values are not.
+func BenchmarkFloat64Histogram(b *testing.B) {
+	for name, step := range map[string]float64{"whole": 1e-9, "fractions": 0.3e-9} {
+		b.Run(name, func(b *testing.B) {
+			meter, _ := instrumented(b)
+			latency := must(meter.Float64Histogram("latency", metric.WithUnit("s")))
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 1; pb.Next(); i++ {
+					latency.Record(context.Background(), float64(i)*step)
+				}
+			})
+		})
+	}
 }

@@ -73,9 +73,8 @@ func (p *MeterProvider) decimalsOf(name, unit string) (int, error) {
 	return decimals, nil
 }
 
-// Unscale returns the unit that an instrument had, and the number by which the sum, minimum, maximum and bucket bounds of
-// a [metricsbuffer.Point] are to be divided, from the point's unit. For a unit without a scale it returns the unit and
-// 1.
+// Unscale splits the unit of a [metricsbuffer.Point] into the instrument's own unit and the number by which the point's
+// sum, minimum, maximum and bucket bounds are to be divided. For a unit without a scale, that is the unit itself and 1.
 //
 //	Unscale("10*-6.%") // "%", 1000000
 //	Unscale("By")      // "By", 1

@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// A Rest is the part of a sum that is too small for a whole number: 0 or more, and less than 1. Its zero value is 0. All
-// methods may be called concurrently.
+// A Rest is the part of a sum that is too small for a whole number: 0 or more, and less than 1. Its zero value is 0.
+// All methods may be called concurrently.
 //
 // The word counts steps of 2^-64. When it wraps around, the rest has reached 1, and the Add that saw it carries 1 over.
-// So the whole numbers that were returned and the rest are always the sum of all that was added. A fraction of a float64
-// below 2^-11 may have digits beyond 2^-64; these digits are cut off.
+// So the whole numbers that were returned and the rest are always the sum of all that was added. A fraction of a
+// float64 below 2^-11 may have digits beyond 2^-64; these digits are cut off.
 type Rest struct{ steps atomic.Uint64 }
 
 const half = 1 << 63
