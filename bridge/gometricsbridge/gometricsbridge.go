@@ -7,19 +7,21 @@
 //
 // # Which go-metrics
 //
-// This package imports no go-metrics, and works with each of them. The type argument is the Label of the package that
-// the instrumented code imports:
+// There are several packages of this name. The bridge imports none of them and works with each. Its type argument is
+// the Label of the package that the instrumented code imports:
 //
 //	import                                      used by               note
 //	github.com/hashicorp/go-metrics             raft 1.8 and later
 //	github.com/hashicorp/go-metrics/compat      raft 1.7              in go-metrics 0.5 and 0.6 only
 //	github.com/armon/go-metrics                 raft up to 1.6
 //
-// The three have a global instance each. The package compat is armon/go-metrics under another name. With the build tag
-// hashicorpmetrics it is hashicorp/go-metrics. Take NewGlobal and Label from compat itself, and either is right.
-// A program with code of two kinds calls NewGlobal of both, with a sink each for the same buffer.
+// Package compat forwards to armon/go-metrics. With the build tag hashicorpmetrics, it forwards to
+// hashicorp/go-metrics. Code that takes NewGlobal and Label from compat works with and without the tag.
 //
-// # What becomes of it
+// armon/go-metrics and hashicorp/go-metrics have a global instance each. A program whose packages use both calls both
+// functions NewGlobal, each with its own sink for the same buffer.
+//
+// # Kinds
 //
 //	IncrCounter                        counter
 //	SetGauge, SetPrecisionGauge        gauge
@@ -32,9 +34,9 @@
 // its fraction until it makes a whole: the delivered sum and the kept fraction are the recorded sum. A counter's sum is
 // rounded down, and a histogram's to the nearest whole number. Timers round each duration to a nanosecond.
 //
-// The counter gometricsbridge.rejected, with the joined key as its tag name, counts values that cannot be recorded: NaN,
-// an infinity or a number that does not fit an int64, as a counter's increment or a sample; and a fraction, if 100,000
-// other series keep one already. Samples below zero are recorded as zero, and counted in [metricsbuffer.Stats].
+// The counter gometricsbridge.rejected, with the joined key as its tag name, counts values that cannot be recorded:
+// NaN, an infinity or a number that does not fit an int64, as a counter's increment or a sample; and a fraction, if
+// 100,000 other series keep one already. Samples below zero are recorded as zero, and counted in [metricsbuffer.Stats].
 package gometricsbridge
 
 import (

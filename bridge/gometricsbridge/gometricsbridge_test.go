@@ -178,9 +178,10 @@ func TestManyFractions(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	noFunction := gometricsbridge.WithSampleUnit(nil)
 	for want, opt := range map[string]gometricsbridge.Option{
 		"gometricsbridge: New: option 1 of 1 is nil; leave it out":                                    nil,
-		"gometricsbridge: WithSampleUnit: the function is nil; leave the option out for milliseconds": gometricsbridge.WithSampleUnit(nil),
+		"gometricsbridge: WithSampleUnit: the function is nil; leave the option out for milliseconds": noFunction,
 	} {
 		sink, err := gometricsbridge.New[metrics.Label](nil, opt)
 		require.EqualError(t, err, want)

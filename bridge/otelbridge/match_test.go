@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
@@ -158,6 +159,18 @@ func TestConflicts(t *testing.T) {
 	require.Len(t, *handled, 2)
 	require.EqualError(t, (*handled)[0], `otelbridge: "Depth" is a UpDownCounter in "" and a Gauge in "m": `+
 		`the latter has the tag otel.instrument="Gauge m"`)
+}
+
+// An error handler may create instruments.
+func TestConflictInHandler(t *testing.T) {
+	meter, _ := instrumented(t)
+	before := otel.GetErrorHandler()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {
+		must(meter.Int64Counter("errors")).Add(t.Context(), 1)
+	}))
+	t.Cleanup(func() { otel.SetErrorHandler(before) })
+	must(meter.Int64Counter("jobs", metric.WithUnit("a")))
+	must(meter.Int64Counter("jobs", metric.WithUnit("b")))
 }
 
 func TestWithoutScope(t *testing.T) {

@@ -28,20 +28,24 @@ func kept(r *fraction.Rest) *big.Rat {
 
 // The returned numbers and the rest are exactly the sum, whatever is added by several goroutines, with either sign.
 func TestConservation(t *testing.T) {
-	var rest fraction.Rest
-	var adding sync.WaitGroup
 	recorded, returned := make([][]float64, 8), make([]int64, 8)
 	for w := range recorded {
+		random := rand.New(rand.NewPCG(uint64(w), 0))
+		for range 20_000 {
+			// All have their last digit at 2^-60 or above.
+			v := math.Ldexp(float64(random.Int64N(1<<53)), -random.IntN(60)) * float64(1-2*random.IntN(2))
+			recorded[w] = append(recorded[w], v)
+		}
+	}
+	var rest fraction.Rest
+	var adding sync.WaitGroup
+	for w := range recorded {
 		adding.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(w), 0))
-			for range 10_000 {
-				// All have their last digit at 2^-60 or above.
-				v := math.Ldexp(float64(random.Int64N(1<<53)), -random.IntN(60)) * float64(1-2*random.IntN(2))
+			for _, v := range recorded[w] {
 				whole, ok := rest.Add(v)
 				if !ok {
 					panic(v)
 				}
-				recorded[w] = append(recorded[w], v)
 				returned[w] += whole
 			}
 		})
