@@ -3,6 +3,7 @@ package otelbridge_test
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,14 +27,14 @@ func resolutionOf(s stream) float64 {
 	return 1e-3
 }
 
-// differential makes the same calls of the SDK and of the bridge, and compares what they deliver.
+// differential makes the same calls of the SDK and of the bridge, and compares their streams.
 func differential(t *testing.T, make calls) {
 	t.Helper()
 	want, got := viaSDK(t, make), viaBridge(t, make)
 	require.NotEmpty(t, want)
 	for s, w := range want {
 		g, ok := got[s]
-		if !ok {
+		if !ok && (s.kind != "Counter" || w.sum >= 1) { // a counter below 1 is 0, which a batch does not carry
 			t.Errorf("the bridge lacks %+v, it has\n%+v", s, got)
 			continue
 		}
@@ -181,3 +182,42 @@ func (a allow) AllowedKeys() []attribute.Key { return a.keys }
 func allowing(keys ...attribute.Key) allow { return allow{metric.WithDescription(""), keys} }
 
 func unsafely(pairs ...attribute.KeyValue) raw { return raw{pairs: pairs} }
+
+// Any calls, in any order, have the same outcome.
+func TestSameAsSDKRandomCalls(t *testing.T) {
+	handleErrors(t)
+	for seed := range uint64(20) {
+		differential(t, func(t *testing.T, provider metric.MeterProvider) {
+			random := rand.New(rand.NewPCG(seed, 0)) // the same calls for both
+			pick := func(of ...string) string { return of[random.IntN(len(of))] }
+			for range 300 {
+				m := provider.Meter(pick("", "a", "b"), metric.WithInstrumentationVersion(pick("", "1")))
+				name, unit := pick("x", "y", "z"), metric.WithUnit(pick("", "1", "%", "By", "s"))
+				plain := metric.WithUnit(pick("", "1", "%", "By", "{row}"))
+				set := metric.WithAttributes(attribute.String(pick("k", "l"), pick("", "v")))
+				i, f := random.Int64N(1000), random.Float64()*math.Pow10(random.IntN(6)-3)
+				ctx := t.Context()
+				switch random.IntN(9) {
+				case 0:
+					must(m.Int64Counter(name, unit)).Add(ctx, i, set)
+				case 1:
+					must(m.Float64Counter(name+"_f", unit)).Add(ctx, f, set)
+				case 2:
+					must(m.Int64UpDownCounter(name, unit)).Add(ctx, i-500, set)
+				case 3:
+					must(m.Float64UpDownCounter(name, unit)).Add(ctx, float64(i)/8-60, set)
+				case 4:
+					must(m.Int64Gauge(name, unit)).Record(ctx, i, set)
+				case 5:
+					must(m.Float64Gauge(name+"_f", unit)).Record(ctx, f, set)
+				case 6:
+					must(m.Int64Histogram(name, plain)).Record(ctx, i, set)
+				case 7:
+					must(m.Float64Histogram(name, plain)).Record(ctx, f, set)
+				case 8:
+					must(m.Float64Histogram(name+"_t", metric.WithUnit("ms"))).Record(ctx, f, set)
+				}
+			}
+		})
+	}
+}

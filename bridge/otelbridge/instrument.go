@@ -9,7 +9,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A table has the series of all instruments of one kind. S is what is kept for each of them.
+// A table has the series of all instruments of one kind. S is the type that stands for a series.
 type table[S any] struct{ *xsync.MapOf[seriesKey, S] }
 
 type seriesKey struct {

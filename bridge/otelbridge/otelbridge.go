@@ -40,7 +40,7 @@
 // delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
 // float64.
 //
-//   - Float64Counter: the delivered sum is the recorded sum, rounded down.
+//   - Float64Counter: the delivered sum is the recorded sum, rounded down. Nothing is delivered before it reaches 1.
 //   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
 //     one nanosecond.
 //   - Float64Histogram in another unit: the same, rounded to 3 decimal places, or to 6 if the unit is 1 or %
@@ -87,7 +87,7 @@ type MeterProvider struct {
 	gauges        table[*metricsbuffer.Gauge]
 	distributions table[*distribution]
 
-	mu          sync.Mutex // guards what follows; held while an instrument is created
+	mu          sync.Mutex // guards the fields below; held while an instrument is created
 	definitions map[identity]*definition
 	inOrder     []*definition
 	owners      map[seriesName]identity

@@ -252,3 +252,35 @@ func BenchmarkFloat64Histogram(b *testing.B) {
 		})
 	}
 }
+
+// A sink undoes the scale of a histogram that was given fractions.
+func ExampleUnscale() {
+	sink := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+		for _, p := range batch.Points {
+			unit, divisor := otelbridge.Unscale(p.Unit)
+			fmt.Printf("%s: %d in %q, so %v in %q\n", p.Name, p.Sum, p.Unit, float64(p.Sum)/divisor, unit)
+		}
+		return nil
+	})
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	provider, err := otelbridge.NewMeterProvider(buffer)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	load, err := provider.Meter("").Float64Histogram("load", metric.WithUnit("%"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	load.Record(context.Background(), 12.5)
+	load.Record(context.Background(), 0.25)
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output: load: 12750000 in "10*-6.%", so 12.75 in "%"
+}

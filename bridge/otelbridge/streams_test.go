@@ -18,7 +18,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bridge/otelbridge"
 )
 
-// A stream is what the SDK's reader, or the bridge, delivers of one instrument and set of attributes.
+// A stream identifies the data of one instrument and set of attributes, as the SDK's reader or the bridge delivers it.
 type stream struct {
 	scope      string // name, version, schema URL, attributes
 	name       string // in lower case if it has capitals: the first creation decides
@@ -136,7 +136,7 @@ func viaBridge(t *testing.T, make calls) map[stream]value {
 	return streams
 }
 
-// converted finds the point's instrument and undoes what the bridge did.
+// converted finds the point's instrument and converts the point back to the SDK's terms.
 func converted(t *testing.T, instruments []otelbridge.Instrument, p metricsbuffer.Point) (stream, value) {
 	var found []otelbridge.Instrument
 	for _, i := range instruments {

@@ -16,8 +16,8 @@ type Rest struct{ steps atomic.Uint64 }
 
 const half = 1 << 63
 
-// Rounding makes the rest begin at one half, so that the sum of the returned numbers is the nearest whole number to the
-// sum of what was added, instead of the next lower one. It must be called before the first Add.
+// Rounding makes the rest begin at one half. The sum of the returned numbers is then the recorded sum rounded to the
+// nearest whole number, instead of rounded down. It must be called before the first Add.
 func (r *Rest) Rounding() { r.steps.Store(half) }
 
 // Add adds v and returns the whole number by which the sum has grown. It does nothing and returns false if v is NaN,

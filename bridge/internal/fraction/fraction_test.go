@@ -26,7 +26,7 @@ func kept(r *fraction.Rest) *big.Rat {
 	return new(big.Rat).SetFrac(new(big.Int).SetUint64(r.Steps()), new(big.Int).Lsh(big.NewInt(1), 64))
 }
 
-// The returned numbers and the rest are exactly the sum, whatever is added by several goroutines, with either sign.
+// The returned numbers and the rest are exactly the sum, though several goroutines add numbers of either sign.
 func TestConservation(t *testing.T) {
 	recorded, returned := make([][]float64, 8), make([]int64, 8)
 	for w := range recorded {
