@@ -12,8 +12,8 @@
 //	Int64Histogram, Float64Histogram             timer if the unit is ns, us, ms, s, min, h or d; otherwise histogram
 //	observable instruments                       not supported: creating one, or registering a callback, is an error
 //
-// As in the SDK, instruments of one scope, name, kind and unit are one instrument, however often it is created. Letter
-// case in the name makes no difference; the first creation decides it. Two instruments that would share a series are
+// Instruments of one scope, name, kind and unit are one instrument, however often it is created. Letter case in the
+// name makes no difference, as in the SDK; the first creation decides it. Two instruments that would share a series are
 // kept apart: counters of one name and different units; gauges of different units; an UpDownCounter and a Gauge of one
 // name. The first one has the plain name. The others have the tag otel.instrument with their kind and unit, and
 // [otel.Handle] gets an error that names both. Histograms need no such tag, because the unit is part of a histogram's
@@ -50,6 +50,9 @@
 //   - Gauges and UpDownCounters hold a float64, which is exact for whole numbers up to 2^53.
 //
 // # Differences from the SDK
+//
+// Instruments that differ only in their description are one instrument, as are an Int64Counter and a Float64Counter of
+// one name. The SDK exports them as two streams of the same name.
 //
 // The counter otelbridge.rejected, with the tags instrument and scope, counts updates that cannot be recorded: a
 // negative number for a Counter; NaN, an infinity or a number that does not fit an int64 for a Counter or Histogram;
