@@ -136,6 +136,16 @@ func (c *distributionCell) count(index int) bool {
 	return false
 }
 
+// hasRoom says whether the window has room for an observation in the bucket.
+func (c *distributionCell) hasRoom(index int) bool {
+	w := c.window.Load()
+	if w == nil {
+		return false
+	}
+	i := uint(index - w.first)
+	return i < uint(len(w.counts)) && !w.counts[i].Full()
+}
+
 // add adds a counted observation to the sum and the extremes. Owner only.
 func (c *distributionCell) add(v int64) {
 	c.sum.Add(v)
