@@ -78,7 +78,7 @@ func (p plan) measureWorkload(r *result.Run, w workload.Workload, children *chil
 					continue
 				}
 				answer := children.ask(request{Workload: w.Name, Contender: c.Name,
-					Setting: workload.Setting{CPU: cpu, Duration: p.duration, Series: p.series}})
+					Setting: workload.Setting{CPU: cpu, Duration: p.duration, Series: p.series, ManyPs: 64}})
 				switch {
 				case answer.NotOffered:
 					omitted[c.Name] = true

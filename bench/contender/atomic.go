@@ -7,10 +7,9 @@ import "sync/atomic"
 func atomicWords() Contender {
 	return Contender{
 		Name: "atomic.Int64", How: "one atomic.Int64 per counter, reported with Swap(0) and added back if that fails",
-		Without: map[string]string{
+		Without: Reasons{
 			"named": "it has no names", "tagged": "it has no names", "vector": "it has no labels",
-			"timer": "it is a counter", "request": "it is a counter",
-		},
+		}.withoutTimer("it is a counter"),
 		Open: func(output Output) (Instance, error) { return &atomicInstance{words{output: output}}, nil },
 	}
 }

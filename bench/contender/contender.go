@@ -23,7 +23,7 @@ type Contender struct {
 	Fenced  bool   // measured with a fence that stops the world
 	BuildBy string // measured in a child process, built with this tag
 
-	Without map[string]string // by capability ("named", "timer", …): why the library does not offer it
+	Without Reasons // capabilities ("named", "timer", …), or workloads, that the library does not offer
 	Limits  Limits
 
 	// Open returns an instance with an empty registry, which reports to output. Without an output it only exports.
@@ -84,9 +84,28 @@ type Vector interface {
 // Timer is offered by a contender with a timer that tells quantiles. Elements of order are nanoseconds.
 type Timer interface{ Timer(name string) Loop }
 
+// Stopwatch is offered by a contender with a timer: an operation starts the clock, stops it at once and records the
+// duration, in the library's own way.
+type Stopwatch interface{ Stopwatch() Loop }
+
+// Group is offered by a contender with counters and a timer: an operation increments two counters and observes a
+// duration, which is the element of order. A library that has one call for several updates uses it.
+type Group interface{ Group() Loop }
+
 // Request is offered by a contender with all of it: an operation increments two counters, observes a duration, which is
 // the element of order, in a timer, and sets a gauge, all by handle where there are handles.
 type Request interface{ Request() Loop }
+
+// Reasons say, by capability, why a library does not offer it.
+type Reasons map[string]string
+
+// withoutTimer adds the capabilities that need a timer.
+func (r Reasons) withoutTimer(reason string) Reasons {
+	for _, capability := range []string{"timer", "stopwatch", "group", "request"} {
+		r[capability] = reason
+	}
+	return r
+}
 
 // All returns every contender, this library first.
 func All() []Contender {

@@ -61,6 +61,11 @@ func TestEachAdapterCounts(t *testing.T) {
 				require.Contains(t, text, strconv.Itoa(times))
 				require.Contains(t, text, "events")
 			})
+			t.Run("group", func(t *testing.T) {
+				text := exported(t, c, func(i Group) Loop { return i.Group() })
+				require.Contains(t, text, strconv.Itoa(times+1), "requests")
+				require.Contains(t, text, strconv.Itoa((times+1)*512), "bytes")
+			})
 			t.Run("request", func(t *testing.T) {
 				text := exported(t, c, func(i Request) Loop { return i.Request() })
 				require.Contains(t, text, strconv.Itoa(times+1), "requests")
@@ -114,6 +119,8 @@ func TestWhatIsMissingIsExplained(t *testing.T) {
 		_, offers["tagged"] = instance.(Tagged)
 		_, offers["vector"] = instance.(Vector)
 		_, offers["timer"] = instance.(Timer)
+		_, offers["stopwatch"] = instance.(Stopwatch)
+		_, offers["group"] = instance.(Group)
 		_, offers["request"] = instance.(Request)
 		for capability, offered := range offers {
 			require.Equal(t, offered, c.Without[capability] == "", "%s, %s", c.Name, capability)

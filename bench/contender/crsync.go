@@ -8,11 +8,9 @@ func crsyncCounters() Contender {
 	const noNames = "its counters have numbers, not names"
 	return Contender{
 		Name: "crsync", Module: "github.com/cockroachdb/crlib",
-		How: "crsync.Counters, built without CockroachDB's patched runtime; reported as what they grew by",
-		Without: map[string]string{
-			"named": noNames, "tagged": noNames, "vector": noNames, "timer": "it is a counter", "request": "it is a counter",
-		},
-		Open: func(output Output) (Instance, error) { return &crsyncInstance{totals: totals{output: output}}, nil },
+		How:     "crsync.Counters, built without CockroachDB's patched runtime; reported as what they grew by",
+		Without: Reasons{"named": noNames, "tagged": noNames, "vector": noNames}.withoutTimer("it is a counter"),
+		Open:    func(output Output) (Instance, error) { return &crsyncInstance{totals: totals{output: output}}, nil },
 	}
 }
 

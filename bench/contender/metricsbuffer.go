@@ -84,6 +84,22 @@ func (o *ours) Timer(name string) Loop {
 	return func(_ int, order []uint32) { each(order, func(d uint32) { timer.Observe(time.Duration(d)) }) }
 }
 
+func (o *ours) Stopwatch() Loop {
+	timer := o.buffer.Timer("latency")
+	return func(_ int, order []uint32) { each(order, func(uint32) { timer.Start().Stop() }) }
+}
+
+func (o *ours) Group() Loop {
+	requests, bytes, latency := o.buffer.Counter("requests"), o.buffer.Counter("bytes"), o.buffer.Timer("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Inc()
+			bytes.Add(512)
+			latency.Observe(time.Duration(d))
+		})
+	}
+}
+
 func (o *ours) Request() Loop {
 	requests, bytes := o.buffer.Counter("requests"), o.buffer.Counter("bytes")
 	latency, inflight := o.buffer.Timer("latency"), o.buffer.Gauge("inflight")

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The bounds are what was counted when an operation was last changed on purpose, with this version of Go, on amd64. An
-// operation may take fewer instructions: lower its bound then. It may not take more without somebody saying so here.
-// What is found by name has some room, because hashes, and with them how far is searched, differ between two runs.
+// The bounds were counted when an operation was last changed on purpose, with this version of Go, on amd64. If an
+// operation takes fewer instructions, lower its bound. If it must take more, raise the bound in the same commit and say
+// why. Operations that look a series up have some room, because hashes, and the length of a search, differ between runs.
 const recordedWith = "go1.26"
 
 var bounds = []struct {
@@ -23,9 +23,11 @@ var bounds = []struct {
 }{
 	{"Counter.Add", 56},
 	{"Timer.Observe", 126},
-	{"IncrCounter", 270},
-	{"IncrCounter, two tags", 760},
+	{"IncrCounter", 260},
+	{"IncrCounter, two tags", 700},
 	{"IncrTimer", 350},
+	{"Gauge.Set", 20},
+	{"Vec.With", 380},
 }
 
 func TestInstructionsPerOperation(t *testing.T) {
@@ -50,6 +52,7 @@ func TestInstructionsPerOperation(t *testing.T) {
 				t.Logf("%4.0f %s", n, name)
 				total += n
 			}
+			t.Logf("%4.0f in all", total)
 			require.Positive(t, total, "no instruction of this library was counted")
 			require.LessOrEqual(t, total, bound.most, "instructions per operation")
 			if total < bound.most*.9 {
@@ -59,14 +62,14 @@ func TestInstructionsPerOperation(t *testing.T) {
 	}
 }
 
-// perOperation counts the whole instructions of an operation in each function. It counts a short run and a long one:
-// what is in both alike, the start of the program, is not in the difference.
+// perOperation counts the whole instructions of an operation in each function. It subtracts a short run from a long
+// one, because both contain the start of the program.
 func perOperation(t *testing.T, program, operation string) map[string]float64 {
 	const short, more = "1000", 50_000
 	before, after := count(t, program, operation, short), count(t, program, operation, "51000")
 	functions := make(map[string]float64)
 	for name, n := range after {
-		// What an operation does, it does every time; a fraction is an allocation of the runtime now and then.
+		// An operation does the same every time; a fraction is an allocation of the runtime now and then.
 		if each := math.Round(float64(n-before[name]) / more); each >= 1 && counts(name) {
 			functions[name] = each
 		}
@@ -77,11 +80,8 @@ func perOperation(t *testing.T, program, operation string) map[string]float64 {
 // counts says whether a function is part of an operation. The rest of the runtime is left out: its garbage collector
 // and its scheduler run when they like.
 func counts(name string) bool {
-	if strings.HasPrefix(name, "github.com/metricsbuffer/metricsbuffer") {
-		return true
-	}
-	for _, helper := range []string{"runtime.procPin", "runtime.procUnpin", "runtime.memequal", "memeqbody",
-		"runtime.memhash", "runtime.strhash", "aeshashbody", "runtime.memmove", "runtime.mallocgc"} {
+	for _, helper := range []string{"github.com/metricsbuffer/", "github.com/puzpuzpuz/", "hash/maphash", "runtime.procPin", "runtime.procUnpin", "runtime.memequal", "memeqbody",
+		"runtime.memhash", "runtime.strhash", "runtime.typehash", "aeshashbody", "runtime.memmove", "runtime.mallocgc"} {
 		if strings.HasPrefix(name, helper) {
 			return true
 		}

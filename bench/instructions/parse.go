@@ -1,5 +1,5 @@
-// Package instructions guards how many instructions the hot operations take. Unlike times, they are the same in every
-// run and on every machine, so that a bound can be exact and still never fails by chance.
+// Package instructions guards the number of instructions that the hot operations take. Unlike a time, that number is the
+// same in every run and on every machine, so a bound can be exact and never fails by chance.
 package instructions
 
 import (

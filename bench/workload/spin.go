@@ -80,14 +80,17 @@ func same(workers int) [][]uint32 {
 	return orders(workers, func(*rand.Rand) uint32 { return 0 })
 }
 
-// zipf returns orders over that many series, of which few are used often: the most frequent, in one of seven
+// zipf returns orders over that many series, of which few are used often: of 1,000, the most frequent one in one of ten
 // operations.
-func zipf(workers, series int) [][]uint32 {
-	// A permutation keeps those that are used often from being neighbours.
+func zipf(workers, series int) [][]uint32 { return orders(workers, zipfian(series)) }
+
+// zipfian returns a choice of one of the series under Zipf's law. A permutation keeps the frequent ones from being
+// neighbours.
+func zipfian(series int) func(*rand.Rand) uint32 {
 	shuffled := rand.New(rand.NewPCG(1, 2)).Perm(series)
-	return orders(workers, func(r *rand.Rand) uint32 {
+	return func(r *rand.Rand) uint32 {
 		return uint32(shuffled[int(math.Pow(float64(series+1), r.Float64()))-1])
-	})
+	}
 }
 
 // durations returns orders of nanoseconds, between a microsecond and a second, evenly on a logarithmic scale.

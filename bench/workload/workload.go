@@ -33,7 +33,8 @@ type Workload struct {
 type Setting struct {
 	CPU      int           // GOMAXPROCS, and the number of goroutines that write
 	Duration time.Duration // of the measurement proper, where it has no length of its own
-	Series   int           // how many make many
+	Series   int           // in a workload with many series
+	ManyPs   int           // GOMAXPROCS in a workload with many Ps
 }
 
 // Values are the results of one measurement, by metric: "ns/op", "allocs/op", "B/series", "p99-ns", …
@@ -44,7 +45,7 @@ var ErrNotOffered = errors.New("not offered")
 
 // All returns every workload, in the order of a report.
 func All() []Workload {
-	return slices.Concat(writing(), memory(), exporting(), latencies())
+	return slices.Concat(writing(), memory(), exporting(), latencies(), processors())
 }
 
 // Select returns the workloads whose names contain one of the given parts; all of them if there are none.

@@ -54,6 +54,19 @@ func writing() []Workload {
 			return spinOn(c, s, func(i contender.Timer) contender.Loop { return i.Timer("latency") }, durations(s.CPU))
 		},
 	}, {
+		Name: "stopwatch", Title: "Timing a call", Main: "ns/op", Needs: "stopwatch",
+		What: "Starting and stopping the clock around nothing, and recording the duration, in each library's own way: two " +
+			"readings of the clock are in every figure.",
+		run: func(c contender.Contender, s Setting) (Values, error) {
+			return spinOn(c, s, func(i contender.Stopwatch) contender.Loop { return i.Stopwatch() }, same(s.CPU))
+		},
+	}, {
+		Name: "group", Title: "Two counters and a timer that belong together", Main: "ns/op", Needs: "group",
+		What: "Recorded in one call where the library has one that keeps them together; else in three.",
+		run: func(c contender.Contender, s Setting) (Values, error) {
+			return spinOn(c, s, func(i contender.Group) contender.Loop { return i.Group() }, durations(s.CPU))
+		},
+	}, {
 		Name: "request", Title: "A request: 2 counters, 1 timer, 1 gauge", Main: "ns/op", Needs: "request",
 		What: "All four, while a report is written as text every 10 ms.",
 		run:  request,
