@@ -91,7 +91,7 @@ func (p plan) measureWorkload(r *result.Run, w workload.Workload, children *chil
 					if samples[k] == nil {
 						order = append(order, k)
 					}
-					samples[k] = append(samples[k], v)
+					samples[k] = append(samples[k], result.Rounded(v))
 				}
 			}
 		}

@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,14 @@ func figure(v float64) string {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
+// short writes the value of a tick, without digits after the last that is not 0.
+func short(v float64) string {
+	if v >= 1000 {
+		return thousands(int64(v))
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
 func thousands(n int64) string {
@@ -65,6 +74,15 @@ func label(c result.Contender) string {
 		return c.Name + " " + c.Version[len(c.Version)-12:]
 	}
 	return c.Name + " " + c.Version
+}
+
+// contenderOf returns the contender with that name.
+func contenderOf(r *result.Run, name string) result.Contender {
+	i := slices.IndexFunc(r.Contenders, func(c result.Contender) bool { return c.Name == name })
+	if i < 0 {
+		return result.Contender{Name: name}
+	}
+	return r.Contenders[i]
 }
 
 // labels are the labels of all contenders by name.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -92,34 +91,4 @@ func About(r *result.Run) string {
 		about += " (too short to be quoted)"
 	}
 	return about
-}
-
-// Compare writes how the medians changed since an earlier run, with the ratios to this library then and now. Changes
-// that are within the quartiles of either run are not listed.
-func Compare(w io.Writer, before, after *result.Run) error {
-	var text, table bytes.Buffer
-	fmt.Fprintf(&text, "\nSINCE %s\n", before.Started)
-	if before.Machine != after.Machine {
-		fmt.Fprintf(&text, "  The machines differ, compare ratios only. Then: %+v. Now: %+v.\n",
-			before.Machine, after.Machine)
-	}
-	for i := range after.Measurements {
-		m := &after.Measurements[i]
-		old := before.Find(m.Workload, m.Contender, m.CPU, m.Metric)
-		if old == nil || old.Median == 0 || m.Low <= old.High && old.Low <= m.High {
-			continue
-		}
-		change := (m.Median/old.Median - 1) * 100
-		if math.Abs(change) < 1 {
-			continue
-		}
-		fmt.Fprintf(&table, "  %s\t%s\t%s\t%s → %s %s\t%+.0f%%\t%s → %s\n", m.Workload, m.Contender, goroutines(m.CPU),
-			figure(old.Median), figure(m.Median), unit(m.Metric), change, ratio(old), ratio(m))
-	}
-	if table.Len() == 0 {
-		table.WriteString("  Nothing changed by more than its spread.")
-	}
-	align(&text, &table)
-	_, err := w.Write(text.Bytes())
-	return err
 }
