@@ -27,13 +27,13 @@ var highlights = []column{
 const wellKnown = "prometheus"
 
 type chartData struct {
-	Title, About  string
-	Rows          []chartRow
-	Ticks         []tick
-	One           float64 // where the ratio is 1
-	Left, Right   float64
-	Height, Plot  float64
-	Known, Others string
+	Title, About string
+	Rows         []chartRow
+	Ticks        []tick
+	One          float64 // where the ratio is 1
+	Left, Right  float64
+	Height, Plot float64
+	Known        string
 }
 
 type chartRow struct {
@@ -52,13 +52,13 @@ type dot struct {
 
 // Chart returns summary.svg: for each workload the ratio of every other contender to this library.
 func Chart(r *result.Run) ([]byte, error) {
-	const left, right, top, step = 180, 470, 62, 26
+	const left, right, top, step = 190, 505, 62, 26
 	data := chartData{Title: "Cost of other ways to count, divided by that of metricsbuffer", About: measuredOn(r),
-		Left: left, Right: right, Known: wellKnown, Others: "another way to count"}
+		Left: left, Right: right, Known: wellKnown}
 	scale := scale{.03, 300}
 	x := func(ratio float64) float64 {
 		ratio = max(scale.low*1.02, min(scale.high/1.02, ratio))
-		return math.Round((left+(right-left)*scale.at(ratio)/100)*10) / 10
+		return math.Round((left+(right-left)*scale.at(ratio)/axisWidth)*10) / 10
 	}
 	for _, t := range []float64{.1, 1, 10, 100} {
 		data.Ticks = append(data.Ticks, tick{x(t), short(t) + "×"})
@@ -70,7 +70,7 @@ func Chart(r *result.Run) ([]byte, error) {
 			known := m.Contender == wellKnown
 			row.Dots = append(row.Dots, dot{x(m.Ratio), known, m.Contender + " " + ratio(&m)})
 			if row.Best == "" {
-				row.Best, row.Better = label(contenderOf(r, m.Contender))+" "+ratio(&m), m.Ratio < 1
+				row.Best, row.Better = m.Contender+" "+ratio(&m), m.Ratio < 1
 			}
 		}
 		// The mark of the well-known one is drawn last, above the others.

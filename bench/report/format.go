@@ -62,6 +62,9 @@ func ratio(m *result.Measurement) string {
 	if m.Ratio == 0 {
 		return ""
 	}
+	if m.Ratio < .01 { // one digit that counts
+		return strconv.FormatFloat(m.Ratio, 'g', 1, 64) + "×"
+	}
 	return figure(m.Ratio) + "×"
 }
 

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer/bench/losses"
 	"github.com/metricsbuffer/metricsbuffer/bench/result"
@@ -37,6 +38,7 @@ type summaryRow struct {
 	Label string
 	Ours  bool
 	Cells []summaryCell
+	Audit *auditCell // nil without an audit
 }
 
 type summaryCell struct {
@@ -61,17 +63,16 @@ type tick struct {
 }
 
 type row struct {
-	Label  string
-	Ours   bool
-	Main   *result.Measurement
-	Dot    float64 // the median and its quartiles, in percent of the width
-	Low    float64
-	Width  float64
-	Ring   float64 // the median with one goroutine; negative if there is none
-	Anchor float64 // of the value: its left side, or its right side if it is before the dot
-	Before bool
-	ByCPU  []*result.Measurement // nil where there is none
-	More   []*result.Measurement
+	Label string
+	Ours  bool
+	Main  *result.Measurement
+	Dot   float64 // the median and its quartiles, in percent of the width
+	Low   float64
+	Width float64
+	Ring  float64               // the median with one goroutine; negative if there is none
+	Value float64               // the left side of the text with the value
+	ByCPU []*result.Measurement // nil where there is none
+	More  []*result.Measurement
 }
 
 // Page returns index.html.
@@ -89,9 +90,14 @@ func Page(r *result.Run) ([]byte, error) {
 		for _, s := range data.Sections {
 			var cell summaryCell
 			if m := r.Find(s.Name, c.Name, s.Reference, s.Main); m != nil {
-				cell = summaryCell{ratio(m), m.Median == s.Rows[0].Main.Median, m.Ratio > 0 && m.Ratio < 1}
+				cell = summaryCell{strings.TrimSuffix(ratio(m), "×"), m.Median == s.Rows[0].Main.Median, m.Ratio > 0 && m.Ratio < 1}
 			}
 			line.Cells = append(line.Cells, cell)
+		}
+		for i, audited := range data.Audit.Rows {
+			if audited.Label == line.Label {
+				line.Audit = data.Audit.Rows[i].verdict()
+			}
 		}
 		data.Summary = append(data.Summary, line)
 	}
@@ -117,15 +123,10 @@ func sectionOf(r *result.Run, w result.Workload) section {
 		line := row{Label: label(c), Ours: c.Ours, Main: m, Ring: -1}
 		line.Dot, line.Low = scale.at(m.Median), scale.at(m.Low)
 		line.Width = math.Round((scale.at(m.High)-line.Low)*10) / 10
-		left, right := line.Low, line.Low+line.Width
+		line.Value = math.Round((line.Low+line.Width)*10) / 10
 		if one := r.Find(w.Name, m.Contender, 1, w.Main); one != nil && s.Reference != 1 {
 			line.Ring = scale.at(one.Median)
-			left, right = min(left, line.Ring), max(right, line.Ring)
-		}
-		line.Before = left > 100-right
-		line.Anchor = right
-		if line.Before {
-			line.Anchor = math.Round((100-left)*10) / 10
+			line.Value = max(line.Value, line.Ring)
 		}
 		for _, cpu := range s.CPUs {
 			line.ByCPU = append(line.ByCPU, r.Find(w.Name, m.Contender, cpu, w.Main))
@@ -137,6 +138,9 @@ func sectionOf(r *result.Run, w result.Workload) section {
 	}
 	return s
 }
+
+// axisWidth is the share of a chart's width that the axis takes, in percent. The rest is for the value of the last dot.
+const axisWidth = 72
 
 // A scale is a logarithmic axis from low to high.
 type scale struct{ low, high float64 }
@@ -163,7 +167,7 @@ func (s scale) at(v float64) float64 {
 	if v <= s.low || s.high <= s.low {
 		return 0
 	}
-	return math.Round(1000*math.Log(v/s.low)/math.Log(s.high/s.low)) / 10
+	return math.Round(10*axisWidth*math.Log(v/s.low)/math.Log(s.high/s.low)) / 10
 }
 
 // ticks returns powers of ten, and twice and five times those if they are few.

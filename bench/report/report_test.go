@@ -55,7 +55,7 @@ func TestMarkdownSaysWhereOthersAreBetter(t *testing.T) {
 func TestChartSaysWhereOthersAreBetter(t *testing.T) {
 	chart, err := Chart(sample())
 	require.NoError(t, err)
-	require.Contains(t, string(chart), `class="strong">other v1.2.3 0.50×<`)
+	require.Contains(t, string(chart), `class="strong">other 0.50×<`)
 	require.NoError(t, xml.Unmarshal(chart, new(struct{})), "it is XML")
 }
 
@@ -115,8 +115,8 @@ func TestPage(t *testing.T) {
 	page, err := Page(sample())
 	require.NoError(t, err)
 	text := string(page)
-	require.Contains(t, text, `<th scope="row">other v1.2.3</th><td class="better">0.50×&nbsp;★</td>`, "the summary marks the winner")
-	require.Contains(t, text, `<tr class="ours"><th scope="row">ours</th><td>1.00×</td>`)
+	require.Contains(t, text, `<th scope="row">other v1.2.3</th><td class="better">0.50★</td>`, "the summary marks the winner")
+	require.Contains(t, text, `<tr class="ours"><th scope="row">ours</th><td>1.00</td>`)
 	require.Contains(t, text, `<td class="bad" title="of 1,234">lost 34</td>`, "the audit is a matrix")
 	require.Contains(t, text, `<li><a href="#hot">One hot counter</a></li>`, "the contents")
 	require.Contains(t, text, `5.00 · 0.50×</em>`, "the value stands at its point")
@@ -146,8 +146,8 @@ func TestPageAndChartEscape(t *testing.T) {
 }
 
 func TestTicks(t *testing.T) {
-	require.Equal(t, []tick{{33.3, "10"}, {66.7, "100"}}, scale{1, 1000}.ticks())
-	require.Equal(t, []tick{{30.1, "2"}, {69.9, "5"}}, scale{1, 10}.ticks())
+	require.Equal(t, []tick{{axisWidth / 3., "10"}, {axisWidth / 1.5, "100"}}, scale{1, 1000}.ticks())
+	require.Equal(t, []tick{{21.7, "2"}, {50.3, "5"}}, scale{1, 10}.ticks())
 	require.Empty(t, scale{math.Inf(1), 0}.ticks(), "no values")
 }
 

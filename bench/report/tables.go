@@ -26,6 +26,14 @@ type auditCell struct {
 	Bad        bool
 }
 
+// verdict sums a row up in a word.
+func (r auditRow) verdict() *auditCell {
+	if slices.ContainsFunc(r.Cells, func(c auditCell) bool { return c.Bad }) {
+		return &auditCell{Text: "wrong", Bad: true}
+	}
+	return &auditCell{Text: "✓"}
+}
+
 func auditOf(r *result.Run) auditMatrix {
 	var matrix auditMatrix
 	for _, f := range r.Audit {

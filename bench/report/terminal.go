@@ -85,8 +85,8 @@ func terminalOmissions(text *bytes.Buffer, r *result.Run) {
 // About says on what, when and how the run was made.
 func About(r *result.Run) string {
 	m := r.Machine
-	about := fmt.Sprintf("%s, %d cores, %s/%s, kernel %s, %s; medians of %d rounds, quartiles; %s; %s",
-		m.CPU, m.Cores, m.OS, m.Arch, m.Kernel, m.Go, r.Rounds, r.Started, r.Command)
+	about := fmt.Sprintf("%s, %d cores, %s/%s, kernel %s, %s; %d rounds on %s; %s",
+		m.CPU, m.Cores, m.OS, m.Arch, m.Kernel, m.Go, r.Rounds, r.Started[:10], r.Command)
 	if r.Quick {
 		about += " (too short to be quoted)"
 	}
