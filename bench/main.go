@@ -67,11 +67,12 @@ func main() {
 // run does as the command line says. Asking for help is no error.
 func run(args []string, stdout io.Writer) error {
 	var (
-		flags    = flag.NewFlagSet("bench", flag.ContinueOnError)
-		quick    = flags.Bool("quick", false, "short, for a first look; not to be quoted")
-		run      = flags.String("run", "", "comma-separated `parts` of the names of workloads to measure; audit is one")
-		with     = flags.String("with", "", "comma-separated `parts` of the names of contenders to measure")
-		cpu      = flags.String("cpu", "", "comma-separated `numbers` of goroutines, and GOMAXPROCS (default 1, 2, … twice the cores)")
+		flags = flag.NewFlagSet("bench", flag.ContinueOnError)
+		quick = flags.Bool("quick", false, "short, for a first look; not to be quoted")
+		run   = flags.String("run", "", "comma-separated `parts` of the names of workloads to measure; audit is one")
+		with  = flags.String("with", "", "comma-separated `parts` of the names of contenders to measure")
+		cpu   = flags.String("cpu", "",
+			"comma-separated `numbers` of goroutines, and GOMAXPROCS (default 1, 2, … twice the cores)")
 		duration = flags.Duration("duration", 0, "of one measurement (default 50ms, with -quick 10ms)")
 		rounds   = flags.Int("rounds", 0, "number of rounds (default 7, with -quick 3)")
 		out      = flags.String("out", "out", "`directory` for results.json, benchstat.txt, index.html and summary.svg")
@@ -167,7 +168,7 @@ func listAll(w io.Writer) error {
 	var text strings.Builder
 	text.WriteString("workloads:\n")
 	for _, workload := range workload.All() {
-		fmt.Fprintf(&text, "  %-14s %s. %s\n", workload.Name, workload.Title, workload.What)
+		fmt.Fprintf(&text, "  %-14s %s. %s\n", workload.Name, workload.Title, workload.Description)
 	}
 	text.WriteString("  audit          Which contenders lose counts.\ncontenders:\n")
 	for _, c := range contender.All() {

@@ -18,7 +18,9 @@ func TestHelpIsNoErrorAndHasExamples(t *testing.T) {
 
 func TestWrongOptionsAreErrors(t *testing.T) {
 	var text bytes.Buffer
-	for _, args := range [][]string{{"-nosuch"}, {"-child"}, {"surplus"}, {"-cpu", "0"}, {"-run", "nosuch"}, {"-with", "nosuch"}} {
+	for _, args := range [][]string{
+		{"-nosuch"}, {"-child"}, {"surplus"}, {"-cpu", "0"}, {"-run", "nosuch"}, {"-with", "nosuch"},
+	} {
 		require.Error(t, run(args, &text), "%v", args)
 	}
 	require.Empty(t, text.String())

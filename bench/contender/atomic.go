@@ -2,7 +2,7 @@ package contender
 
 import "sync/atomic"
 
-// atomicWords is the simplest that is right: an atomic.Int64 for each counter. It has no names to look up and no
+// atomicWords is the simplest correct way: an atomic.Int64 for each counter. It has neither names to look up nor
 // timers.
 func atomicWords() Contender {
 	return Contender{

@@ -11,7 +11,7 @@ func datadog() Contender {
 	return Contender{
 		Name: "datadog-go", Module: "github.com/DataDog/datadog-go/v5",
 		How: "extended client-side aggregation, mutex mode, no telemetry, a sender queue that holds any flush; it has no " +
-			"handles: all is by name, with tags that are prepared; timings are kept as samples; text is what it sends, by Flush",
+			"handles: all is by name, with tags that are prepared; timings are kept as samples; text is its payload, by Flush",
 		Without: Reasons{"vector": "tags are given with the name: see by name with two tags"},
 		Open: func(output Output) (Instance, error) {
 			d := &datadogInstance{received: received{output: output}}
@@ -39,7 +39,7 @@ func (d *datadogInstance) Export(w io.Writer) error {
 
 func (d *datadogInstance) Counters(names []string) Loop { return d.Named(names) }
 
-// Errors, of what is called in the loops, are for closed clients.
+// The calls in the loops return an error if the client is closed, and only then.
 
 //go:noinline
 func (d *datadogInstance) Named(names []string) Loop {

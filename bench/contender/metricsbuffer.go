@@ -20,7 +20,7 @@ func metricsbufferModes() []Contender {
 		How: "the mode of systems without membarrier: writers execute a memory barrier of their own",
 	}, {
 		Name: "metricsbuffer, purego", Module: ourModule, Ours: true, Open: openMetricsbuffer, BuildBy: "purego",
-		How: "built with -tags purego: all words atomic, no pinning (also what 32-bit systems get)",
+		How: "built with -tags purego: all words atomic, no pinning (also the mode of 32-bit systems)",
 	}, metricsbufferLocal()}
 }
 

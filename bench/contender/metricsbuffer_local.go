@@ -7,7 +7,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// metricsbufferLocal records as an inner loop does that commits when it is done.
+// metricsbufferLocal records as an inner loop that commits when it is done.
 func metricsbufferLocal() Contender {
 	const (
 		byHandle    = "a Local records by handle"
@@ -34,7 +34,7 @@ type oursLocal struct {
 	ours *ours
 }
 
-// lifecycle is an Instance but for what is recorded.
+// lifecycle is an Instance without its way to record.
 type lifecycle interface {
 	Export(w io.Writer) error
 	Report() error

@@ -14,7 +14,8 @@ import (
 
 // The bounds were counted when an operation was last changed on purpose, with this version of Go, on amd64. If an
 // operation takes fewer instructions, lower its bound. If it must take more, raise the bound in the same commit and say
-// why. Operations that look a series up have some room, because hashes, and the length of a search, differ between runs.
+// why. Operations that look a series up have some room, because hashes, and the length of a search, differ between
+// runs.
 const recordedWith = "go1.26"
 
 var bounds = []struct {
@@ -35,7 +36,7 @@ func TestInstructionsPerOperation(t *testing.T) {
 	case runtime.GOOS != "linux" || runtime.GOARCH != "amd64":
 		t.Skip("the bounds are for linux/amd64")
 	case !strings.HasPrefix(runtime.Version(), recordedWith+".") && runtime.Version() != recordedWith:
-		t.Skipf("the bounds are for what %s compiles, this is %s", recordedWith, runtime.Version())
+		t.Skipf("the bounds are for the code that %s generates, this is %s", recordedWith, runtime.Version())
 	}
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		t.Skip("valgrind is missing, which counts the instructions: install it (Debian: apt-get install valgrind)")
@@ -80,8 +81,11 @@ func perOperation(t *testing.T, program, operation string) map[string]float64 {
 // counts says whether a function is part of an operation. The rest of the runtime is left out: its garbage collector
 // and its scheduler run when they like.
 func counts(name string) bool {
-	for _, helper := range []string{"github.com/metricsbuffer/", "github.com/puzpuzpuz/", "hash/maphash", "runtime.procPin", "runtime.procUnpin", "runtime.memequal", "memeqbody",
-		"runtime.memhash", "runtime.strhash", "runtime.typehash", "aeshashbody", "runtime.memmove", "runtime.mallocgc"} {
+	for _, helper := range []string{
+		"github.com/metricsbuffer/", "github.com/puzpuzpuz/", "hash/maphash", "runtime.procPin", "runtime.procUnpin",
+		"runtime.memequal", "memeqbody", "runtime.memhash", "runtime.strhash", "runtime.typehash", "aeshashbody",
+		"runtime.memmove", "runtime.mallocgc",
+	} {
 		if strings.HasPrefix(name, helper) {
 			return true
 		}

@@ -39,7 +39,8 @@ func Compare(w io.Writer, before, after *result.Run) error {
 			continue
 		}
 		fmt.Fprintf(&table, "  %s\t%s\t%s\t%s → %s %s\t%s\t%s\t%s → %s\n", m.Workload, m.Contender, goroutines(m.CPU),
-			figure(old.Median), figure(m.Median), unit(m.Metric), c.FormatDelta(old.Median, m.Median), c, ratio(old), ratio(m))
+			figure(old.Median), figure(m.Median), unit(m.Metric), c.FormatDelta(old.Median, m.Median), c, ratio(old),
+			ratio(m))
 	}
 	if table.Len() == 0 {
 		table.WriteString("  Nothing has changed.")

@@ -13,7 +13,7 @@ var costs = []struct {
 	why                         string
 }{
 	{"`Counter.Add`", "hot", "metricsbuffer", "The suite also reads an index from an order and the handle from a slice."},
-	{"`Timer.Observe`", "timer", "metricsbuffer", "The same; the suite's durations are random, from a microsecond to a second."},
+	{"`Timer.Observe`", "timer", "metricsbuffer", "The suite's durations are random, from 1 µs to 1 s."},
 	{"`IncrCounter`, 1,000 names in rotation", "named", "metricsbuffer", "The suite chooses names under Zipf's law."},
 	{"`IncrCounter`, one name, two tags", "tagged", "metricsbuffer", "The suite has 1,000 combinations of tags, not one."},
 	{"`Timer.Start` + `Stop`", "stopwatch", "metricsbuffer", "The same operation."},
@@ -21,7 +21,8 @@ var costs = []struct {
 	{"xsync v3 `Counter.Inc`", "hot", "xsync v3", "As for `Counter.Add`."},
 	{"xsync v3 `MapOf.Load` + atomic add, 1,000 names", "named", "xsync v3", "The suite chooses names under Zipf's law."},
 	{"memory of a counter", "memory", "metricsbuffer",
-		"The suite's figure includes the handle, and was taken with as many Ps as cores; the README's includes neither name nor handle."},
+		"The suite's figure includes the handle and is with as many Ps as cores. The README's includes neither name nor " +
+			"handle."},
 	{"memory of a timer", "memory-timer", "metricsbuffer",
 		"The suite's figure is of all Ps together, with the handle and durations of two decades; the README's is of one P."},
 }

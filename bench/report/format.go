@@ -1,4 +1,4 @@
-// Package report shows what a run found: on the terminal, as files, as a page, and as Markdown.
+// Package report shows the results of a run: on the terminal, as files, as a page, as a chart, and as Markdown.
 package report
 
 import (
@@ -42,7 +42,7 @@ func thousands(n int64) string {
 	return digits
 }
 
-// unit is what a metric is measured in, for people.
+// unit returns the unit of a metric, for people.
 func unit(metric string) string {
 	if unit, ok := strings.CutSuffix(metric, "-ns"); ok {
 		return unit + ", ns"
@@ -105,7 +105,7 @@ func goroutines(n int) string {
 	return strconv.Itoa(n) + " goroutines"
 }
 
-// verdict says in a few words what the audit found.
+// verdict returns the outcome of an audit in a few words.
 func verdict(f result.Finding) string {
 	var words []string
 	if f.Skipped != "" {

@@ -48,7 +48,7 @@ func Markdown(r *result.Run, results string) []byte {
 		text.WriteByte('\n')
 		for _, c := range columns {
 			w := workloadOf(r, c.workload)
-			fmt.Fprintf(&text, "* %s: %s\n", w.Title, w.What)
+			fmt.Fprintf(&text, "* %s: %s\n", w.Title, w.Description)
 		}
 	}
 	auditTable(&text, r)
@@ -170,6 +170,7 @@ func lossList(text *bytes.Buffer, r *result.Run) {
 		if l.Documented {
 			documented = " (documented)"
 		}
-		fmt.Fprintf(text, "* %s %s: %s%s.\n", l.Module, r.Modules[l.Module], strings.TrimSuffix(l.What, "."), documented)
+		description := strings.TrimSuffix(l.Description, ".")
+		fmt.Fprintf(text, "* %s %s: %s%s.\n", l.Module, r.Modules[l.Module], description, documented)
 	}
 }

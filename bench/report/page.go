@@ -15,8 +15,8 @@ import (
 //go:embed page.html
 var pageText string
 
-// The page is one file that opens without a network and runs no script. Its charts are lists of contenders, placed by CSS,
-// so that text keeps its size on a telephone and a screen reader reads them as what they are.
+// The page is one file that opens without a network and runs no script. Its charts are lists of contenders, placed by
+// CSS: text keeps its size on a telephone, and a screen reader reads a chart as a ranking with values.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"figure": figure, "unit": unit, "spread": spread, "ratio": ratio, "goroutines": goroutines, "id": id,
 	"thousands": thousands, "add": func(a, b int) int { return a + b },

@@ -18,8 +18,8 @@ const (
 	sectionEnd   = "<!-- bench:end -->\n"
 )
 
-// Publish makes the page, the chart, bench/RESULTS.md and the README's block from bench/results/results.json. The root is
-// that of the repository.
+// Publish makes the page, the chart, bench/RESULTS.md and the README's block from bench/results/results.json. The root
+// is that of the repository.
 func Publish(root string) error {
 	directory := filepath.Join(root, "bench", "results")
 	r, err := result.Load(filepath.Join(directory, "results.json"))
@@ -65,7 +65,7 @@ cheaper. All figures, the audit of lost counts, and the use of each library: [%[
 `, alternative(r), bench, r.Machine.CPU, r.Machine.Cores, r.Started[:10])
 }
 
-// alternative describes the chart in words, for those who cannot see it.
+// alternative describes the chart in words, for a screen reader.
 func alternative(r *result.Run) string {
 	var words []string
 	for _, c := range offered(r, highlights) {

@@ -77,7 +77,7 @@ func TestPublishedIsUpToDate(t *testing.T) {
 		require.NoError(t, err)
 		got, err := os.ReadFile(filepath.Join("..", "..", name))
 		require.NoError(t, err)
-		require.True(t, string(want) == string(got), "%s: %s", name, hint)
+		require.Equal(t, string(want), string(got), "%s: %s", name, hint)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestPage(t *testing.T) {
 	page, err := Page(sample())
 	require.NoError(t, err)
 	text := string(page)
-	require.Contains(t, text, `<th scope="row">other v1.2.3</th><td class="better">0.50★</td>`, "the summary marks the winner")
+	require.Contains(t, text, `other v1.2.3</th><td class="better">0.50★</td>`, "the summary marks the winner")
 	require.Contains(t, text, `<tr class="ours"><th scope="row">ours</th><td>1.00</td>`)
 	require.Contains(t, text, `<td class="bad" title="of 1,234">lost 34</td>`, "the audit is a matrix")
 	require.Contains(t, text, `<li><a href="#hot">One hot counter</a></li>`, "the contents")

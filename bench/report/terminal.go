@@ -20,7 +20,7 @@ func Terminal(w io.Writer, r *result.Run) error {
 		if len(cpus) == 0 {
 			continue
 		}
-		fmt.Fprintf(&text, "\n%s\n  %s\n", strings.ToUpper(wl.Title), wl.What)
+		fmt.Fprintf(&text, "\n%s\n  %s\n", strings.ToUpper(wl.Title), wl.Description)
 		var table bytes.Buffer
 		fmt.Fprintf(&table, "  %s", unit(wl.Main))
 		for _, cpu := range cpus {
@@ -82,7 +82,7 @@ func terminalOmissions(text *bytes.Buffer, r *result.Run) {
 	align(text, &table)
 }
 
-// About says on what, when and how the run was made.
+// About describes the run in one line: the machine, the day and the command.
 func About(r *result.Run) string {
 	m := r.Machine
 	about := fmt.Sprintf("%s, %d cores, %s/%s, kernel %s, %s; %d rounds on %s; %s",

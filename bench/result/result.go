@@ -32,7 +32,7 @@ type Machine struct {
 }
 
 // A Workload has the fields of the same names of workload.Workload.
-type Workload struct{ Name, Title, What, Main string }
+type Workload struct{ Name, Title, Description, Main string }
 
 // A Contender has the fields of the same names of contender.Contender, and the version of its module.
 type Contender struct {
@@ -135,7 +135,8 @@ func (r *Run) CPUs(workload string) []int {
 	return cpus
 }
 
-// Reference is the number of goroutines by which contenders are ranked: as many as there are cores, or the nearest below.
+// Reference is the number of goroutines by which contenders are ranked: as many as there are cores, or the nearest
+// below.
 func (r *Run) Reference(workload string) int {
 	reference := 0
 	for i, cpu := range r.CPUs(workload) {

@@ -65,7 +65,8 @@ func TestTheFileIsBrokenIntoLines(t *testing.T) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `\"quoted, [deep]\" \\ name",`+"\n")
-	require.Contains(t, string(text), "\n"+`{"Workload":"hot","Contender":"other","ByCPU":{"2":{"ns/op":[30,10,20]}}},`+"\n")
+	const line = `{"Workload":"hot","Contender":"other","ByCPU":{"2":{"ns/op":[30,10,20]}}},`
+	require.Contains(t, string(text), "\n"+line+"\n")
 	loaded, err := Load(path)
 	require.NoError(t, err)
 	require.Equal(t, r.Command, loaded.Command)

@@ -14,15 +14,15 @@ import (
 )
 
 // processors returns the workloads with many Ps, on the cores there are: a program whose series follow Zipf's law, so
-// that most Ps use few of them. Memory and flush depend on the number of Ps, not on the number of cores, so these figures
-// hold for a larger machine too.
+// that most Ps use few of them. Memory and flush depend on the number of Ps, not on the number of cores, so these
+// figures hold for a larger machine too.
 func processors() []Workload {
 	const about = "With GOMAXPROCS=64, 100,000 counters and 2,000 timers (a fifth of that with -quick) are used by 64 " +
 		"goroutines under Zipf's law. "
 	return []Workload{{
 		Name: "memory-64p", Title: "Memory with 64 Ps", Main: "MB", Needs: "timer", Once: true,
-		What: about + "The figure is the heap in use after a report and a second round; names and handles count as they do " +
-			"for the memory of one counter.",
+		Description: about + "The figure is the heap in use after a report and a second round; names and handles " +
+			"count as they do for the memory of one counter.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			p, err := openProgram(c, s)
 			if err != nil {
@@ -37,7 +37,7 @@ func processors() []Workload {
 		},
 	}, {
 		Name: "flush-64p", Title: "A flush with 64 Ps", Main: "ms", Needs: "timer", Once: true,
-		What: about + "The figure is the time of one report as text, with nothing else running.",
+		Description: about + "The figure is the time of one report as text, with nothing else running.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			p, err := openProgram(c, s)
 			if err != nil {
@@ -125,7 +125,7 @@ func onEachP(n int, f func(worker int)) {
 	for worker := range n {
 		done.Go(func() {
 			running.Add(1)
-			for running.Load() < int64(n) { //nolint:revive // it must not give up its P
+			for running.Load() < int64(n) { // it must not give up its P
 			}
 			f(worker)
 		})

@@ -15,10 +15,10 @@ const (
 	chunk       = 1 << 8  // operations between two looks at the clock
 )
 
-// spin has workers run the loop for some time, each with its own order, and returns what an operation costs: processor
+// spin has workers run the loop for some time, each with its own order, and returns the cost of an operation: processor
 // time in nanoseconds (the elapsed time, times the number of processors that were busy, per operation) and memory.
 func spin(loop contender.Loop, orders [][]uint32, s Setting) Values {
-	for worker, order := range orders { // first uses, on whatever P
+	for worker, order := range orders { // first uses, on some P
 		loop(worker, order)
 	}
 	spinFor(loop, orders, s.Duration/8) // and on all of them
@@ -36,7 +36,7 @@ func spin(loop contender.Loop, orders [][]uint32, s Setting) Values {
 	}
 }
 
-// per divides, and forgets what the measurement itself allocated.
+// per divides and rounds, so that allocations of the measurement itself do not show.
 func per(n uint64, operations int64) float64 {
 	return math.Round(float64(n)/float64(operations)*100) / 100
 }

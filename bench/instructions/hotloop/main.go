@@ -9,7 +9,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// setGauge is Gauge.Set as a function of its own: called directly it would be compiled into main, where it is not counted.
+// setGauge is Gauge.Set as a function of its own: called directly it would be compiled into main, where it is not
+// counted.
 var setGauge func(float64)
 
 func main() {
