@@ -81,6 +81,18 @@ func TestPublishedIsUpToDate(t *testing.T) {
 	}
 }
 
+// Each row of the README's table of cost that is explained here stands there.
+func TestExplainedCostsAreInTheREADME(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for _, c := range costs {
+		if _, rest, ok := strings.Cut(c.readme, "`"); ok {
+			operation, _, _ := strings.Cut(rest, "`")
+			require.Contains(t, string(readme), "`"+operation+"`", "adapt the list of costs in costs.go")
+		}
+	}
+}
+
 // Every workload has its place in the tables.
 func TestEveryWorkloadHasATheme(t *testing.T) {
 	for _, w := range workload.All() {
