@@ -14,8 +14,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/result"
 )
 
-// measured is a page that shows another one in a frame and says how wide its content is. The content reports that itself,
-// because a page from a file may not look into another.
+// measured is a page that shows another one in a frame and says how wide its content is. The content reports that
+// itself, because a page from a file may not look into another.
 const measured = `<!doctype html><p id="width"></p>
 <script>onmessage = e => document.getElementById("width").textContent = "content " + e.data</script>
 <iframe width="%d" height="9000" src="page.html"></iframe>`

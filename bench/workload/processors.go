@@ -125,7 +125,8 @@ func onEachP(n int, f func(worker int)) {
 	for worker := range n {
 		done.Go(func() {
 			running.Add(1)
-			for running.Load() < int64(n) { // it must not give up its P
+			for running.Load() < int64(n) {
+				yieldThread() // not the P
 			}
 			f(worker)
 		})
