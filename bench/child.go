@@ -18,9 +18,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/workload"
 )
 
-// A mode of this library that needs a build of its own is measured by a child process: bench, built with another tag,
-// which does one measurement whenever it is asked to and is idle otherwise, so that its rounds can be interleaved with
-// all others. Requests and answers are lines of JSON on its standard input and output.
+// A mode of this library that needs a build of its own is measured by a child process: bench, built with another tag.
+// It does one measurement for each request and is idle otherwise, so its rounds can be interleaved with all others.
+// Requests and answers are lines of JSON on its standard input and output.
+
+// childFlag makes a process a child. It is no option for people: main looks for it before it parses those.
+const childFlag = "-child"
 
 // A request asks for one measurement, or for the audit of a contender.
 type request struct {
@@ -38,7 +41,7 @@ type answer struct {
 	Error      string
 }
 
-// do does what is requested, in this process.
+// do measures or audits in this process.
 func (r request) do() answer {
 	c, ok := contender.Find(r.Contender)
 	if !ok {
@@ -64,7 +67,7 @@ func (r request) do() answer {
 	return a
 }
 
-// serve is what a child does.
+// serve answers requests until the input ends: it is the main function of a child.
 func serve(in io.Reader, out io.Writer) error {
 	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
@@ -83,7 +86,7 @@ func serve(in io.Reader, out io.Writer) error {
 // children are the processes that measure for this one, by build tag.
 type children struct {
 	running map[string]*child
-	missing map[string]string // why there is none
+	missing map[string]string // the reason why there is none
 	builds  map[string]string // tags of contenders
 	dir     string
 }
@@ -124,7 +127,7 @@ func (c *children) start(tag string) (*child, error) {
 	if output, err := exec.Command("go", "build", "-tags", tag, "-o", program, ".").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(output)))
 	}
-	started := &child{command: exec.Command(program, "-child")}
+	started := &child{command: exec.Command(program, childFlag)}
 	started.command.Stderr = os.Stderr
 	var err error
 	if started.in, err = started.command.StdinPipe(); err != nil {

@@ -13,7 +13,7 @@ import (
 
 func cores() int { return runtime.NumCPU() }
 
-// machine says where this runs, as far as it can be found out.
+// machine describes the machine that this runs on, as far as the system tells.
 func machine() result.Machine {
 	m := result.Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: "unknown", Go: runtime.Version(), Cores: cores(), Fence: fence.Mode(),

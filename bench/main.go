@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,7 +19,24 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/workload"
 )
 
-// A plan is what the command line asks for.
+const help = `Bench compares metricsbuffer with other ways to count and time, and audits which of them lose counts.
+
+	go -C bench run . [options]
+
+	go -C bench run .                          everything, in less than 30 minutes
+	go -C bench run . -quick                   the same, shorter and less exact, in less than 5 minutes
+	go -C bench run . -run hot,timer           some workloads; -with prometheus,tally for some contenders
+	go -C bench run . -cpu 1,8,64 -run memory  with other numbers of goroutines
+	go -C bench run . -out results             keeps the results where -publish looks for them
+	go -C bench run . -baseline FILE           also tells which figures have changed since an earlier run
+	go -C bench run . -publish                 measures nothing; makes the page, the chart, RESULTS.md and the README's
+	                                           block from results/results.json
+
+The options:
+
+`
+
+// A plan is the work that the command line asks for.
 type plan struct {
 	quick      bool
 	rounds     int
@@ -34,40 +52,50 @@ type plan struct {
 }
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-		}
+	var err error
+	if slices.Equal(os.Args[1:], []string{childFlag}) {
+		err = serve(os.Stdin, os.Stdout)
+	} else {
+		err = run(os.Args[1:], os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
+// run does as the command line says. Asking for help is no error.
+func run(args []string, stdout io.Writer) error {
 	var (
-		flags     = flag.NewFlagSet("bench", flag.ContinueOnError)
-		quick     = flags.Bool("quick", false, "short: less than 3 minutes, for a first look; not to be quoted")
-		run       = flags.String("run", "", "comma-separated `parts` of the names of workloads to measure; audit is one")
-		with      = flags.String("with", "", "comma-separated `parts` of the names of contenders to measure")
-		cpu       = flags.String("cpu", "", "GOMAXPROCS and goroutines, comma-separated (default 1, 2, … twice the cores)")
-		duration  = flags.Duration("duration", 0, "of one measurement (default 50ms, with -quick 10ms)")
-		rounds    = flags.Int("rounds", 0, "number of rounds (default 7, with -quick 3)")
-		out       = flags.String("out", "out", "`directory` for results.json, benchstat text, page and charts")
-		baseline  = flags.String("baseline", "", "compare with this results.json `file` of an earlier run")
-		publish   = flags.Bool("publish", false, "make RESULTS.md and the README's section from results, no more")
-		list      = flags.Bool("list", false, "list workloads and contenders")
-		childMode = flags.Bool("child", false, "measure what standard input asks for: how bench runs itself")
+		flags = flag.NewFlagSet("bench", flag.ContinueOnError)
+		quick = flags.Bool("quick", false, "short, for a first look; not to be quoted")
+		run   = flags.String("run", "", "comma-separated `parts` of the names of workloads to measure; audit is one")
+		with  = flags.String("with", "", "comma-separated `parts` of the names of contenders to measure")
+		cpu   = flags.String("cpu", "",
+			"comma-separated `numbers` of goroutines, and GOMAXPROCS (default 1, 2, … twice the cores)")
+		duration = flags.Duration("duration", 0, "of one measurement (default 50ms, with -quick 10ms)")
+		rounds   = flags.Int("rounds", 0, "number of rounds (default 7, with -quick 3)")
+		out      = flags.String("out", "out", "`directory` for results.json, benchstat.txt, index.html and summary.svg")
+		baseline = flags.String("baseline", "", "compare with the results.json `file` of an earlier run")
+		publish  = flags.Bool("publish", false, "make all that is published from results/results.json, and measure nothing")
+		list     = flags.Bool("list", false, "list workloads and contenders")
 	)
-	if err := flags.Parse(args); err != nil {
-		return err
+	var usage strings.Builder
+	flags.SetOutput(&usage)
+	flags.Usage = func() {
+		usage.WriteString(help)
+		flags.PrintDefaults()
 	}
-	switch {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		_, err := io.WriteString(stdout, usage.String())
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: -h shows the options", err)
 	case flags.NArg() > 0:
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case *childMode:
-		return serve(os.Stdin, os.Stdout)
+		return fmt.Errorf("unexpected argument %q: -h shows the options", flags.Arg(0))
 	case *list:
-		listAll()
-		return nil
+		return listAll(stdout)
 	case *publish:
 		return report.Publish("..")
 	}
@@ -97,11 +125,11 @@ func run(args []string) error {
 	if p.contenders, err = contender.Select(split(*with)); err != nil {
 		return err
 	}
-	return compare(p, "go -C bench run . "+strings.Join(args, " "))
+	return compare(stdout, p, strings.TrimSpace("go -C bench run . "+strings.Join(args, " ")))
 }
 
 // compare measures, reports on the terminal and writes the files.
-func compare(p plan, command string) error {
+func compare(stdout io.Writer, p plan, command string) error {
 	var before *result.Run
 	if p.baseline != "" {
 		var err error
@@ -116,12 +144,12 @@ func compare(p plan, command string) error {
 	if err != nil {
 		return err
 	}
-	results.Command = strings.TrimSpace(command)
-	if err := report.Terminal(os.Stdout, results); err != nil {
+	results.Command = command
+	if err := report.Terminal(stdout, results); err != nil {
 		return err
 	}
 	if before != nil {
-		if err := report.Compare(os.Stdout, before, results); err != nil {
+		if err := report.Compare(stdout, before, results); err != nil {
 			return err
 		}
 	}
@@ -132,20 +160,22 @@ func compare(p plan, command string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%s took %s. The page: file://%s\n", results.Command, results.Took, path)
-	return nil
+	_, err = fmt.Fprintf(stdout, "\n%s took %s. The page: file://%s\n", results.Command, results.Took, path)
+	return err
 }
 
-func listAll() {
-	fmt.Println("workloads:")
-	for _, w := range workload.All() {
-		fmt.Printf("  %-14s %s. %s\n", w.Name, w.Title, w.What)
+func listAll(w io.Writer) error {
+	var text strings.Builder
+	text.WriteString("workloads:\n")
+	for _, workload := range workload.All() {
+		fmt.Fprintf(&text, "  %-14s %s. %s\n", workload.Name, workload.Title, workload.Description)
 	}
-	fmt.Println("  audit          Who loses counts.")
-	fmt.Println("contenders:")
+	text.WriteString("  audit          Which contenders lose counts.\ncontenders:\n")
 	for _, c := range contender.All() {
-		fmt.Printf("  %-26s %s\n", c.Name, c.How)
+		fmt.Fprintf(&text, "  %-26s %s\n", c.Name, c.How)
 	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }
 
 func split(list string) []string {
@@ -158,7 +188,7 @@ func cpus(list string, quick bool) ([]int, error) {
 	for _, s := range split(list) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("-cpu: %q is not a number of processors", s)
+			return nil, fmt.Errorf("-cpu: %q is not a number of goroutines: write for example -cpu 1,2,4", s)
 		}
 		cpus = append(cpus, n)
 	}

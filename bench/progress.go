@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// A progress is a bar on a terminal, and a line every now and then elsewhere. If it cannot be written, it is not
-// missed.
+// A progress is a bar on a terminal, and a line now and then elsewhere. A failure to write it is ignored.
 type progress struct {
 	w           io.Writer
 	terminal    bool
@@ -24,8 +23,8 @@ func newProgress(f *os.File, total int) *progress {
 	}
 }
 
-// step says what comes next.
-func (p *progress) step(what string) {
+// step announces the next step.
+func (p *progress) step(next string) {
 	now := time.Now()
 	pause := 10 * time.Second
 	if p.terminal {
@@ -38,7 +37,7 @@ func (p *progress) step(what string) {
 		if p.done == 0 {
 			left = 0
 		}
-		text := fmt.Sprintf("%3.0f %%, about %v left: %s", share*100, left, what)
+		text := fmt.Sprintf("%3.0f %%, about %v left: %s", share*100, left, next)
 		if p.terminal {
 			const width = 30
 			full := int(share * width)

@@ -11,14 +11,16 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/workload"
 )
 
-// measure runs all that the plan asks for.
+// measure runs the plan.
 func measure(p plan) (*result.Run, error) {
 	begin := time.Now()
 	r := &result.Run{
 		Machine: machine(), Started: begin.UTC().Format(time.RFC3339), Rounds: p.rounds, Quick: p.quick, Modules: modules(),
 	}
 	for _, w := range p.workloads {
-		r.Workloads = append(r.Workloads, result.Workload{Name: w.Name, Title: w.Title, What: w.What, Main: w.Main})
+		r.Workloads = append(r.Workloads, result.Workload{
+			Name: w.Name, Title: w.Title, Description: w.Description, Main: w.Main,
+		})
 	}
 	children := startChildren(p.contenders)
 	defer children.stop()
@@ -78,7 +80,7 @@ func (p plan) measureWorkload(r *result.Run, w workload.Workload, children *chil
 					continue
 				}
 				answer := children.ask(request{Workload: w.Name, Contender: c.Name,
-					Setting: workload.Setting{CPU: cpu, Duration: p.duration, Series: p.series}})
+					Setting: workload.Setting{CPU: cpu, Duration: p.duration, Series: p.series, ManyPs: 64}})
 				switch {
 				case answer.NotOffered:
 					omitted[c.Name] = true
@@ -91,7 +93,7 @@ func (p plan) measureWorkload(r *result.Run, w workload.Workload, children *chil
 					if samples[k] == nil {
 						order = append(order, k)
 					}
-					samples[k] = append(samples[k], v)
+					samples[k] = append(samples[k], result.Rounded(v))
 				}
 			}
 		}
@@ -104,7 +106,7 @@ func (p plan) measureWorkload(r *result.Run, w workload.Workload, children *chil
 	return nil
 }
 
-// cpusOf returns with how many CPUs a workload is measured.
+// cpusOf returns the numbers of CPUs with which a workload is measured.
 func (p plan) cpusOf(w workload.Workload) []int {
 	if !w.Once {
 		return p.cpus

@@ -1,9 +1,8 @@
-// Package audit compares what was recorded with what was reported, series by series.
+// Package audit compares recorded updates with reported ones, series by series.
 //
-// Writers increment counters and keep their own count of it, which cannot be wrong: each has one to itself. Meanwhile
-// the contender reports, into a ledger. In the end every series must have been reported exactly as often as it was
-// incremented: what is missing was lost, what is too much was doubled. Losses of one series do not make up for
-// another's doubles.
+// Each writer increments counters and keeps a count of its own, which no other writer touches. Meanwhile the contender
+// reports, into a ledger. In the end every series must have been reported exactly as often as it was incremented.
+// Missing updates were lost, surplus ones were doubled. Losses of one series do not make up for doubles of another.
 package audit
 
 import (
@@ -45,7 +44,7 @@ func scenarios() []scenario {
 	}
 }
 
-// Scenarios returns the names of what every contender is put through.
+// Scenarios returns the names of all scenarios.
 func Scenarios() []string {
 	var names []string
 	for _, s := range scenarios() {
@@ -102,7 +101,7 @@ func (s scenario) run(c contender.Contender, d time.Duration) (result.Finding, e
 	if s.closing {
 		stop.Store(true)
 		reporting.Wait()
-		before = w.count() // what has returned by now must be reported
+		before = w.count() // an increment that has returned by now must be reported
 		ledger.heal()
 		if err := instance.Close(); err != nil {
 			return result.Finding{}, err
@@ -121,7 +120,7 @@ func (s scenario) run(c contender.Contender, d time.Duration) (result.Finding, e
 // A tally is how often each series was incremented.
 type tally [series]int64
 
-// work is what the writers do, and what they have done.
+// work is the writers and their counts.
 type work struct {
 	stopping atomic.Bool
 	done     sync.WaitGroup
@@ -144,7 +143,7 @@ func startWriters(loop contender.Loop) *work {
 	return w
 }
 
-// count returns what has been recorded so far.
+// count returns the increments that have returned so far.
 func (w *work) count() *tally {
 	t := new(tally)
 	for worker := range w.counts {

@@ -11,12 +11,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/contender"
 )
 
-// A broken contender forgets, or repeats, some of what it counts. The audit must see it.
+// A broken contender forgets, or repeats, some of its counts. The audit must see it.
 type broken struct {
 	output contender.Output
 	words  [series]atomic.Int64
 	names  []string
-	wrong  func(int64) int64 // what it reports for a count
+	wrong  func(int64) int64 // the value that it reports for a count
 }
 
 func (b *broken) Close() error           { return b.Report() }
@@ -65,7 +65,7 @@ func audited(t *testing.T, wrong func(int64) int64) []string {
 }
 
 func TestTheAuditSeesWhatIsWrong(t *testing.T) {
-	// It loses what it has taken when the output fails.
+	// It takes the counts first, and loses them when the output fails.
 	require.Equal(t, []string{"exact", "exact", "lost", "exact"}, audited(t, func(v int64) int64 { return v }))
 	require.Equal(t, "lost", audited(t, func(v int64) int64 { return v - 1 })[0])
 	require.Equal(t, "doubled", audited(t, func(v int64) int64 { return 2 * v })[0])

@@ -12,7 +12,7 @@ import (
 
 var errRefused = errors.New("the audit refuses this report")
 
-// A ledger adds up what is reported. Its output, take, may be called concurrently.
+// A ledger adds up reports. Its output, take, may be called concurrently.
 type ledger struct {
 	mu       sync.Mutex
 	deltas   map[string]int64 // reported since the last report
@@ -61,7 +61,7 @@ func (l *ledger) take(reports []contender.Report) error {
 	return nil
 }
 
-// hasRefused says whether enough reports were refused to tell what becomes of them.
+// hasRefused says whether the ledger refused enough reports for a finding.
 func (l *ledger) hasRefused() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +75,8 @@ func (l *ledger) heal() {
 	l.failing = false
 }
 
-// compare finds what is missing of what must have been reported, and what is more than can have been recorded.
+// compare finds updates that must have been reported and were not, and reports of more updates than can have been
+// recorded.
 func (l *ledger) compare(must, can *tally) result.Finding {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,15 +2,14 @@ package contender
 
 import "sync/atomic"
 
-// atomicWords is the simplest that is right: an atomic.Int64 for each counter. It has no names to look up and no
+// atomicWords is the simplest correct way: an atomic.Int64 for each counter. It has neither names to look up nor
 // timers.
 func atomicWords() Contender {
 	return Contender{
 		Name: "atomic.Int64", How: "one atomic.Int64 per counter, reported with Swap(0) and added back if that fails",
-		Without: map[string]string{
+		Without: Reasons{
 			"named": "it has no names", "tagged": "it has no names", "vector": "it has no labels",
-			"timer": "it is a counter", "request": "it is a counter",
-		},
+		}.withoutTimer("it is a counter"),
 		Open: func(output Output) (Instance, error) { return &atomicInstance{words{output: output}}, nil },
 	}
 }

@@ -1,9 +1,8 @@
 // Package contender has one adapter for each library, in each configuration, that the suite compares.
 //
-// An adapter does with its library what the library's own documentation says a program should do, in the fastest way it
-// shows, and nothing more. Every [Instance] counts, exports as text, reports and closes; what else it offers is what it
-// implements of [Named], [Tagged], [Vector], [Timer] and [Request]. What it does not implement is left out of a
-// comparison, with the reason in [Contender.Without].
+// An adapter uses its library in the fastest way that the library's own documentation shows. Every [Instance] counts,
+// exports as text, reports and closes. It may also implement [Named], [Tagged], [Vector], [Timer], [Stopwatch], [Group]
+// and [Request]. A comparison leaves out a contender without the capability; the reason is in [Contender.Without].
 package contender
 
 import (
@@ -17,13 +16,13 @@ import (
 // A Contender is a library in one configuration.
 type Contender struct {
 	Name    string // stable: results of different runs are compared by it
-	Module  string // whose version counts; empty for the standard library
-	How     string // how the library is configured and used here, in one sentence
+	Module  string // of the library; empty for the standard library
+	How     string // the configuration and use of the library here, in one sentence
 	Ours    bool   // a mode of this library
 	Fenced  bool   // measured with a fence that stops the world
 	BuildBy string // measured in a child process, built with this tag
 
-	Without map[string]string // by capability ("named", "timer", …): why the library does not offer it
+	Without Reasons // capabilities ("named", "timer", …), or workloads, that the library does not offer
 	Limits  Limits
 
 	// Open returns an instance with an empty registry, which reports to output. Without an output it only exports.
@@ -33,7 +32,7 @@ type Contender struct {
 	OpenPeriodic func(interval time.Duration, w io.Writer) (Instance, error)
 }
 
-// Limits say which of the audit's scenarios make no sense for a library, and why; empty ones, that there is no limit.
+// Limits are the reasons why scenarios of the audit make no sense for a library. An empty one is no limit.
 type Limits struct {
 	Concurrent string // why reports must not be concurrent
 	Failing    string // why the library cannot learn that a report failed
@@ -46,8 +45,8 @@ type Instance interface {
 	// where the library has no handles. It is called once for an instance.
 	Counters(names []string) Loop
 
-	// Export writes what the instance has as text: a report since the last one, or the current totals, whichever is the
-	// library's way. Exports are not concurrent.
+	// Export writes the values as text: a report since the last one, or the current totals, as the library does.
+	// Exports are not concurrent.
 	Export(w io.Writer) error
 
 	// Report has the library report once, to the output that the instance was opened with. It is called concurrently
@@ -58,14 +57,14 @@ type Instance interface {
 	Close() error
 }
 
-// An Output takes what a contender reports. If it returns an error it has taken nothing of it.
+// An Output takes the reports of a contender: all of them, or none if it returns an error.
 type Output func([]Report) error
 
-// A Report is one series' part of what a contender reports.
+// A Report is the value of one series.
 type Report struct {
 	Name  string
 	Value int64
-	Total bool // Value is everything so far; else it is what came since the last report
+	Total bool // Value is the sum of all updates so far; else of those since the last report
 }
 
 // Named is offered by a contender whose counters can be increased by name: the name is looked up in each operation.
@@ -84,9 +83,28 @@ type Vector interface {
 // Timer is offered by a contender with a timer that tells quantiles. Elements of order are nanoseconds.
 type Timer interface{ Timer(name string) Loop }
 
+// Stopwatch is offered by a contender with a timer: an operation starts the clock, stops it at once and records the
+// duration, in the library's own way.
+type Stopwatch interface{ Stopwatch() Loop }
+
+// Group is offered by a contender with counters and a timer: an operation increments two counters and observes a
+// duration, which is the element of order. A library that has one call for several updates uses it.
+type Group interface{ Group() Loop }
+
 // Request is offered by a contender with all of it: an operation increments two counters, observes a duration, which is
 // the element of order, in a timer, and sets a gauge, all by handle where there are handles.
 type Request interface{ Request() Loop }
+
+// Reasons say, by capability, why a library does not offer it.
+type Reasons map[string]string
+
+// withoutTimer adds the capabilities that need a timer.
+func (r Reasons) withoutTimer(reason string) Reasons {
+	for _, capability := range []string{"timer", "stopwatch", "group", "request"} {
+		r[capability] = reason
+	}
+	return r
+}
 
 // All returns every contender, this library first.
 func All() []Contender {

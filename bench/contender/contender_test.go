@@ -19,7 +19,7 @@ func repeated() []uint32 {
 	return append(order, 1)
 }
 
-// exported returns what the contender writes after the loop has run.
+// exported returns the text of the contender after the loop has run.
 func exported[T any](t *testing.T, c Contender, loop func(T) Loop) string {
 	t.Helper()
 	instance, err := c.Open(nil)
@@ -35,8 +35,7 @@ func exported[T any](t *testing.T, c Contender, loop func(T) Loop) string {
 	return text.String()
 }
 
-// Every contender counts, in every way it offers, as often as it is told to: what a workload measures is not an error
-// path.
+// Every contender counts correctly, in every way it offers: no workload measures an error path.
 func TestEachAdapterCounts(t *testing.T) {
 	names := []string{"first", "second"}
 	labels := []Labels{{"events", "1"}, {"events", "2"}}
@@ -60,6 +59,11 @@ func TestEachAdapterCounts(t *testing.T) {
 				text := exported(t, c, func(i Vector) Loop { return i.Vector("vector", labels) })
 				require.Contains(t, text, strconv.Itoa(times))
 				require.Contains(t, text, "events")
+			})
+			t.Run("group", func(t *testing.T) {
+				text := exported(t, c, func(i Group) Loop { return i.Group() })
+				require.Contains(t, text, strconv.Itoa(times+1), "requests")
+				require.Contains(t, text, strconv.Itoa((times+1)*512), "bytes")
 			})
 			t.Run("request", func(t *testing.T) {
 				text := exported(t, c, func(i Request) Loop { return i.Request() })
@@ -104,8 +108,8 @@ func TestEachAdapterReports(t *testing.T) {
 	}
 }
 
-// What a contender does not implement is explained, and what is explained is not implemented.
-func TestWhatIsMissingIsExplained(t *testing.T) {
+// A contender has a reason for each capability that it does not implement, and for no other.
+func TestEveryMissingCapabilityHasAReason(t *testing.T) {
 	for _, c := range All() {
 		instance, err := c.Open(nil)
 		require.NoError(t, err)
@@ -114,6 +118,8 @@ func TestWhatIsMissingIsExplained(t *testing.T) {
 		_, offers["tagged"] = instance.(Tagged)
 		_, offers["vector"] = instance.(Vector)
 		_, offers["timer"] = instance.(Timer)
+		_, offers["stopwatch"] = instance.(Stopwatch)
+		_, offers["group"] = instance.(Group)
 		_, offers["request"] = instance.(Request)
 		for capability, offered := range offers {
 			require.Equal(t, offered, c.Without[capability] == "", "%s, %s", c.Name, capability)
@@ -122,7 +128,7 @@ func TestWhatIsMissingIsExplained(t *testing.T) {
 	}
 }
 
-// What is measured is the library, not a call of each or of what each is given.
+// The compiler puts the body of each and its argument into the loop, so that a workload measures the library alone.
 func TestLoopsAreCompiledInPlace(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "bench")
 	output, err := exec.Command("go", "build", "-o", program, "..").CombinedOutput()

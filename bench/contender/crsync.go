@@ -2,17 +2,15 @@ package contender
 
 import "github.com/cockroachdb/crlib/crsync"
 
-// crsyncCounters is measured as any Go program gets it: CockroachDB itself builds with a patched Go runtime, which
-// tells the number of the P (build tag cockroach_go); without it a sync.Pool remembers a shard for each P.
+// crsyncCounters is measured as any Go program gets it. CockroachDB itself builds with a patched Go runtime, which
+// tells the number of the P (build tag cockroach_go). Without that patch a sync.Pool remembers a shard for each P.
 func crsyncCounters() Contender {
 	const noNames = "its counters have numbers, not names"
 	return Contender{
 		Name: "crsync", Module: "github.com/cockroachdb/crlib",
-		How: "crsync.Counters, built without CockroachDB's patched runtime; reported as what they grew by",
-		Without: map[string]string{
-			"named": noNames, "tagged": noNames, "vector": noNames, "timer": "it is a counter", "request": "it is a counter",
-		},
-		Open: func(output Output) (Instance, error) { return &crsyncInstance{totals: totals{output: output}}, nil },
+		How:     "crsync.Counters, built without CockroachDB's patched runtime; reported as their growth",
+		Without: Reasons{"named": noNames, "tagged": noNames, "vector": noNames}.withoutTimer("it is a counter"),
+		Open:    func(output Output) (Instance, error) { return &crsyncInstance{totals: totals{output: output}}, nil },
 	}
 }
 

@@ -11,8 +11,8 @@ func datadog() Contender {
 	return Contender{
 		Name: "datadog-go", Module: "github.com/DataDog/datadog-go/v5",
 		How: "extended client-side aggregation, mutex mode, no telemetry, a sender queue that holds any flush; it has no " +
-			"handles: all is by name, with tags that are prepared; timings are kept as samples; text is what it sends, by Flush",
-		Without: map[string]string{"vector": "tags are given with the name: see by name with two tags"},
+			"handles: all is by name, with tags that are prepared; timings are kept as samples; text is its payload, by Flush",
+		Without: Reasons{"vector": "tags are given with the name: see by name with two tags"},
 		Open: func(output Output) (Instance, error) {
 			d := &datadogInstance{received: received{output: output}}
 			var err error
@@ -39,7 +39,7 @@ func (d *datadogInstance) Export(w io.Writer) error {
 
 func (d *datadogInstance) Counters(names []string) Loop { return d.Named(names) }
 
-// Errors, of what is called in the loops, are for closed clients.
+// The calls in the loops return an error if the client is closed, and only then.
 
 //go:noinline
 func (d *datadogInstance) Named(names []string) Loop {
@@ -57,6 +57,25 @@ func (d *datadogInstance) Tagged(name string, labels []Labels) Loop {
 func (d *datadogInstance) Timer(name string) Loop {
 	return func(_ int, order []uint32) {
 		each(order, func(v uint32) { _ = d.client.Timing(name, time.Duration(v), nil, 1) })
+	}
+}
+
+func (d *datadogInstance) Stopwatch() Loop {
+	return func(_ int, order []uint32) {
+		each(order, func(uint32) {
+			begin := time.Now()
+			_ = d.client.Timing("latency", time.Since(begin), nil, 1)
+		})
+	}
+}
+
+func (d *datadogInstance) Group() Loop {
+	return func(_ int, order []uint32) {
+		each(order, func(v uint32) {
+			_ = d.client.Count("requests", 1, nil, 1)
+			_ = d.client.Count("bytes", 512, nil, 1)
+			_ = d.client.Timing("latency", time.Duration(v), nil, 1)
+		})
 	}
 }
 

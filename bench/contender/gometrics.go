@@ -12,7 +12,7 @@ func goMetrics() Contender {
 		Name: "rcrowley/go-metrics", Module: "github.com/rcrowley/go-metrics",
 		How: "a registry; Timer with the default sample; text by WriteOnce, totals of all series; audited by its totals, " +
 			"which its own reporters send",
-		Without: map[string]string{"tagged": "it has no tags", "vector": "it has no tags"},
+		Without: Reasons{"tagged": "it has no tags", "vector": "it has no tags"},
 		Open: func(output Output) (Instance, error) {
 			return &goMetricsInstance{metrics.NewRegistry(), totals{output: output}}, nil
 		},
@@ -51,6 +51,23 @@ func (g *goMetricsInstance) Named(names []string) Loop {
 func (g *goMetricsInstance) Timer(name string) Loop {
 	timer := metrics.GetOrRegisterTimer(name, g.registry)
 	return func(_ int, order []uint32) { each(order, func(d uint32) { timer.Update(time.Duration(d)) }) }
+}
+
+func (g *goMetricsInstance) Stopwatch() Loop {
+	timer := metrics.GetOrRegisterTimer("latency", g.registry)
+	return func(_ int, order []uint32) { each(order, func(uint32) { timer.UpdateSince(time.Now()) }) }
+}
+
+func (g *goMetricsInstance) Group() Loop {
+	requests, bytes := g.counter("requests"), g.counter("bytes")
+	latency := metrics.GetOrRegisterTimer("latency", g.registry)
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Inc(1)
+			bytes.Inc(512)
+			latency.Update(time.Duration(d))
+		})
+	}
 }
 
 func (g *goMetricsInstance) Request() Loop {

@@ -1,12 +1,12 @@
 package contender
 
-// A Loop performs one operation for each element of order. It is called concurrently, with different workers. It is
-// what is measured.
+// A Loop performs one operation for each element of order. It is called concurrently, with different workers. Workloads
+// measure it.
 type Loop func(worker int, order []uint32)
 
-// each is the loop of a [Loop]. The compiler puts it, and do, into the place of the call, so that an adapter costs as
-// much as a loop written out. It does not do so inside a function that it puts into another's place itself: where one
-// of those makes a Loop it says go:noinline. A test looks at the compiled program.
+// each is the loop of a [Loop]. The compiler inlines it and do, so an adapter costs as much as a loop written out. It
+// does not inline them inside a function that is itself inlined: such a function says go:noinline if it makes a Loop. A
+// test looks at the compiled program.
 func each(order []uint32, do func(i uint32)) {
 	for _, i := range order {
 		do(i)
@@ -22,7 +22,7 @@ func handles[H any](names []string, handle func(name string) H) []H {
 	return handles
 }
 
-// must is for what cannot fail here, because names and options are valid.
+// must is for calls that cannot fail here, because names and options are valid.
 func must[T any](made T, err error) T {
 	if err != nil {
 		panic(err)

@@ -20,7 +20,7 @@ func metricsbufferModes() []Contender {
 		How: "the mode of systems without membarrier: writers execute a memory barrier of their own",
 	}, {
 		Name: "metricsbuffer, purego", Module: ourModule, Ours: true, Open: openMetricsbuffer, BuildBy: "purego",
-		How: "built with -tags purego: all words atomic, no pinning (also what 32-bit systems get)",
+		How: "built with -tags purego: all words atomic, no pinning (also the mode of 32-bit systems)",
 	}, metricsbufferLocal()}
 }
 
@@ -82,6 +82,22 @@ func (o *ours) Vector(name string, labels []Labels) Loop {
 func (o *ours) Timer(name string) Loop {
 	timer := o.buffer.Timer(name)
 	return func(_ int, order []uint32) { each(order, func(d uint32) { timer.Observe(time.Duration(d)) }) }
+}
+
+func (o *ours) Stopwatch() Loop {
+	timer := o.buffer.Timer("latency")
+	return func(_ int, order []uint32) { each(order, func(uint32) { timer.Start().Stop() }) }
+}
+
+func (o *ours) Group() Loop {
+	requests, bytes, latency := o.buffer.Counter("requests"), o.buffer.Counter("bytes"), o.buffer.Timer("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Inc()
+			bytes.Add(512)
+			latency.Observe(time.Duration(d))
+		})
+	}
 }
 
 func (o *ours) Request() Loop {

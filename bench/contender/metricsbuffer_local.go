@@ -7,15 +7,20 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// metricsbufferLocal records as an inner loop does that commits when it is done.
+// metricsbufferLocal records as an inner loop that commits when it is done.
 func metricsbufferLocal() Contender {
-	const byHandle, forLoops = "a Local records by handle", "a Local is for loops, not for single operations"
+	const (
+		byHandle    = "a Local records by handle"
+		forLoops    = "a Local is for loops, not for single operations"
+		ofGoroutine = "a Local belongs to one goroutine, which uses few timers"
+	)
 	return Contender{
 		Name: "metricsbuffer, Local", Module: ourModule, Ours: true,
 		How: "a Local for each goroutine, committed after each loop (of 256 operations; of one in the audit)",
-		Without: map[string]string{
+		Without: Reasons{
 			"named": byHandle, "tagged": byHandle, "vector": byHandle, "request": "a Local has no gauges",
-			"latency": forLoops, "latency-flush": forLoops,
+			"stopwatch": "a LocalTimer has no stopwatch", "group": forLoops, "latency": forLoops, "latency-flush": forLoops,
+			"memory-timer": ofGoroutine, "memory-64p": ofGoroutine, "flush-64p": ofGoroutine,
 		},
 		Open: func(output Output) (Instance, error) {
 			o, err := openOurs(output)
@@ -29,7 +34,7 @@ type oursLocal struct {
 	ours *ours
 }
 
-// lifecycle is an Instance but for what is recorded.
+// lifecycle is an Instance without its way to record.
 type lifecycle interface {
 	Export(w io.Writer) error
 	Report() error

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// mutexMap is what most programs begin with, and what Arroyo's own fix was: a lock, and a swap of the map under it.
+// mutexMap is the first solution of most programs, and was the fix in Arroyo: a lock, and a swap of the map under it.
 func mutexMap() Contender {
 	return Contender{
 		Name: "Mutex + map", Without: onlyCounters,
@@ -19,7 +19,7 @@ func mutexMap() Contender {
 }
 
 type mutexInstance struct {
-	mutexCounts[string]                        // what is audited
+	mutexCounts[string]                        // audited
 	tagged              mutexCounts[seriesKey] // exported only
 }
 

@@ -3,6 +3,7 @@ package contender
 import (
 	"context"
 	"io"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
@@ -16,7 +17,7 @@ func openTelemetrySDK(name, how string, histograms sdk.Aggregation) Contender {
 	const kept = "instruments are made once and kept: see by handle, and two labels"
 	return Contender{
 		Name: name, Module: "go.opentelemetry.io/otel/sdk/metric", How: how,
-		Without: map[string]string{"named": kept, "tagged": kept},
+		Without: Reasons{"named": kept, "tagged": kept},
 		Open: func(output Output) (Instance, error) {
 			o := &otelInstance{manual: sdk.NewManualReader()}
 			var reader sdk.Reader = o.manual
@@ -86,6 +87,28 @@ func (o *otelInstance) Vector(name string, labels []Labels) Loop {
 func (o *otelInstance) Timer(name string) Loop {
 	histogram, ctx := o.histogram(name), context.Background()
 	return func(_ int, order []uint32) { each(order, func(d uint32) { histogram.Record(ctx, float64(d)/1e9) }) }
+}
+
+func (o *otelInstance) Stopwatch() Loop {
+	histogram, ctx := o.histogram("latency"), context.Background()
+	return func(_ int, order []uint32) {
+		each(order, func(uint32) {
+			begin := time.Now()
+			histogram.Record(ctx, time.Since(begin).Seconds())
+		})
+	}
+}
+
+func (o *otelInstance) Group() Loop {
+	requests, bytes, ctx := o.counter("requests"), o.counter("bytes"), context.Background()
+	latency := o.histogram("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Add(ctx, 1)
+			bytes.Add(ctx, 512)
+			latency.Record(ctx, float64(d)/1e9)
+		})
+	}
 }
 
 func (o *otelInstance) Request() Loop {

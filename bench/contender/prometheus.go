@@ -13,7 +13,7 @@ func prometheusClient(name, how string, histograms prometheus.HistogramOpts) Con
 	const byLabels = "counters are found by label values, not by name: see two labels"
 	return Contender{
 		Name: name, Module: "github.com/prometheus/client_golang", How: how,
-		Without: map[string]string{"named": byLabels, "tagged": byLabels},
+		Without: Reasons{"named": byLabels, "tagged": byLabels},
 		Open: func(output Output) (Instance, error) {
 			registry := prometheus.NewRegistry()
 			return &prometheusInstance{promauto.With(registry), registry, histograms, output}, nil
@@ -66,6 +66,25 @@ func (p *prometheusInstance) Vector(name string, labels []Labels) Loop {
 func (p *prometheusInstance) Timer(name string) Loop {
 	histogram := p.histogram(name)
 	return func(_ int, order []uint32) { each(order, func(d uint32) { histogram.Observe(float64(d) / 1e9) }) }
+}
+
+func (p *prometheusInstance) Stopwatch() Loop {
+	histogram := p.histogram("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(uint32) { prometheus.NewTimer(histogram).ObserveDuration() })
+	}
+}
+
+func (p *prometheusInstance) Group() Loop {
+	requests, bytes := p.vec("requests").WithLabelValues(), p.vec("bytes").WithLabelValues()
+	latency := p.histogram("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Inc()
+			bytes.Add(512)
+			latency.Observe(float64(d) / 1e9)
+		})
+	}
 }
 
 func (p *prometheusInstance) Request() Loop {

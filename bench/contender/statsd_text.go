@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Several contenders leave the writing of text to a sink or reporter of the program's own. For all of them it is what
-// stands here: StatsD lines, packed by the maximum UDP payload that does not fragment, as their own clients do.
+// Several contenders leave the writing of text to a sink or reporter of the program's own. All of them get this one: it
+// writes StatsD lines, packed by the maximum UDP payload that does not fragment, as their own clients do.
 const packetSize = 1432
 
 // A textWriter packs lines. Its zero value is ready to use.
@@ -32,8 +32,8 @@ func (t *textWriter) send(w io.Writer) error {
 	return err
 }
 
-// lines are for libraries that report one value after the other, to what cannot fail: text to w, which is in memory, or
-// counters to the audit.
+// lines are for libraries that report one value after the other and take no error: text goes to w, which is in memory,
+// or counters go to the audit.
 type lines struct {
 	output Output
 	w      io.Writer

@@ -5,10 +5,8 @@ import (
 	"sync/atomic"
 )
 
-var onlyCounters = map[string]string{
-	"timer": "it is a map of counters", "request": "it is a map of counters",
-	"vector": "its key is a struct already: see by name with two tags",
-}
+var onlyCounters = Reasons{"vector": "its key is a struct already: see by name with two tags"}.
+	withoutTimer("it is a map of counters")
 
 func syncMap() Contender {
 	return Contender{

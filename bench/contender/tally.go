@@ -13,7 +13,7 @@ func tallyScope() Contender {
 		Name: "tally", Module: "github.com/uber-go/tally/v4",
 		How: "a root scope; tags through Tagged, with maps that are prepared; Histogram with 20 exponential buckets; " +
 			"text is StatsD lines written by a StatsReporter; reports at an interval (audit: 1 ms) and on Close",
-		Without: map[string]string{
+		Without: Reasons{
 			"vector":    "tags are given by scope: see by name with two tags",
 			"export-1%": notOnDemand, "flush": notOnDemand, "latency-flush": notOnDemand,
 		},
@@ -84,6 +84,22 @@ func (t *tallyInstance) Timer(name string) Loop {
 	histogram := t.histogram(name)
 	return func(_ int, order []uint32) {
 		each(order, func(d uint32) { histogram.RecordDuration(time.Duration(d)) })
+	}
+}
+
+func (t *tallyInstance) Stopwatch() Loop {
+	histogram := t.histogram("latency")
+	return func(_ int, order []uint32) { each(order, func(uint32) { histogram.Start().Stop() }) }
+}
+
+func (t *tallyInstance) Group() Loop {
+	requests, bytes, latency := t.scope.Counter("requests"), t.scope.Counter("bytes"), t.histogram("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Inc(1)
+			bytes.Inc(512)
+			latency.RecordDuration(time.Duration(d))
+		})
 	}
 }
 

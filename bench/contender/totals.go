@@ -2,8 +2,8 @@ package contender
 
 import "io"
 
-// totals reports, and exports, counters that only grow and are never reset. Nothing can be lost between reading and
-// resetting, and a report that failed is made up for by the next: this is the way of Prometheus.
+// totals reports, and exports, counters that only grow and are never reset, as Prometheus does. No update can be lost
+// between reading and resetting, and the report after a failed one contains everything.
 type totals struct {
 	output Output
 	text   textWriter
@@ -12,7 +12,7 @@ type totals struct {
 	last   []int64           // exported so far
 }
 
-// of says what the totals are.
+// of sets the totals.
 func (t *totals) of(names []string, value func(i int) int64) {
 	t.names, t.value, t.last = names, value, make([]int64, len(names))
 }
@@ -25,7 +25,7 @@ func (t *totals) Report() error {
 	return t.output(reports)
 }
 
-// Export writes what was added since the last time.
+// Export writes the additions since the last time.
 func (t *totals) Export(w io.Writer) error {
 	for i, name := range t.names {
 		v := t.value(i)
@@ -42,7 +42,7 @@ func (t *totals) Export(w io.Writer) error {
 
 func (t *totals) Close() error { return finally(t.output, t.Report) }
 
-// finally reports once more, if there is an output to report to: that is all there is to closing what has no Close.
+// finally reports once more, if there is an output. For a library without Close this is closing.
 func finally(output Output, report func() error) error {
 	if output == nil {
 		return nil

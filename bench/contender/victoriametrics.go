@@ -2,6 +2,7 @@ package contender
 
 import (
 	"io"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 )
@@ -11,7 +12,7 @@ func victoriaMetrics() Contender {
 		Name: "VictoriaMetrics", Module: "github.com/VictoriaMetrics/metrics",
 		How: "a Set; by name with GetOrCreateCounter, tags in the name as its documentation shows; Histogram; " +
 			"text by WritePrometheus, totals of all series",
-		Without: map[string]string{"vector": "labels are part of the name: see by name with two tags"},
+		Without: Reasons{"vector": "labels are part of the name: see by name with two tags"},
 		Open: func(output Output) (Instance, error) {
 			return &victoria{set: metrics.NewSet(), totals: totals{output: output}}, nil
 		},
@@ -45,6 +46,22 @@ func (v *victoria) Tagged(name string, labels []Labels) Loop {
 func (v *victoria) Timer(name string) Loop {
 	histogram := v.set.NewHistogram(name)
 	return func(_ int, order []uint32) { each(order, func(d uint32) { histogram.Update(float64(d) / 1e9) }) }
+}
+
+func (v *victoria) Stopwatch() Loop {
+	histogram := v.set.NewHistogram("latency")
+	return func(_ int, order []uint32) { each(order, func(uint32) { histogram.UpdateDuration(time.Now()) }) }
+}
+
+func (v *victoria) Group() Loop {
+	requests, bytes, latency := v.set.NewCounter("requests"), v.set.NewCounter("bytes"), v.set.NewHistogram("latency")
+	return func(_ int, order []uint32) {
+		each(order, func(d uint32) {
+			requests.Inc()
+			bytes.Add(512)
+			latency.Update(float64(d) / 1e9)
+		})
+	}
 }
 
 func (v *victoria) Request() Loop {

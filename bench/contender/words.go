@@ -5,7 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// words reports, and exports, atomic words by swapping them with zero. What could not be reported is added back.
+// words reports, and exports, atomic words by swapping them with zero. Values that could not be reported are added
+// back.
 type words struct {
 	output Output
 	text   textWriter

@@ -10,7 +10,7 @@ import (
 func xsyncV4() Contender {
 	return Contender{
 		Name: "xsync v4", Module: "github.com/puzpuzpuz/xsync/v4", Without: onlyCounters,
-		How:  "Counter by handle, reported as what Value grew by; Map of *atomic.Int64 by name, reported with Swap(0)",
+		How:  "Counter by handle, reported as the growth of Value; Map of *atomic.Int64 by name, reported with Swap(0)",
 		Open: func(output Output) (Instance, error) { return &xsync4Instance{totals: totals{output: output}}, nil },
 	}
 }
@@ -51,7 +51,7 @@ func xsync4Loop[K comparable](x *xsync4Instance, keys []K) Loop {
 	}
 }
 
-// Export writes the counters, or what is in the map.
+// Export writes the counters, or the map.
 func (x *xsync4Instance) Export(w io.Writer) error {
 	if x.series.all != nil {
 		return x.series.Export(w)

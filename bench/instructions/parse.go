@@ -1,5 +1,5 @@
-// Package instructions guards how many instructions the hot operations take. Unlike times, they are the same in every
-// run and on every machine, so that a bound can be exact and still never fails by chance.
+// Package instructions guards the number of instructions that the hot operations take. Unlike a time, that number is
+// the same in every run and on every machine, so a bound can be exact and never fails by chance.
 package instructions
 
 import (
@@ -27,7 +27,7 @@ func parse(text string) (map[string]int64, error) {
 			}
 			continue
 		case "calls":
-			called = true // the next line is what the call cost, in the other function
+			called = true // the next line has the cost in the called function
 			continue
 		}
 		if line == "" || !strings.ContainsAny(line[:1], "0123456789+-*") {

@@ -18,7 +18,8 @@ func TestPrometheusDeletedWhileHeld(t *testing.T) {
 	require.Zero(t, testutil.ToFloat64(requests.WithLabelValues("events")))
 }
 
-// What another goroutine counts between the two calls is counted here in the same goroutine, to show it every time.
+// In a program another goroutine counts between the two calls. Here the same one does, so that the loss shows every
+// time.
 func TestGoMetricsCountAndClear(t *testing.T) {
 	requests := metrics.NewCounter()
 	requests.Inc(1)

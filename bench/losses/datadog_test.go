@@ -33,7 +33,7 @@ func (w *datadogWriter) Write(payload []byte) (int, error) {
 	return len(payload), nil
 }
 
-// newDatadog returns a client that flushes only when asked to, and whose queues hold all that a test sends.
+// newDatadog returns a client that flushes only on demand. Its queues hold everything that a test sends.
 func newDatadog(t *testing.T, w *datadogWriter, options ...statsd.Option) *statsd.Client {
 	client, err := statsd.NewWithWriter(w, append(options, statsd.WithoutTelemetry(), statsd.WithoutOriginDetection(),
 		statsd.WithAggregationInterval(time.Hour), statsd.WithSenderQueueSize(1<<16))...)

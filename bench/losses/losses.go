@@ -8,10 +8,10 @@ package losses
 
 // A Loss is one way to lose or to double.
 type Loss struct {
-	Module     string // of the library, whose version is go.mod's
-	What       string // happens, and when
-	Documented bool   // by the library, as how it is meant to be
-	Test       string // that shows it
+	Module      string // of the library; go.mod has its version
+	Description string // happens, and when
+	Documented  bool   // by the library, as how it is meant to be
+	Test        string // that shows it
 }
 
 // All is every loss that was found.
@@ -46,7 +46,7 @@ var All = []Loss{
 		false, "TestHashicorpFirstIncrements",
 	}, {
 		"github.com/hashicorp/go-metrics",
-		"StatsdSink.Shutdown does not send what is in its buffer (up to 100 ms or 1,400 bytes of metrics).",
+		"StatsdSink.Shutdown does not send the content of its buffer (up to 100 ms or 1,400 bytes of metrics).",
 		false, "TestHashicorpShutdown",
 	}, {
 		"github.com/hashicorp/go-metrics",
@@ -55,12 +55,12 @@ var All = []Loss{
 		false, "TestHashicorpAfterAnOutage",
 	}, {
 		"github.com/uber-go/tally/v4",
-		"Closing a root scope reports once more, without waiting for a report of the interval that has begun; a counter " +
-			"that both read before either has stored what it reported is reported twice.",
+		"Closing a root scope reports once more, without waiting for a report of the interval that has begun; if both read " +
+			"a counter before either has stored the reported value, it is reported twice.",
 		false, "TestTallyCloseDuringReport",
 	}, {
 		"go.opentelemetry.io/otel/sdk/metric",
-		"PeriodicReader with delta temporality: what was collected for an export that failed is not exported again.",
+		"PeriodicReader with delta temporality: the data of a failed export are not exported again.",
 		true, "TestOpenTelemetryFailedExport",
 	}, {
 		"go.opentelemetry.io/otel/sdk/metric",
@@ -74,11 +74,11 @@ var All = []Loss{
 		true, "TestPrometheusDeletedWhileHeld",
 	}, {
 		"github.com/rcrowley/go-metrics",
-		"Counter.Count followed by Counter.Clear, the only way to read and reset, loses what is counted between the two.",
+		"Counter.Count followed by Counter.Clear, the only way to read and reset, loses the counts between the two.",
 		false, "TestGoMetricsCountAndClear",
 	}, {
 		"github.com/puzpuzpuz/xsync/v4",
-		"Counter.Value followed by Counter.Reset loses what is counted between the two; Reset is documented as for use " +
+		"Counter.Value followed by Counter.Reset loses the counts between the two; Reset is documented as for use " +
 			"without concurrent modifications only.",
 		true, "TestXsyncValueAndReset",
 	},

@@ -21,7 +21,7 @@ func TestEveryLossHasATest(t *testing.T) {
 		source = append(source, text...)
 	}
 	for _, loss := range All {
-		require.Contains(t, string(source), "func "+loss.Test+"(t *testing.T)", loss.What)
+		require.Contains(t, string(source), "func "+loss.Test+"(t *testing.T)", loss.Description)
 	}
 }
 

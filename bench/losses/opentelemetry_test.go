@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// An otelExporter prefers deltas, and adds up what it is given unless it fails.
+// An otelExporter prefers deltas and adds up its input unless it fails.
 type otelExporter struct {
 	err   error
 	total int64

@@ -1,9 +1,10 @@
-// Package report shows what a run found: on the terminal, as files, as a page, and as Markdown.
+// Package report shows the results of a run: on the terminal, as files, as a page, as a chart, and as Markdown.
 package report
 
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,14 @@ func figure(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
+// short writes the value of a tick, without digits after the last that is not 0.
+func short(v float64) string {
+	if v >= 1000 {
+		return thousands(int64(v))
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
 func thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
@@ -33,7 +42,7 @@ func thousands(n int64) string {
 	return digits
 }
 
-// unit is what a metric is measured in, for people.
+// unit returns the unit of a metric, for people.
 func unit(metric string) string {
 	if unit, ok := strings.CutSuffix(metric, "-ns"); ok {
 		return unit + ", ns"
@@ -53,6 +62,9 @@ func ratio(m *result.Measurement) string {
 	if m.Ratio == 0 {
 		return ""
 	}
+	if m.Ratio < .01 { // one digit that counts
+		return strconv.FormatFloat(m.Ratio, 'g', 1, 64) + "×"
+	}
 	return figure(m.Ratio) + "×"
 }
 
@@ -65,6 +77,15 @@ func label(c result.Contender) string {
 		return c.Name + " " + c.Version[len(c.Version)-12:]
 	}
 	return c.Name + " " + c.Version
+}
+
+// contenderOf returns the contender with that name.
+func contenderOf(r *result.Run, name string) result.Contender {
+	i := slices.IndexFunc(r.Contenders, func(c result.Contender) bool { return c.Name == name })
+	if i < 0 {
+		return result.Contender{Name: name}
+	}
+	return r.Contenders[i]
 }
 
 // labels are the labels of all contenders by name.
@@ -84,7 +105,7 @@ func goroutines(n int) string {
 	return strconv.Itoa(n) + " goroutines"
 }
 
-// verdict says in a few words what the audit found.
+// verdict returns the outcome of an audit in a few words.
 func verdict(f result.Finding) string {
 	var words []string
 	if f.Skipped != "" {

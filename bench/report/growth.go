@@ -9,7 +9,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/result"
 )
 
-// growth writes how cost grows with the number of processors: what was measured here, and what follows beyond.
+// growth writes how cost grows with the number of processors: the measurements, and reasoning beyond them.
 func growth(text *bytes.Buffer, r *result.Run) {
 	text.WriteString("\n## How cost grows\n\n")
 	growthTable(text, r)
@@ -23,7 +23,7 @@ func growth(text *bytes.Buffer, r *result.Run) {
 	}
 }
 
-// growthTable writes what was measured with every number of goroutines.
+// growthTable writes the measurements with every number of goroutines.
 func growthTable(text *bytes.Buffer, r *result.Run) {
 	workloads := []string{"hot", "handles", "named", "timer", "flush", "memory", "memory-timer"}
 	contenders := []string{"metricsbuffer", "atomic.Int64", "prometheus"}
@@ -61,8 +61,8 @@ func growthTable(text *bytes.Buffer, r *result.Run) {
 	text.WriteByte('\n')
 }
 
-// perProcessor returns by how many bytes a series of this library grows with each P that uses it, up to the cores there
-// are: with more, who can say which P was used.
+// perProcessor returns by how many bytes a series of this library grows with each P that uses it, up to the number of
+// cores: with more goroutines than cores it is not certain that each used a P of its own.
 func perProcessor(r *result.Run, workload string) (float64, bool) {
 	cpu := r.Reference(workload)
 	one := r.Find(workload, "metricsbuffer", 1, "B/series")
@@ -73,21 +73,20 @@ func perProcessor(r *result.Run, workload string) (float64, bool) {
 	return (all.Median - one.Median) / float64(cpu-1), true
 }
 
-const growthText = `Beyond the cores measured here it is reasoning, from what is shared:
+const growthText = `Beyond the cores measured here it is reasoning, from the memory that is shared:
 
 * **Writing.** An update of a counter or timer of this library writes to cache lines that no other P writes to, and in
   its default mode has no atomic read-modify-write: its cost does not depend on the number of cores. A shared atomic
   word (and a counter or histogram built on one) is a cache line that every update must own in turn. How often one line
-  can pass from core to core does not grow with their number: with 64 or 256 cores on one hot counter that rate is the
-  total, and each core's share of it falls as cores are added. Gauges of this library are such a word too.
+  can pass from core to core does not grow with their number. With 64 or 256 cores on one hot counter that rate is the
+  total, and each core's share of it falls as cores are added. A gauge of this library is such a word too.
 * **Flushing.** A flush visits every P's shard: its time is proportional to the number of Ps times the chunks of 64
   counters, or 8 timers, that were ever used on each. It has one process-wide fence, which interrupts each processor
-  that runs a thread of this process once: with 64 or 256 of them busy, that is 64 or 256 interrupts per flush, not per
+  that runs a thread of this process once. With 64 or 256 of them busy, that is 64 or 256 interrupts per flush, not per
   update. At one flush per second this is nothing; at a thousand per second, measure it ("A flush while others run").
-* **Memory.** A counter has 8 bytes in each of two banks of every P that has used its chunk: 16 bytes × Ps, plus what
-  is kept once. That is 1 kB at 64 and 4 kB at 256 if all Ps use it, where a shared word has 8 bytes. A timer has
-  two cells of 64 bytes per P and two windows of buckets, which are as wide as the values it has seen need. Where memory
-  matters more than contention, that is the price.
+* **Memory.** A counter has 8 bytes in each of two banks of every P that has used its chunk: 16 bytes × Ps, plus its
+  name and its place in the registry, once. That is 1 kB at 64 and 4 kB at 256 if all Ps use it. A shared word has 8
+  bytes. A timer has two cells of 64 bytes per P and two windows of buckets, which are as wide as its values need.
 
 To check it on a larger machine: ` + "`go -C bench run . -run hot,handles,timer,flush,memory -cpu 1,8,64,256`" + `.
 `

@@ -10,12 +10,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/result"
 )
 
-// themes are the tables of all figures: one of all workloads would be too wide to be read.
+// themes are the tables of all figures. One table of all workloads would be too wide.
 var themes = []theme{
 	{"Counters", []string{"hot", "handles", "named", "tagged", "vector"}},
-	{"Timers, requests, new series", []string{"timer", "request", "churn"}},
-	{"Memory", []string{"memory", "memory-timer"}},
-	{"Reports", []string{"export-all", "export-1%", "flush"}},
+	{"Timers, requests, new series", []string{"timer", "stopwatch", "group", "request", "churn"}},
+	{"Memory", []string{"memory", "memory-timer", "memory-64p"}},
+	{"Reports", []string{"export-all", "export-1%", "flush", "flush-64p"}},
 	{"Latencies", []string{"latency", "latency-flush"}},
 }
 
@@ -24,13 +24,14 @@ type theme struct {
 	workloads []string
 }
 
-// Markdown returns all of a run as a page. The charts are shown from that path.
-func Markdown(r *result.Run, charts string) []byte {
+// Markdown returns RESULTS.md. The page and the chart lie in the directory results.
+func Markdown(r *result.Run, results string) []byte {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Results\n\n%s. A figure is the median, with its ratio to this library's default mode in the "+
-		"same run; **where that is below 1, in bold, it is better than this library**. Empty: it does not offer that. In "+
-		"the charts a dot is the median, the line through it spans the quartiles, a ring is the median with one goroutine.\n",
-		measuredOn(r))
+		"same run. Lower is better; **a ratio below 1, in bold, is better than this library**. An empty cell: the library "+
+		"does not offer that. [%s/index.html](%[2]s/index.html) shows the same as charts, with quartiles and all numbers of "+
+		"goroutines: open it from a clone.\n\n![%s](%[2]s/summary.svg)\n", measuredOn(r), results, alternative(r))
+	costsText(&text, r)
 	for _, theme := range themes {
 		var columns []column
 		for _, w := range r.Workloads {
@@ -43,15 +44,11 @@ func Markdown(r *result.Run, charts string) []byte {
 			continue
 		}
 		fmt.Fprintf(&text, "\n## %s\n\n", theme.title)
-		matrix(&text, r, columns, r.Contenders, nil, func(m *result.Measurement) string {
-			if m.Ratio == 0 || m.Contender == r.Contenders[0].Name {
-				return figure(m.Median)
-			}
-			return figure(m.Median) + " (" + ratio(m) + ")"
-		})
+		matrix(&text, r, columns)
+		text.WriteByte('\n')
 		for _, c := range columns {
 			w := workloadOf(r, c.workload)
-			fmt.Fprintf(&text, "\n%s: %s\n\n![%s](%s/%s.svg)\n", w.Title, w.What, w.Title, charts, chartName(w))
+			fmt.Fprintf(&text, "* %s: %s\n", w.Title, w.Description)
 		}
 	}
 	auditTable(&text, r)
@@ -61,7 +58,7 @@ func Markdown(r *result.Run, charts string) []byte {
 	return text.Bytes()
 }
 
-// measuredOn says on what and how, in half a sentence.
+// measuredOn says on which machine the run was made, how and when.
 func measuredOn(r *result.Run) string {
 	on := fmt.Sprintf("Measured on %s, %d cores, %s/%s, %s, with `%s` (%d rounds, %s)", r.Machine.CPU, r.Machine.Cores,
 		r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Command, r.Rounds, r.Started[:10])
@@ -94,79 +91,29 @@ func tableRow(text *bytes.Buffer, cells ...string) {
 	fmt.Fprintf(text, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// matrix writes a table with a row for each contender and a column for each workload, and with a last one if there is
-// a map of it. What is better than this library is bold.
-func matrix(text *bytes.Buffer, r *result.Run, columns []column, rows []result.Contender, last map[string]string,
-	cell func(*result.Measurement) string,
-) {
+// matrix writes a table with a row for each contender and a column for each workload. A figure that is better than this
+// library's is bold. A contender without any figure has no row.
+func matrix(text *bytes.Buffer, r *result.Run, columns []column) {
 	head := []string{""}
 	for _, c := range columns {
 		head = append(head, c.head)
 	}
-	rule := "---" + strings.Repeat(" | --:", len(columns))
-	if last != nil {
-		head, rule = append(head, last[""]), rule+" | ---"
-	}
 	tableRow(text, head...)
-	tableRow(text, rule)
-	for _, contender := range rows {
+	tableRow(text, "---"+strings.Repeat(" | --:", len(columns)))
+	for _, contender := range r.Contenders {
 		row := []string{label(contender)}
 		for _, c := range columns {
 			m := r.Find(c.workload, contender.Name, r.Reference(c.workload), workloadOf(r, c.workload).Main)
 			switch {
 			case m == nil:
 				row = append(row, "")
-			case m.Ratio > 0 && m.Ratio < 1:
-				row = append(row, "**"+cell(m)+"**")
+			case m.Ratio == 0 || contender.Name == r.Contenders[0].Name:
+				row = append(row, figure(m.Median))
+			case m.Ratio < 1:
+				row = append(row, fmt.Sprintf("**%s (%s)**", figure(m.Median), ratio(m)))
 			default:
-				row = append(row, cell(m))
+				row = append(row, fmt.Sprintf("%s (%s)", figure(m.Median), ratio(m)))
 			}
-		}
-		if last != nil {
-			row = append(row, last[contender.Name])
-		}
-		tableRow(text, row...)
-	}
-}
-
-// usage says how each library is used, and why some of it is not measured.
-func usage(text *bytes.Buffer, r *result.Run) {
-	text.WriteString("\n## How each library is used\n\n")
-	for _, c := range r.Contenders {
-		fmt.Fprintf(text, "* %s: %s\n", label(c), c.How)
-	}
-	if len(r.Omissions) > 0 {
-		text.WriteString("\nNot measured:\n\n")
-	}
-	for _, o := range r.Omissions {
-		fmt.Fprintf(text, "* %s", o.Contender)
-		if o.Workload != "" {
-			fmt.Fprintf(text, ", %s", workloadOf(r, o.Workload).Title)
-		}
-		fmt.Fprintf(text, ": %s\n", o.Reason)
-	}
-}
-
-func auditTable(text *bytes.Buffer, r *result.Run) {
-	if len(r.Audit) == 0 {
-		return
-	}
-	text.WriteString("\n## Who loses counts\n\nEight goroutines increment 64 counters while the library reports. " +
-		"Updates that had returned are compared with updates that were reported, series by series.\n\n")
-	var scenarios []string
-	outcomes := make(map[string]string)
-	for _, f := range r.Audit {
-		if !slices.Contains(scenarios, f.Scenario) {
-			scenarios = append(scenarios, f.Scenario)
-		}
-		outcomes[f.Contender+"\x00"+f.Scenario] = verdict(f)
-	}
-	tableRow(text, append([]string{""}, scenarios...)...)
-	tableRow(text, strings.Split(strings.Repeat("--- ", len(scenarios)+1), " ")[:len(scenarios)+1]...)
-	for _, c := range r.Contenders {
-		row := []string{label(c)}
-		for _, s := range scenarios {
-			row = append(row, outcomes[c.Name+"\x00"+s])
 		}
 		if strings.Join(row[1:], "") != "" {
 			tableRow(text, row...)
@@ -174,13 +121,56 @@ func auditTable(text *bytes.Buffer, r *result.Run) {
 	}
 }
 
+// usage says how each library is used, and why some of it is not measured.
+func usage(text *bytes.Buffer, r *result.Run) {
+	text.WriteString("\n## How each library is used\n\n")
+	for _, u := range usageOfAll(r) {
+		fmt.Fprintf(text, "* %s: %s\n", u.Label, u.How)
+	}
+	if len(r.Omissions) > 0 {
+		text.WriteString("\nNot measured:\n\n")
+	}
+	for _, o := range omissionsOf(r) {
+		fmt.Fprintf(text, "* %s: %s (%s)\n", o.Label, o.Reason, o.Workloads)
+	}
+}
+
+func auditTable(text *bytes.Buffer, r *result.Run) {
+	audit := auditOf(r)
+	if len(audit.Rows) == 0 {
+		return
+	}
+	text.WriteString("\n## Audit: lost counts\n\nEight goroutines increment 64 counters while the library reports. " +
+		"Updates that had returned are compared with updates that were reported, series by series. ✓ means that every " +
+		"update was reported once.\n\n")
+	tableRow(text, append([]string{""}, audit.Scenarios...)...)
+	tableRow(text, "---"+strings.Repeat(" | ---", len(audit.Scenarios)))
+	for _, row := range audit.Rows {
+		cells := []string{row.Label}
+		for _, cell := range row.Cells {
+			if cell.Bad {
+				cell.Text = "**" + cell.Text + "**"
+			}
+			cells = append(cells, cell.Text)
+		}
+		tableRow(text, cells...)
+	}
+	for i, reason := range audit.Reasons {
+		if i == 0 {
+			text.WriteString("\n– means not applicable:\n\n")
+		}
+		fmt.Fprintf(text, "* %s\n", reason)
+	}
+}
+
 func lossList(text *bytes.Buffer, r *result.Run) {
-	text.WriteString("\nBy a small test each, in bench/losses:\n\n")
+	text.WriteString("\nLosses that a small test each shows by itself, in bench/losses:\n\n")
 	for _, l := range losses.All {
 		documented := ""
 		if l.Documented {
 			documented = " (documented)"
 		}
-		fmt.Fprintf(text, "* %s %s: %s%s\n", l.Module, r.Modules[l.Module], strings.TrimSuffix(l.What, "."), documented+".")
+		description := strings.TrimSuffix(l.Description, ".")
+		fmt.Fprintf(text, "* %s %s: %s%s.\n", l.Module, r.Modules[l.Module], description, documented)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -21,7 +20,7 @@ func Terminal(w io.Writer, r *result.Run) error {
 		if len(cpus) == 0 {
 			continue
 		}
-		fmt.Fprintf(&text, "\n%s\n  %s\n", strings.ToUpper(wl.Title), wl.What)
+		fmt.Fprintf(&text, "\n%s\n  %s\n", strings.ToUpper(wl.Title), wl.Description)
 		var table bytes.Buffer
 		fmt.Fprintf(&table, "  %s", unit(wl.Main))
 		for _, cpu := range cpus {
@@ -83,43 +82,13 @@ func terminalOmissions(text *bytes.Buffer, r *result.Run) {
 	align(text, &table)
 }
 
-// About says on what, when and how the run was made.
+// About describes the run in one line: the machine, the day and the command.
 func About(r *result.Run) string {
 	m := r.Machine
-	about := fmt.Sprintf("%s, %d cores, %s/%s, kernel %s, %s; medians of %d rounds, quartiles; %s; %s",
-		m.CPU, m.Cores, m.OS, m.Arch, m.Kernel, m.Go, r.Rounds, r.Started, r.Command)
+	about := fmt.Sprintf("%s, %d cores, %s/%s, kernel %s, %s; %d rounds on %s; %s",
+		m.CPU, m.Cores, m.OS, m.Arch, m.Kernel, m.Go, r.Rounds, r.Started[:10], r.Command)
 	if r.Quick {
 		about += " (too short to be quoted)"
 	}
 	return about
-}
-
-// Compare writes how the medians changed since an earlier run, with the ratios to this library then and now. Changes
-// that are within the quartiles of either run are not listed.
-func Compare(w io.Writer, before, after *result.Run) error {
-	var text, table bytes.Buffer
-	fmt.Fprintf(&text, "\nSINCE %s\n", before.Started)
-	if before.Machine != after.Machine {
-		fmt.Fprintf(&text, "  The machines differ, compare ratios only. Then: %+v. Now: %+v.\n",
-			before.Machine, after.Machine)
-	}
-	for i := range after.Measurements {
-		m := &after.Measurements[i]
-		old := before.Find(m.Workload, m.Contender, m.CPU, m.Metric)
-		if old == nil || old.Median == 0 || m.Low <= old.High && old.Low <= m.High {
-			continue
-		}
-		change := (m.Median/old.Median - 1) * 100
-		if math.Abs(change) < 1 {
-			continue
-		}
-		fmt.Fprintf(&table, "  %s\t%s\t%s\t%s → %s %s\t%+.0f%%\t%s → %s\n", m.Workload, m.Contender, goroutines(m.CPU),
-			figure(old.Median), figure(m.Median), unit(m.Metric), change, ratio(old), ratio(m))
-	}
-	if table.Len() == 0 {
-		table.WriteString("  Nothing changed by more than its spread.")
-	}
-	align(&text, &table)
-	_, err := w.Write(text.Bytes())
-	return err
 }

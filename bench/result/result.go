@@ -1,41 +1,40 @@
-// Package result is what a run of the suite found, as it is kept in results.json.
+// Package result is the outcome of a run of the suite, as it is kept in results.json.
 package result
 
 import (
-	"encoding/json"
-	"fmt"
+	"cmp"
 	"math"
-	"os"
 	"slices"
+	"strconv"
 )
 
 // A Run is the outcome of one run of the suite.
 type Run struct {
 	Machine      Machine
-	Command      string // as it can be run again
+	Command      string // that repeats it
 	Started      string
 	Took         string
 	Rounds       int
 	Quick        bool              // too short to be quoted
 	Modules      map[string]string // version, by module path
 	Workloads    []Workload
-	Contenders   []Contender
-	Measurements []Measurement
+	Contenders   []Contender   // this library's default mode first
+	Measurements []Measurement `json:"-"` // see file.go
 	Omissions    []Omission
 	Audit        []Finding
 }
 
-// A Machine is what the run ran on.
+// A Machine is where a run was made.
 type Machine struct {
 	OS, Arch, CPU, Kernel, Go string
 	Cores                     int
-	Fence                     string // how this library's flush fences here
+	Fence                     string // the way in which this library's flush fences there
 }
 
-// A Workload is what workload.Workload says of itself.
-type Workload struct{ Name, Title, What, Main string }
+// A Workload has the fields of the same names of workload.Workload.
+type Workload struct{ Name, Title, Description, Main string }
 
-// A Contender is what contender.Contender says of itself.
+// A Contender has the fields of the same names of contender.Contender, and the version of its module.
 type Contender struct {
 	Name, Module, Version, How string
 	Ours                       bool
@@ -47,22 +46,24 @@ type Measurement struct {
 	CPU                 int
 	Metric              string
 	Samples             []float64 // one for each round, in order
-	Median              float64
-	Low, High           float64 // quartiles
-	Ratio               float64 // to this library's default mode, in the same run; 0 if there is none
+
+	// These follow from samples: see Summarize.
+	Median    float64
+	Low, High float64 // quartiles
+	Ratio     float64 // to this library's default mode, in the same run; 0 if there is none
 }
 
-// An Omission is a contender that was not measured.
+// An Omission is a contender that was not measured. Without a workload, it was measured in none.
 type Omission struct{ Workload, Contender, Reason string }
 
-// A Finding is what the audit found out about a contender in one scenario.
+// A Finding is the outcome of the audit of a contender in one scenario.
 type Finding struct {
 	Contender, Scenario string
-	Skipped             string // why there is nothing below
+	Skipped             string // the reason why there is nothing below
 	Series              int
 	Recorded            int64 // updates that had returned when the contender was closed, or stopped writing
-	Reported            int64 // that arrived
-	Lost, Doubled       int64 // summed over the series, so that they do not cancel out
+	Reported            int64 // updates that arrived
+	Lost, Doubled       int64 // sums over the series, so that they do not cancel out
 	Impossible          int64 // reports of less than nothing, which an unsigned number carries as nearly 2^64
 	Note                string
 }
@@ -71,6 +72,9 @@ type Finding struct {
 func (f Finding) Exact() bool {
 	return f.Skipped == "" && f.Lost == 0 && f.Doubled == 0 && f.Impossible == 0
 }
+
+// Wrong says that updates were lost, doubled or misreported.
+func (f Finding) Wrong() bool { return f.Skipped == "" && !f.Exact() }
 
 // Summarize sets the median, the quartiles and the ratio of every measurement.
 func (r *Run) Summarize(reference string) {
@@ -100,6 +104,15 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
+// Rounded returns a sample with five significant digits: more are noise, and make results.json larger.
+func Rounded(v float64) float64 {
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
+	if err != nil {
+		return v
+	}
+	return rounded
+}
+
 // Find returns a measurement, or nil.
 func (r *Run) Find(workload, contender string, cpu int, metric string) *Measurement {
 	for i := range r.Measurements {
@@ -110,7 +123,7 @@ func (r *Run) Find(workload, contender string, cpu int, metric string) *Measurem
 	return nil
 }
 
-// CPUs returns at how many goroutines a workload was measured, in ascending order.
+// CPUs returns the numbers of goroutines with which a workload was measured, in ascending order.
 func (r *Run) CPUs(workload string) []int {
 	var cpus []int
 	for _, m := range r.Measurements {
@@ -122,7 +135,8 @@ func (r *Run) CPUs(workload string) []int {
 	return cpus
 }
 
-// Reference is the CPU setting by which contenders are ranked: as many as there are cores, or the nearest below.
+// Reference is the number of goroutines by which contenders are ranked: as many as there are cores, or the nearest
+// below.
 func (r *Run) Reference(workload string) int {
 	reference := 0
 	for i, cpu := range r.CPUs(workload) {
@@ -141,36 +155,6 @@ func (r *Run) Ranking(w Workload, cpu int) []Measurement {
 			ranking = append(ranking, m)
 		}
 	}
-	slices.SortStableFunc(ranking, func(a, b Measurement) int {
-		switch {
-		case a.Median < b.Median:
-			return -1
-		case a.Median > b.Median:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(ranking, func(a, b Measurement) int { return cmp.Compare(a.Median, b.Median) })
 	return ranking
-}
-
-// Save writes the run to a file.
-func (r *Run) Save(path string) error {
-	text, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
-}
-
-// Load reads a run from a file.
-func Load(path string) (*Run, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	run := new(Run)
-	if err := json.Unmarshal(text, run); err != nil {
-		return nil, fmt.Errorf("%s is not the results.json of a run: %w", path, err)
-	}
-	return run, nil
 }

@@ -1,6 +1,7 @@
 package result
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -9,8 +10,9 @@ import (
 
 func sample() *Run {
 	r := &Run{
-		Machine:   Machine{Cores: 2},
-		Workloads: []Workload{{Name: "hot", Main: "ns/op"}},
+		Machine:    Machine{Cores: 2},
+		Contenders: []Contender{{Name: "ours", Ours: true}, {Name: "other"}},
+		Workloads:  []Workload{{Name: "hot", Main: "ns/op"}},
 		Measurements: []Measurement{
 			{Workload: "hot", Contender: "other", CPU: 2, Metric: "ns/op", Samples: []float64{30, 10, 20}},
 			{Workload: "hot", Contender: "ours", CPU: 2, Metric: "ns/op", Samples: []float64{4, 5, 100}},
@@ -46,7 +48,40 @@ func TestSaveAndLoad(t *testing.T) {
 	require.NoError(t, sample().Save(path))
 	loaded, err := Load(path)
 	require.NoError(t, err)
-	require.Equal(t, sample(), loaded)
+	want := sample()
+	require.Len(t, loaded.Measurements, len(want.Measurements))
+	for _, m := range want.Measurements { // in another order
+		require.Equal(t, &m, loaded.Find(m.Workload, m.Contender, m.CPU, m.Metric))
+	}
+	want.Measurements, loaded.Measurements = nil, nil
+	require.Equal(t, want, loaded)
+}
+
+func TestTheFileIsBrokenIntoLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.json")
+	r := sample()
+	r.Command = `a "quoted, [deep]" \ name`
+	require.NoError(t, r.Save(path))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `\"quoted, [deep]\" \\ name",`+"\n")
+	const line = `{"Workload":"hot","Contender":"other","ByCPU":{"2":{"ns/op":[30,10,20]}}},`
+	require.Contains(t, string(text), "\n"+line+"\n")
+	loaded, err := Load(path)
+	require.NoError(t, err)
+	require.Equal(t, r.Command, loaded.Command)
+}
+
+func TestAFileWithoutSamplesIsNoRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.json")
+	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
+	_, err := Load(path)
+	require.ErrorContains(t, err, "no samples")
+}
+
+func TestSamplesAreRounded(t *testing.T) {
+	require.InDelta(t, 8.3855, Rounded(8.385471), 0)
+	require.InDelta(t, 123460, Rounded(123456), 0)
 }
 
 func TestAFindingIsExactOnlyIfNothingIsWrong(t *testing.T) {

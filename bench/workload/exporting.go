@@ -7,22 +7,22 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/bench/contender"
 )
 
-// exporting returns the workloads of those who flush, collect or scrape.
+// exporting returns the workloads that flush, collect or scrape.
 func exporting() []Workload {
 	return []Workload{{
 		Name: "export-all", Title: "Export, every series touched", Main: "ms", Once: true,
-		What: "One report of 100,000 counters (20,000 with -quick) to text in memory, all of them incremented since the " +
-			"last.",
+		Description: "One report of 100,000 counters (20,000 with -quick) to text in memory, all of them " +
+			"incremented since the last.",
 		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 1) },
 	}, {
 		Name: "export-1%", Title: "Export, 1 % of the series touched", Main: "ms", Once: true,
-		What: "The same when only every hundredth was incremented since the last report. Libraries that export totals " +
-			"write all of them again.",
+		Description: "The same when only every hundredth was incremented since the last report. Libraries that " +
+			"export totals write all of them again.",
 		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 100) },
 	}, {
 		Name: "flush", Title: "A flush while others run", Main: "µs",
-		What: "One report of a single counter while every goroutine but the one that reports increments it: what a flush " +
-			"costs by itself.",
+		Description: "One report of a single counter while every goroutine but the one that reports increments " +
+			"it. It is the cost of a flush by itself.",
 		run: flush,
 	}}
 }
@@ -55,7 +55,7 @@ func export(c contender.Contender, s Setting, every int) (Values, error) {
 	return Values{"ms": elapsed.Seconds() * 1e3, "MB": float64(text.bytes) / 1e6}, instance.Close()
 }
 
-// counting counts what is written to it.
+// counting counts the bytes that are written to it.
 type counting struct{ bytes int }
 
 func (c *counting) Write(p []byte) (int, error) {

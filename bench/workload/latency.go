@@ -12,16 +12,16 @@ import (
 
 // latencies returns the workloads that look at single operations.
 func latencies() []Workload {
-	const what = "Goroutines, one less than GOMAXPROCS, increment one of 1,000 counters and read the clock after each " +
+	const about = "Goroutines, one less than GOMAXPROCS, increment one of 1,000 counters and read the clock after each " +
 		"operation, which is in the figures. "
 	return []Workload{{
 		Name: "latency", Title: "A writer's latencies", Main: "p99.9-ns", Once: true,
-		What: what + "Nothing else runs.",
-		run:  func(c contender.Contender, s Setting) (Values, error) { return latency(c, s, false) },
+		Description: about + "Nothing else runs.",
+		run:         func(c contender.Contender, s Setting) (Values, error) { return latency(c, s, false) },
 	}, {
 		Name: "latency-flush", Title: "A writer's latencies while flushing", Main: "p99.9-ns", Once: true,
-		What: what + "One more goroutine writes a report every millisecond.",
-		run:  func(c contender.Contender, s Setting) (Values, error) { return latency(c, s, true) },
+		Description: about + "One more goroutine writes a report every millisecond.",
+		run:         func(c contender.Contender, s Setting) (Values, error) { return latency(c, s, true) },
 	}}
 }
 

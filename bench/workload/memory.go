@@ -16,8 +16,8 @@ import (
 func memory() []Workload {
 	return []Workload{{
 		Name: "memory", Title: "Memory per counter", Main: "B/series",
-		What: "Heap in use by many counters that every goroutine has incremented, before and after a report. The names " +
-			"are not counted where the library keeps the strings it is given; handles are.",
+		Description: "Heap in use by many counters that every goroutine has incremented, before and after a " +
+			"report. The names are not counted where the library keeps the strings it is given; handles are.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			instance, offered, err := open[contender.Instance](c)
 			if err != nil {
@@ -36,7 +36,8 @@ func memory() []Workload {
 		},
 	}, {
 		Name: "memory-timer", Title: "Memory per timer", Main: "B/series", Needs: "timer",
-		What: "The same for timers, in each of which every goroutine has recorded durations from 1 ms to 100 ms.",
+		Description: "The same for timers, in each of which every goroutine has recorded durations from 1 ms to " +
+			"100 ms.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			instance, offered, err := open[contender.Timer](c)
 			if err != nil {
@@ -87,7 +88,7 @@ func settle(c contender.Contender, instance contender.Instance, loop contender.L
 func heap(f func()) float64 {
 	inUse := func() uint64 {
 		runtime.GC()
-		runtime.GC() // what finalizers and pools let go of in the first
+		runtime.GC() // finalizers and pools release memory in the first
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
 		return stats.HeapAlloc

@@ -15,10 +15,10 @@ const (
 	chunk       = 1 << 8  // operations between two looks at the clock
 )
 
-// spin has workers run the loop for some time, each with its own order, and returns what an operation costs: processor
+// spin has workers run the loop for some time, each with its own order, and returns the cost of an operation: processor
 // time in nanoseconds (the elapsed time, times the number of processors that were busy, per operation) and memory.
 func spin(loop contender.Loop, orders [][]uint32, s Setting) Values {
-	for worker, order := range orders { // first uses, on whatever P
+	for worker, order := range orders { // first uses, on some P
 		loop(worker, order)
 	}
 	spinFor(loop, orders, s.Duration/8) // and on all of them
@@ -36,7 +36,7 @@ func spin(loop contender.Loop, orders [][]uint32, s Setting) Values {
 	}
 }
 
-// per divides, and forgets what the measurement itself allocated.
+// per divides and rounds, so that allocations of the measurement itself do not show.
 func per(n uint64, operations int64) float64 {
 	return math.Round(float64(n)/float64(operations)*100) / 100
 }
@@ -80,14 +80,17 @@ func same(workers int) [][]uint32 {
 	return orders(workers, func(*rand.Rand) uint32 { return 0 })
 }
 
-// zipf returns orders over that many series, of which few are used often: the most frequent, in one of seven
+// zipf returns orders over that many series, of which few are used often: of 1,000, the most frequent one in one of ten
 // operations.
-func zipf(workers, series int) [][]uint32 {
-	// A permutation keeps those that are used often from being neighbours.
+func zipf(workers, series int) [][]uint32 { return orders(workers, zipfian(series)) }
+
+// zipfian returns a choice of one of the series under Zipf's law. A permutation keeps the frequent ones from being
+// neighbours.
+func zipfian(series int) func(*rand.Rand) uint32 {
 	shuffled := rand.New(rand.NewPCG(1, 2)).Perm(series)
-	return orders(workers, func(r *rand.Rand) uint32 {
+	return func(r *rand.Rand) uint32 {
 		return uint32(shuffled[int(math.Pow(float64(series+1), r.Float64()))-1])
-	})
+	}
 }
 
 // durations returns orders of nanoseconds, between a microsecond and a second, evenly on a logarithmic scale.

@@ -1,7 +1,8 @@
-// Package workload says what the contenders are made to do, and measures it once.
+// Package workload has the work that contenders do, and measures it once.
 //
 // Each measurement begins with a fresh instance, so that one lucky or unlucky layout in memory cannot decide a
-// comparison, and warms it up: what is measured is not the first use of a series, unless the workload is about that.
+// comparison. It warms the instance up: the first use of a series is not in the figures, unless the workload is about
+// it.
 package workload
 
 import (
@@ -17,34 +18,35 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 )
 
-// A Workload is something that programs do with metrics.
+// A Workload is work that programs do with metrics.
 type Workload struct {
-	Name  string // stable: results of different runs are compared by it
-	Title string // for people
-	What  string // one or two sentences: what is measured, in which unit
-	Main  string // the metric that is compared; others of Values accompany it
-	Needs string // what a contender must offer: the key of contender.Contender.Without; empty if all do
-	Once  bool   // measured with as many goroutines as there are cores only
+	Name        string // stable: results of different runs are compared by it
+	Title       string // for people
+	Description string // one or two sentences: the operation and the figure
+	Main        string // the metric that is compared; others of Values accompany it
+	Needs       string // the capability that a contender must offer: a key of contender.Contender.Without; empty if all do
+	Once        bool   // measured with as many goroutines as there are cores only
 
 	run func(c contender.Contender, s Setting) (Values, error)
 }
 
-// A Setting is under which conditions a workload is measured.
+// A Setting is the condition under which a workload is measured.
 type Setting struct {
 	CPU      int           // GOMAXPROCS, and the number of goroutines that write
 	Duration time.Duration // of the measurement proper, where it has no length of its own
-	Series   int           // how many make many
+	Series   int           // in a workload with many series
+	ManyPs   int           // GOMAXPROCS in a workload with many Ps
 }
 
 // Values are the results of one measurement, by metric: "ns/op", "allocs/op", "B/series", "p99-ns", …
 type Values map[string]float64
 
-// ErrNotOffered says that the contender does not do what the workload needs.
+// ErrNotOffered says that the contender lacks the capability that the workload needs.
 var ErrNotOffered = errors.New("not offered")
 
 // All returns every workload, in the order of a report.
 func All() []Workload {
-	return slices.Concat(writing(), memory(), exporting(), latencies())
+	return slices.Concat(writing(), memory(), exporting(), latencies(), processors())
 }
 
 // Select returns the workloads whose names contain one of the given parts; all of them if there are none.

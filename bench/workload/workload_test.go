@@ -16,7 +16,7 @@ import (
 func TestEveryPair(t *testing.T) {
 	for _, w := range All() {
 		for _, c := range contender.All() {
-			values, err := w.Measure(c, Setting{CPU: 2, Duration: time.Millisecond, Series: 1000})
+			values, err := w.Measure(c, Setting{CPU: 2, Duration: time.Millisecond, Series: 1000, ManyPs: 4})
 			if errors.Is(err, ErrNotOffered) {
 				require.NotEmpty(t, w.Reason(c), "%s, %s: no reason", w.Name, c.Name)
 				continue

@@ -11,29 +11,29 @@ import (
 
 const some = 1000 // series, where they are neither one nor many
 
-// writing returns the workloads of those who record.
+// writing returns the workloads that record.
 func writing() []Workload {
 	return []Workload{{
 		Name: "hot", Title: "One hot counter", Main: "ns/op",
-		What: "All goroutines increment the same counter by one.",
+		Description: "All goroutines increment the same counter by one.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			return spinOn(c, s, func(i contender.Instance) contender.Loop { return i.Counters(names(1)) }, same(s.CPU))
 		},
 	}, {
 		Name: "handles", Title: "1,000 counters by handle", Main: "ns/op",
-		What: "Handles are looked up before; which one is incremented follows Zipf's law.",
+		Description: "Handles are looked up before; which one is incremented follows Zipf's law.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			return spinOn(c, s, func(i contender.Instance) contender.Loop { return i.Counters(names(some)) }, zipf(s.CPU, some))
 		},
 	}, {
 		Name: "named", Title: "1,000 counters by name", Main: "ns/op", Needs: "named",
-		What: "The counter is looked up by its name in each operation; Zipf's law again.",
+		Description: "The counter is looked up by its name in each operation; Zipf's law again.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			return spinOn(c, s, func(i contender.Named) contender.Loop { return i.Named(names(some)) }, zipf(s.CPU, some))
 		},
 	}, {
 		Name: "tagged", Title: "By name with two tags", Main: "ns/op", Needs: "tagged",
-		What: "One name, 1,000 combinations of two tags, looked up in each operation.",
+		Description: "One name, 1,000 combinations of two tags, looked up in each operation.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			return spinOn(c, s, func(i contender.Tagged) contender.Loop {
 				return i.Tagged("arroyo_consumer_run_count", labels(some))
@@ -41,7 +41,8 @@ func writing() []Workload {
 		},
 	}, {
 		Name: "vector", Title: "Two labels through the library's vector", Main: "ns/op", Needs: "vector",
-		What: "A counter that was declared with two labels; 1,000 combinations of values, looked up in each operation.",
+		Description: "A counter that was declared with two labels; 1,000 combinations of values, looked up in " +
+			"each operation.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			return spinOn(c, s, func(i contender.Vector) contender.Loop {
 				return i.Vector("arroyo_producer_produce_status", labels(some))
@@ -49,18 +50,32 @@ func writing() []Workload {
 		},
 	}, {
 		Name: "timer", Title: "A timer with quantiles", Main: "ns/op", Needs: "timer",
-		What: "All goroutines record durations, from a microsecond to a second, in the same timer or histogram.",
+		Description: "All goroutines record durations, from a microsecond to a second, in the same timer or " +
+			"histogram.",
 		run: func(c contender.Contender, s Setting) (Values, error) {
 			return spinOn(c, s, func(i contender.Timer) contender.Loop { return i.Timer("latency") }, durations(s.CPU))
 		},
 	}, {
+		Name: "stopwatch", Title: "Timing a call", Main: "ns/op", Needs: "stopwatch",
+		Description: "Starting and stopping the clock around nothing, and recording the duration, in each " +
+			"library's own way: two readings of the clock are in every figure.",
+		run: func(c contender.Contender, s Setting) (Values, error) {
+			return spinOn(c, s, func(i contender.Stopwatch) contender.Loop { return i.Stopwatch() }, same(s.CPU))
+		},
+	}, {
+		Name: "group", Title: "Two counters and a timer that belong together", Main: "ns/op", Needs: "group",
+		Description: "Recorded in one call where the library has one that keeps them together; else in three.",
+		run: func(c contender.Contender, s Setting) (Values, error) {
+			return spinOn(c, s, func(i contender.Group) contender.Loop { return i.Group() }, durations(s.CPU))
+		},
+	}, {
 		Name: "request", Title: "A request: 2 counters, 1 timer, 1 gauge", Main: "ns/op", Needs: "request",
-		What: "All four, while a report is written as text every 10 ms.",
-		run:  request,
+		Description: "All four, while a report is written as text every 10 ms.",
+		run:         request,
 	}, {
 		Name: "churn", Title: "A new series", Main: "ns/series", Needs: "named", Once: true,
-		What: "Increments of counters whose names have not been used before, by name.",
-		run:  churn,
+		Description: "Increments of counters whose names have not been used before, by name.",
+		run:         churn,
 	}}
 }
 

@@ -1,4 +1,4 @@
-// Hotloop does one operation of metricsbuffer many times, for callgrind to count the instructions of.
+// Hotloop does one operation of metricsbuffer many times, so that callgrind can count its instructions.
 package main
 
 import (
@@ -9,6 +9,10 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
+// setGauge is Gauge.Set as a function of its own: called directly it would be compiled into main, where it is not
+// counted.
+var setGauge func(float64)
+
 func main() {
 	n, err := strconv.Atoi(os.Args[2])
 	if err != nil {
@@ -18,7 +22,13 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	counter, timer := buffer.Counter("counter"), buffer.Timer("timer")
+	counter, timer, gauge := buffer.Counter("counter"), buffer.Timer("timer"), buffer.Gauge("gauge")
+	type delivery struct{ Status, Producer string }
+	vec, err := metricsbuffer.NewCounterVec[delivery](buffer, "vec")
+	if err != nil {
+		panic(err)
+	}
+	setGauge = gauge.Set
 	operations := map[string]func(){
 		"Counter.Add":   func() { counter.Add(1) },
 		"Timer.Observe": func() { timer.Observe(time.Millisecond) },
@@ -27,6 +37,8 @@ func main() {
 			buffer.IncrCounter("arroyo.consumer.run.count", 1,
 				metricsbuffer.Tag{Key: "group", Value: "g"}, metricsbuffer.Tag{Key: "topic", Value: "t"})
 		},
+		"Gauge.Set": func() { setGauge(1) },
+		"Vec.With":  func() { vec.With(delivery{"success", "events"}) },
 		"IncrTimer": func() { buffer.IncrTimer("arroyo.consumer.poll.time", time.Millisecond) },
 	}
 	operation := operations[os.Args[1]]

@@ -1,0 +1,54 @@
+package report
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer/bench/result"
+)
+
+// measured is a page that shows another one in a frame and says how wide its content is. The content reports that
+// itself, because a page from a file may not look into another.
+const measured = `<!doctype html><p id="width"></p>
+<script>onmessage = e => document.getElementById("width").textContent = "content " + e.data</script>
+<iframe width="%d" height="9000" src="page.html"></iframe>`
+
+const report = `<script>addEventListener("load", () => {
+document.querySelectorAll("details").forEach(d => d.open = true)
+parent.postMessage(document.documentElement.scrollWidth + " of " + innerWidth, "*") })</script>`
+
+// The page needs no sideways scrolling in a real browser, on a telephone and on a wide screen, with all tables open.
+func TestPageFitsItsWindow(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is missing: install it (Debian: apt-get install chromium)")
+	}
+	r, err := result.Load("../results/results.json")
+	require.NoError(t, err)
+	page, err := Page(r)
+	require.NoError(t, err)
+	directory := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(directory, "page.html"), append(page, report...), 0o600))
+	for _, width := range []int{390, 768, 1280} {
+		frame := filepath.Join(directory, "frame.html")
+		require.NoError(t, os.WriteFile(frame, fmt.Appendf(nil, measured, width), 0o600))
+		dom, err := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu",
+			"--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+			"--disable-sync", "--user-data-dir="+t.TempDir(), "--virtual-time-budget=5000", "--dump-dom",
+			"file://"+frame).Output()
+		require.NoError(t, err)
+		reported := regexp.MustCompile(`content (\d+) of (\d+)<`).FindSubmatch(dom)
+		require.NotNil(t, reported, "%s", dom)
+		content, err := strconv.Atoi(string(reported[1]))
+		require.NoError(t, err)
+		require.Equal(t, strconv.Itoa(width), string(reported[2]))
+		require.LessOrEqual(t, content, width)
+	}
+}
