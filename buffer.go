@@ -274,11 +274,16 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 			if s := b.registry.byName[KindCounter].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / countersPerChunk
-				if chunk := shard.counters.at(number).Load(); chunk != nil && chunk.number() == number {
-					chunk.word(bank, slot).Add(delta)
-					shard.gate.Leave(bank)
-					owner.Unpin()
-				} else if !b.shards.addCommon(shard, bank, slot, delta) {
+				chunk := shard.counters.chunks[number%seatsPerShard].Load()
+				if chunk != nil {
+					if chunk[0].Peek() == int64(number) {
+						chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)].Add(delta)
+						shard.gate.Leave(bank)
+						owner.Unpin()
+						return
+					}
+				}
+				if !b.shards.addCommon(shard, bank, slot, delta) {
 					b.addNamedSlow(hash, name, delta, tags)
 				}
 				return
@@ -361,7 +366,11 @@ func isShort(name string, tags []Tag) bool {
 	if len(name) > maxPinnedBytes || len(tags) > maxTagsPinned {
 		return false
 	}
-	bytes := len(name)
+	return len(tags) == 0 || areShort(tags)
+}
+
+func areShort(tags []Tag) bool {
+	bytes := 0
 	for i := range tags {
 		bytes += len(tags[i].Key) + len(tags[i].Value)
 	}
