@@ -142,10 +142,14 @@ var defects = map[string]flawed{
 	})},
 
 	"writes NaN": {"Values", "the output is not valid", sending(func(s *sender) {
-		s.drop = func(p *metricsbuffer.Point) string { return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags}) }
+		s.drop = func(p *metricsbuffer.Point) string {
+			return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags})
+		}
 	})},
 	"writes zero for NaN": {"Values", "has arrived as", sending(func(s *sender) {
-		s.drop = func(p *metricsbuffer.Point) string { return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags}) }
+		s.drop = func(p *metricsbuffer.Point) string {
+			return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags})
+		}
 		s.value = func(p *metricsbuffer.Point) string {
 			if infinite(p) != "" {
 				return "0"
@@ -288,7 +292,7 @@ var defects = map[string]flawed{
 
 	"belongs to two buffers": {"Attach", "Attach must return an error the second time",
 		askedWith(func(a *asked) { a.shared = true })},
-	"does not ask": {"Attach", "has not arrived", askedWith(func(a *asked) { a.silent = true })},
+	"does not ask":     {"Attach", "has not arrived", askedWith(func(a *asked) { a.silent = true })},
 	"refuses a buffer": {"Attach", "a buffer with the sink", askedWith(func(a *asked) { a.flush = otherBuffer })},
 }
 

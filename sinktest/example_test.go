@@ -35,12 +35,12 @@ func ExampleRecorder() {
 	apples := recorder.Total(metricsbuffer.KindCounter, "sold", metricsbuffer.Tag{Key: "fruit", Value: "apple"})
 	fmt.Println("apples:", apples.Count)
 	for _, p := range recorder.Totals() {
-		fmt.Println(p.Kind, p.Name, p.Tags, p.Count)
+		fmt.Println(sinktest.Line(p))
 	}
 	// Output:
 	// apples: 5
-	// counter sold [{fruit apple}] 5
-	// counter sold [{fruit pear}] 1
+	// counter sold{fruit=apple} 5
+	// counter sold{fruit=pear} 1
 }
 
 // What a failing sink refuses is delivered with the next batch.
@@ -55,13 +55,16 @@ func ExampleFailing() {
 	for range 2 {
 		buffer.IncrCounter("requests", 1)
 		err := buffer.Flush(context.Background())
-		delivered := recorder.Total(metricsbuffer.KindCounter, "requests").Count
-		fmt.Println("refused:", errors.Is(err, sinktest.ErrInjected), "delivered:", delivered)
+		fmt.Println("refused:", errors.Is(err, sinktest.ErrInjected))
+		for _, p := range recorder.Totals() {
+			fmt.Println("delivered:", sinktest.Line(p))
+		}
 	}
 	if err := buffer.Close(); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
-	// refused: true delivered: 0
-	// refused: false delivered: 2
+	// refused: true
+	// refused: false
+	// delivered: counter requests 2
 }

@@ -17,8 +17,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -91,22 +93,60 @@ func (r *Recorder) Batches() []metricsbuffer.Batch {
 	return batches
 }
 
-// Total returns the sum of all batches for one series, whose tags may be given in any order: Count and Sum are added
-// up, Min and Max span all batches, Value is the latest. If there was none, the point has a name, tags and a kind only.
-func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) metricsbuffer.Point {
-	tags = cloneTags(tags)
-	slices.SortFunc(tags, compareTags)
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if total, ok := r.totals[seriesKey(&metricsbuffer.Point{Kind: kind, Name: name, Tags: tags})]; ok {
-		total.Tags = tags
-		return total
+// Find returns the total of all batches for one series, whose tags may be given in any order: Count and Sum are added
+// up, Min and Max span all batches, Value is the latest. A series that was never delivered is an error, which lists the
+// nearest ones. A series that was delivered with a total of zero is not. A histogram is found whatever its unit is,
+// unless there are several: see [Recorder.FindHistogram].
+func (r *Recorder) Find(
+	kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag,
+) (metricsbuffer.Point, error) {
+	wanted := metricsbuffer.Point{Kind: kind, Name: name, Tags: cloneTags(tags)}
+	slices.SortFunc(wanted.Tags, compareTags)
+	if kind != metricsbuffer.KindHistogram {
+		return r.find(&wanted)
 	}
-	return metricsbuffer.Point{Kind: kind, Name: name, Tags: tags}
+	var units []string
+	for _, total := range r.Totals() {
+		if sameSeries(&wanted, &total) {
+			units = append(units, strconv.Quote(total.Unit))
+			wanted.Unit = total.Unit
+		}
+	}
+	if len(units) > 1 {
+		return wanted, fmt.Errorf("sinktest: the histogram %q exists in several units, %s: name one with FindHistogram",
+			name, strings.Join(units, ", "))
+	}
+	return r.find(&wanted)
 }
 
-// Totals returns the [Recorder.Total] of every series, sorted by name, tags and kind, so that it can be compared with
+// FindHistogram is [Recorder.Find] for a histogram in the given unit.
+func (r *Recorder) FindHistogram(name, unit string, tags ...metricsbuffer.Tag) (metricsbuffer.Point, error) {
+	wanted := metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: cloneTags(tags)}
+	slices.SortFunc(wanted.Tags, compareTags)
+	return r.find(&wanted)
+}
+
+func (r *Recorder) find(wanted *metricsbuffer.Point) (metricsbuffer.Point, error) {
+	r.mu.Lock()
+	total, ok := r.totals[seriesKey(wanted)]
+	r.mu.Unlock()
+	if !ok {
+		return *wanted, unknown(wanted, r.Totals())
+	}
+	return clonePoints([]metricsbuffer.Point{total})[0], nil
+}
+
+// Total is [Recorder.Find] without an error: it panics with it. So a misspelt name does not pass for a series whose
+// total is zero.
+func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) metricsbuffer.Point {
+	total, err := r.Find(kind, name, tags...)
+	if err != nil {
+		panic(err)
+	}
+	return total
+}
+
+// Totals returns the total of every series, sorted by name, tags, kind and unit, so that it can be compared with
 // what a test expects. A series without tags has nil Tags. The caller may change it.
 func (r *Recorder) Totals() []metricsbuffer.Point {
 	r.mu.Lock()
@@ -117,7 +157,7 @@ func (r *Recorder) Totals() []metricsbuffer.Point {
 	}
 	slices.SortFunc(totals, func(a, b metricsbuffer.Point) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), slices.CompareFunc(a.Tags, b.Tags, compareTags),
-			cmp.Compare(a.Kind, b.Kind))
+			cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Unit, b.Unit))
 	})
 	return clonePoints(totals)
 }
