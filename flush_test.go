@@ -159,7 +159,7 @@ func TestPartlyAcknowledgedBatch(t *testing.T) {
 	for name, want := range map[string]int64{"a": 1, "b": 2, "c": 3, "e": 5} {
 		require.Equal(t, want, recorder.Total(metricsbuffer.KindCounter, name).Count, name)
 	}
-	_, err := recorder.Find(metricsbuffer.KindCounter, "d")
+	_, err = recorder.Find(metricsbuffer.KindCounter, "d")
 	require.Error(t, err, "d was dropped")
 	require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindTimer, "t").Count)
 	require.NoError(t, recorder.Err())

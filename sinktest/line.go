@@ -58,7 +58,7 @@ func word(s string) string {
 // that differs in a few letters, or other tags, another unit or another kind.
 func unknown(wanted *metricsbuffer.Point, known []metricsbuffer.Point) error {
 	if len(known) == 0 {
-		return fmt.Errorf("sinktest: %s was not delivered, nor any other series: flush the buffer first", lineSeries(wanted))
+		return fmt.Errorf("sinktest: %s was not recorded, nor any other series: flush the buffer first", lineSeries(wanted))
 	}
 	near := slices.Clone(known)
 	distance := func(p *metricsbuffer.Point) int { return editDistance(wanted.Name, p.Name) }
@@ -79,7 +79,7 @@ func unknown(wanted *metricsbuffer.Point, known []metricsbuffer.Point) error {
 	for i := range near {
 		names[i] = lineSeries(&near[i])
 	}
-	return fmt.Errorf("sinktest: %s was not delivered; of %d series, %s: %s",
+	return fmt.Errorf("sinktest: %s was not recorded; of %d series, %s: %s",
 		lineSeries(wanted), len(known), which, strings.Join(names, ", ")+more)
 }
 

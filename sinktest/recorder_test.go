@@ -73,28 +73,28 @@ func TestTotals(t *testing.T) {
 func TestNeverDelivered(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	_, err := recorder.Find(metricsbuffer.KindCounter, "apples")
-	require.EqualError(t, err, "sinktest: counter apples was not delivered, nor any other series: flush the buffer first")
+	require.EqualError(t, err, "sinktest: counter apples was not recorded, nor any other series: flush the buffer first")
 
 	require.NoError(t, recorder.Write(t.Context(), second(
 		counter("apples", 3, red), counter("apples", 0), counter("pears", 1), gauge("apple", 7), timer("ripening", 1, 5, 5, 5),
 	)))
 	for complaint, find := range map[string]func() (metricsbuffer.Point, error){
-		"sinktest: counter aples{color=red} was not delivered; " +
+		"sinktest: counter aples{color=red} was not recorded; " +
 			"of 5 series, the nearest: counter apples, counter apples{color=red}, gauge apple": func() (metricsbuffer.Point, error) {
 			return recorder.Find(metricsbuffer.KindCounter, "aples", red)
 		},
-		"sinktest: timer apples was not delivered; " +
+		"sinktest: timer apples was not recorded; " +
 			"of 5 series, the nearest: counter apples, counter apples{color=red}, gauge apple": func() (metricsbuffer.Point, error) {
 			return recorder.Find(metricsbuffer.KindTimer, "apples")
 		},
-		`sinktest: histogram "a b"["\n"] was not delivered; of 5 series, none with a similar name: ` +
+		`sinktest: histogram "a b"["\n"] was not recorded; of 5 series, none with a similar name: ` +
 			"gauge apple, counter apples, counter apples{color=red}, counter pears, timer ripening": func() (metricsbuffer.Point, error) {
 			return recorder.FindHistogram("a b", "\n")
 		},
 	} {
 		_, err := find()
 		require.EqualError(t, err, complaint)
-		require.PanicsWithError(t, "sinktest: counter nothing was not delivered; of 5 series, none with a similar name: "+
+		require.PanicsWithError(t, "sinktest: counter nothing was not recorded; of 5 series, none with a similar name: "+
 			"gauge apple, counter apples, counter apples{color=red}, counter pears, timer ripening", func() {
 			recorder.Total(metricsbuffer.KindCounter, "nothing")
 		})
@@ -132,7 +132,7 @@ func TestUnits(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 3, rows.Count)
 	_, err = recorder.FindHistogram("size", "row")
-	require.EqualError(t, err, "sinktest: histogram size[row] was not delivered; "+
+	require.EqualError(t, err, "sinktest: histogram size[row] was not recorded; "+
 		"of 2 series, the nearest: histogram size[bytes], histogram size[rows]")
 }
 
