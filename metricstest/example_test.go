@@ -9,7 +9,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/metricstest"
 )
 
-// A Till is code that records what it does.
+// A Till is code that records its sales.
 type Till struct{ metrics *metricsbuffer.Buffer }
 
 func (t *Till) Sell(fruit string, n int64) {

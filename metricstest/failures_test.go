@@ -11,7 +11,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/metricstest"
 )
 
-// Each failure says what was wanted, and what was recorded instead.
+// Each failure shows the wanted and the recorded values.
 func TestFailures(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -25,7 +25,9 @@ func TestFailures(t *testing.T) {
 			"counter requests{route=/a,status=200}, counter requests{route=/a,status=500}"},
 		{"another kind", func(t testing.TB, buffer *metricsbuffer.Buffer) { metricstest.Gauge(t, buffer, "latency") },
 			"metricstest: gauge latency was not recorded; of 6 series, the nearest: timer latency"},
-		{"another unit", func(t testing.TB, buffer *metricsbuffer.Buffer) { metricstest.Histogram(t, buffer, "size", "byte") },
+		{"another unit", func(t testing.TB, buffer *metricsbuffer.Buffer) {
+			metricstest.Histogram(t, buffer, "size", "byte")
+		},
 			"metricstest: histogram size[byte] was not recorded; of 6 series, the nearest: " +
 				"histogram size[bytes], histogram size[rows]"},
 		{"no such timer", func(t testing.TB, buffer *metricsbuffer.Buffer) { metricstest.Timer(t, buffer, "x") },
@@ -33,7 +35,9 @@ func TestFailures(t *testing.T) {
 				"counter requests{route=/a,status=200}, counter requests{route=/a,status=500}, histogram size[bytes], …"},
 		{"nil buffer", func(t testing.TB, _ *metricsbuffer.Buffer) { metricstest.Count(t, nil, "x") },
 			"metricstest: the buffer is nil: make one with metricstest.New"},
-		{"foreign buffer", func(t testing.TB, _ *metricsbuffer.Buffer) { metricstest.Count(t, new(metricsbuffer.Buffer), "x") },
+		{"foreign buffer", func(t testing.TB, _ *metricsbuffer.Buffer) {
+			metricstest.Count(t, new(metricsbuffer.Buffer), "x")
+		},
 			"metricstest: the buffer is not one of metricstest.New, or its test is over"},
 		{"Equal", func(t testing.TB, buffer *metricsbuffer.Buffer) {
 			metricstest.Equal(t, buffer, `

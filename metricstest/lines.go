@@ -33,8 +33,8 @@ func Contains(t testing.TB, buffer *metricsbuffer.Buffer, lines string) {
 	compare(t, buffer, lines, true)
 }
 
-// None fails the test if a series of that name has any update, whatever its kind and tags are. It is the only way to
-// expect that nothing was recorded by name: elsewhere an unknown name is an error. It cannot tell a misspelt name.
+// None fails the test if a series of that name has any update, in any kind and with any tags. It is the only function
+// that takes a name that was never recorded, so it cannot notice a misspelt name.
 func None(t testing.TB, buffer *metricsbuffer.Buffer, name string) {
 	t.Helper()
 	recorder := read(t, buffer)

@@ -59,8 +59,8 @@ type Subject struct {
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
 //   - Failure: an acknowledged point has arrived once, and no other point has, while the backend fails and after.
 //   - Exact: the same with a buffer, concurrent writers, and a backend that comes and goes.
-//   - Close: for an [io.Closer], also behind Unwrap. A buffer that closes the sink has delivered everything, and closing
-//     twice is harmless.
+//   - Close: for an [io.Closer], also behind Unwrap. A buffer that closes the sink has delivered everything. A second
+//     Close is harmless.
 //   - Attach: for a [metricsbuffer.Attacher]. Reading the backend delivers without a call of Flush, also after the
 //     buffer was closed. A second buffer is refused.
 //

@@ -76,7 +76,9 @@ func wrapping(wrap func(s *sender) metricsbuffer.Sink) func(*testing.T) sinktest
 }
 
 // writing replaces Write.
-func writing(write func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error) func(*testing.T) sinktest.Subject {
+func writing(
+	write func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error,
+) func(*testing.T) sinktest.Subject {
 	return wrapping(func(s *sender) metricsbuffer.Sink {
 		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
 			return write(s, ctx, batch)

@@ -159,7 +159,8 @@ var defects = map[string]flawed{
 	})},
 	"counts in 32 bits": {"Values", "has arrived as", sending(func(s *sender) {
 		s.value = func(p *metricsbuffer.Point) string {
-			return number(&metricsbuffer.Point{Kind: p.Kind, Value: p.Value, Count: int64(int32(p.Count))}) //nolint:gosec // the defect
+			count := int64(int32(p.Count)) //nolint:gosec // the defect
+			return number(&metricsbuffer.Point{Kind: p.Kind, Value: p.Value, Count: count})
 		}
 	})},
 	"skips timers of zero": {"Values", "was acknowledged, and has not arrived", writing(
@@ -267,10 +268,11 @@ var defects = map[string]flawed{
 		return subject
 	}},
 
-	"panics when closed twice": {"Close", "Close of the closed sink panicked: close of closed channel", wrapping(func(s *sender) metricsbuffer.Sink {
-		closed := make(chan struct{})
-		return &closable{Sink: s, onClose: func() error { close(closed); return nil }}
-	})},
+	"panics when closed twice": {"Close", "Close of the closed sink panicked: close of closed channel", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			closed := make(chan struct{})
+			return &closable{Sink: s, onClose: func() error { close(closed); return nil }}
+		})},
 	"hangs when closed twice": {"Close", "Close of the closed sink has not returned after 2s", wrapping(
 		func(s *sender) metricsbuffer.Sink {
 			var mu sync.Mutex
@@ -280,7 +282,7 @@ var defects = map[string]flawed{
 		return &closable{Sink: s, onClose: func() error { return errBroken }}
 	})},
 	"loses when closed": {"Close", "has not arrived", wrapping(func(s *sender) metricsbuffer.Sink {
-		var kept *metricsbuffer.Batch // what is acknowledged, and would be sent with the next batch
+		var kept *metricsbuffer.Batch // acknowledged, and only sent with the next batch
 		return &closable{Sink: metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
 			if kept != nil {
 				_ = s.Write(ctx, kept)
@@ -294,56 +296,4 @@ var defects = map[string]flawed{
 		askedWith(func(a *asked) { a.shared = true })},
 	"does not ask":     {"Attach", "has not arrived", askedWith(func(a *asked) { a.silent = true })},
 	"refuses a buffer": {"Attach", "a buffer with the sink", askedWith(func(a *asked) { a.flush = otherBuffer })},
-}
-
-func otherBuffer(context.Context) error { return nil }
-
-func askedWith(spoil func(*asked)) func(*testing.T) sinktest.Subject {
-	return func(t *testing.T) sinktest.Subject {
-		sender := newSender()
-		sink := &asked{Sink: sender}
-		spoil(sink)
-		subject := subjectOf(sink, sender.server)
-		subject.Received = sink.received(t, sender.server)
-		return subject
-	}
-}
-
-// A closable sink counts on being closed.
-type closable struct {
-	metricsbuffer.Sink
-	onClose func() error
-}
-
-func (c *closable) Close() error {
-	if c.onClose != nil {
-		return c.onClose()
-	}
-	return nil
-}
-
-// An asked sink gets its batches when its server is read.
-type asked struct {
-	metricsbuffer.Sink
-	flush          func(context.Context) error
-	shared, silent bool
-}
-
-func (a *asked) Attach(flush func(context.Context) error) error {
-	if a.flush != nil && !a.shared {
-		return errors.New("the sink belongs to another buffer")
-	}
-	a.flush = flush
-	return nil
-}
-
-func (a *asked) received(t *testing.T, s *server) func() ([]metricsbuffer.Point, error) {
-	return func() ([]metricsbuffer.Point, error) {
-		if a.flush != nil && !a.silent {
-			if err := a.flush(t.Context()); err != nil && !errors.Is(err, metricsbuffer.ErrClosed) {
-				return nil, err
-			}
-		}
-		return s.received()
-	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A Till is code that counts what it does: what one wants to test.
+// A Till is code that counts, and that a test is for.
 type Till struct{ metrics *metricsbuffer.Buffer }
 
 func (t *Till) Sell(fruit string, n int64) {
 	t.metrics.IncrCounter("sold", n, metricsbuffer.Tag{Key: "fruit", Value: fruit})
 }
 
-// To test what code counts, give it a buffer with a Recorder, which delivers when the test says so.
+// A test gives the code a buffer with a Recorder. The buffer delivers when it is flushed or closed.
 func ExampleRecorder() {
 	recorder := new(sinktest.Recorder)
 	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), metricsbuffer.WithInterval(0))
@@ -43,7 +43,7 @@ func ExampleRecorder() {
 	// counter sold{fruit=pear} 1
 }
 
-// What a failing sink refuses is delivered with the next batch.
+// A batch that was refused is delivered with the next one.
 func ExampleFailing() {
 	recorder := new(sinktest.Recorder)
 	sink := sinktest.Failing(recorder, func(write int64) bool { return write == 1 })

@@ -160,7 +160,7 @@ func testValues(t *testing.T, s Subject) {
 // sameValue allows for a backend that has floating-point numbers only.
 func sameValue(a, b metricsbuffer.Point) bool {
 	x, y := valueOf(&a), valueOf(&b)
-	return x == y || x != x && y != y || math.Abs(x-y) <= 1e-9*math.Abs(y) //nolint:gocritic // a NaN is not equal to itself
+	return x == y || math.IsNaN(x) && math.IsNaN(y) || math.Abs(x-y) <= 1e-9*math.Abs(y)
 }
 
 func valueOf(p *metricsbuffer.Point) float64 {

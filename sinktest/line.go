@@ -17,8 +17,8 @@ import (
 //	timer latency{route=/,status=200} 17
 //	histogram size[bytes] 17
 //
-// A name, key, value or unit is quoted as in Go if it is empty or contains anything but letters, digits and signs without
-// a meaning here; an empty unit is left out. Different series have different lines.
+// A name, key, value or unit is quoted as in Go if it is empty or contains anything but letters, digits and signs
+// without a meaning here. An empty unit is left out. Different series have different lines.
 func Line(p metricsbuffer.Point) string {
 	if p.Kind == metricsbuffer.KindGauge {
 		return lineSeries(&p) + " " + strconv.FormatFloat(p.Value, 'g', -1, 64)
@@ -44,7 +44,7 @@ func lineSeries(p *metricsbuffer.Point) string {
 
 func word(s string) string {
 	for _, r := range s {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_.-/:%+@*", r) || r == unicode.ReplacementChar {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_.-/:%+@*", r) {
 			return strconv.Quote(s)
 		}
 	}

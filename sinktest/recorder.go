@@ -1,16 +1,13 @@
-// Package sinktest has sinks for tests: one that records what it was given, and ones that go wrong in each way a
-// backend can.
+// Package sinktest is for tests of sinks, and of code that has to cope with failing sinks. Tests of code that records
+// metrics are shorter with package metricstest.
 //
-// [Recorder] is for testing one's own code: give it to a buffer, run the code, flush, and compare totals. The others
-// wrap a sink, a Recorder or a real one, and go wrong before it is reached: what they refuse, it never sees. They can
-// be nested:
+// [Run] tests a sink of your own. [Recorder] is a sink that keeps everything. [Failing], [Panicking], [Slow] and
+// [Hanging] wrap another sink and fail before a batch reaches it. They can be nested:
 //
 //	recorder := new(sinktest.Recorder)
 //	sink := sinktest.Slow(sinktest.Failing(recorder, sinktest.Every(3)), 50*time.Millisecond)
 //
 // All of them run in a [testing/synctest] bubble too, where being slow takes no time.
-//
-// [Run] is for testing one's own sink.
 package sinktest
 
 import (
@@ -29,18 +26,18 @@ import (
 )
 
 // A Recorder is a sink that keeps a copy of every batch, and the total of every series. Its zero value is ready to
-// use. It may be read while it is written to, by any number of goroutines.
+// use. Any number of goroutines may read it while it is written to.
 //
-// A Recorder also checks the buffer: a batch that is not well formed (a series twice, a timer whose minimum is above
-// its maximum, an end before the start, …) or that arrives while another is being written is refused with an error,
-// not recorded, and reported by [Recorder.Err].
+// A Recorder also checks the buffer. It refuses a batch that is not well formed (a series is in it twice, a timer's
+// minimum is above its maximum, it ends before its start, …), and a batch that arrives during another Write. Such a
+// batch is not recorded. Write returns an error, and [Recorder.Err] keeps it.
 type Recorder struct {
 	writing atomic.Bool // owned by the Write that sets it
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	batches []metricsbuffer.Batch
 	totals  map[string]metricsbuffer.Point // by seriesKey
-	err     error                          // the first that was returned
+	err     error                          // the first one returned by Write
 }
 
 // Write records the batch.
@@ -49,7 +46,7 @@ func (r *Recorder) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 		return r.refuse(errors.New("sinktest: Write was called while another Write of the same sink was running"))
 	}
 	defer r.writing.Store(false)
-	runtime.Gosched() // lets a Write that should not be there arrive while this one can notice it
+	runtime.Gosched() // a concurrent Write, if there is one, comes now and is noticed
 
 	if err := check(batch); err != nil {
 		return r.refuse(err)
@@ -82,7 +79,7 @@ func (r *Recorder) refuse(err error) error {
 	return err
 }
 
-// Batches returns a copy of what was recorded so far, in order. The caller may change it.
+// Batches returns a copy of the recorded batches, in order. The caller may change it.
 func (r *Recorder) Batches() []metricsbuffer.Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,8 +92,8 @@ func (r *Recorder) Batches() []metricsbuffer.Batch {
 
 // Find returns the total of all batches for one series, whose tags may be given in any order: Count and Sum are added
 // up, Min and Max span all batches, Value is the latest. A series that was never delivered is an error, which lists the
-// nearest ones. A series that was delivered with a total of zero is not. A histogram is found whatever its unit is,
-// unless there are several: see [Recorder.FindHistogram].
+// nearest ones. A series that was delivered with a total of zero is not. A histogram is found in any unit, unless there
+// are several: see [Recorder.FindHistogram].
 func (r *Recorder) Find(
 	kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag,
 ) (metricsbuffer.Point, error) {
@@ -146,8 +143,8 @@ func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbu
 	return total
 }
 
-// Totals returns the total of every series, sorted by name, tags, kind and unit, so that it can be compared with
-// what a test expects. A series without tags has nil Tags. The caller may change it.
+// Totals returns the total of every series, sorted by name, tags, kind and unit. A series without tags
+// has nil Tags. The caller may change the result.
 func (r *Recorder) Totals() []metricsbuffer.Point {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,7 +159,7 @@ func (r *Recorder) Totals() []metricsbuffer.Point {
 	return clonePoints(totals)
 }
 
-// Err returns why the first batch that was refused was, or nil if none was.
+// Err returns the error of the first batch that was refused, or nil if none was.
 func (r *Recorder) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
