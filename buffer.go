@@ -48,7 +48,7 @@ func New(opts ...Option) (*Buffer, error) {
 		return nil, err
 	}
 	b := &Buffer{
-		shards: newShards(), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
+		shards: new(shards), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
 		closeTimeout: c.closeTimeout, closed: make(chan struct{}),
 	}
 	if len(c.sinks) > 0 {
@@ -258,27 +258,33 @@ func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) err
 // if they come in another order each time.
 const maxTagsPinned = 64
 
+// maxPinnedBytes is how many bytes of a name with its tags are compared while the goroutine is pinned.
+const maxPinnedBytes = 4096
+
 // addNamed adds delta to the counter.
 func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 	hash := atomicmap.HashName(name)
 	if len(tags) > 0 {
 		hash = atomicmap.WithTags(hash, tags)
 	}
-	table := b.shards.table.Load()
-	id := owner.Pin()
-	if uint(id) < uint(len(*table)) && len(tags) <= maxTagsPinned {
-		shard := (*table)[id]
-		bank := shard.enter()
-		if s := b.registry.byName[KindCounter].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
-			slot := s.Value.slot
-			if chunk := bank.counters.at(slot / countersPerChunk); chunk != nil {
-				chunk[slot%countersPerChunk].Add(delta)
-				shard.leave(bank)
-				owner.Unpin()
+	table := &b.shards.table
+	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) {
+		if shard := table[id].Load(); shard != nil {
+			bank := shard.gate.Enter()
+			if s := b.registry.byName[KindCounter].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
+				slot := s.Value.slot
+				number := slot / countersPerChunk
+				if chunk := shard.counters.at(number).Load(); chunk != nil && chunk.is(number) {
+					chunk.word(bank, slot).Add(delta)
+					shard.gate.Leave(bank)
+					owner.Unpin()
+				} else if !b.shards.addCommon(shard, bank, slot, delta) {
+					b.addNamedSlow(hash, name, delta, tags)
+				}
 				return
 			}
+			shard.gate.Leave(bank)
 		}
-		shard.leave(bank)
 	}
 	owner.Unpin()
 	b.addNamedSlow(hash, name, delta, tags)
@@ -286,7 +292,7 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 
 func (b *Buffer) addNamedSlow(hash uint64, name string, delta int64, tags []Tag) {
 	s := b.registry.hold(KindCounter, hash, name, tags)
-	b.shards.add(s.Value.slot, delta)
+	b.shards.addSlow(s.Value.slot, delta)
 	b.registry.release(s)
 }
 
@@ -297,24 +303,28 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 		hash = atomicmap.WithTags(hash, tags)
 	}
 	index := bucket.Index(v)
-	table := b.shards.table.Load()
-	id := owner.Pin()
-	if uint(id) < uint(len(*table)) && len(tags) <= maxTagsPinned && v > 0 {
-		shard := (*table)[id]
-		bank := shard.enter()
-		if s := b.registry.byName[KindTimer].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
-			slot := s.Value.slot
-			if chunk := bank.distributions.at(slot / distributionsPerChunk); chunk != nil {
-				cell := &chunk[slot%distributionsPerChunk]
-				if cell.count(index) {
-					cell.add(v)
-					shard.leave(bank)
-					owner.Unpin()
-					return
+	table := &b.shards.table
+	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) && v > 0 {
+		if shard := table[id].Load(); shard != nil {
+			bank := shard.gate.Enter()
+			if s := b.registry.byName[KindTimer].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
+				slot := s.Value.slot
+				number := slot / distributionsPerChunk
+				if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.is(number) {
+					if cell := chunk.cell(bank, slot); cell.count(index) {
+						cell.add(v)
+						shard.gate.Leave(bank)
+						owner.Unpin()
+						return
+					}
 				}
+				if !b.shards.observeCommon(shard, bank, slot, v, index) {
+					b.observeNamedSlow(hash, name, v, tags)
+				}
+				return
 			}
+			shard.gate.Leave(bank)
 		}
-		shard.leave(bank)
 	}
 	owner.Unpin()
 	b.observeNamedSlow(hash, name, v, tags)
@@ -330,18 +340,30 @@ func (b *Buffer) observeNamedSlow(hash uint64, name string, v int64, tags []Tag)
 func (b *Buffer) setNamed(name string, v float64, tags []Tag) {
 	hash := atomicmap.Hash(name, tags)
 	set := false
-	if len(tags) <= maxTagsPinned {
-		shard, bank := b.shards.enterAny()
+	if isShort(name, tags) {
+		in := b.shards.enter()
 		s := b.registry.byName[KindGauge].Load(hash, name, tags)
 		if set = s != nil && s.Value.state.Load() >= open; set {
 			b.registry.gauge(s.Value.slot).set(v)
 		}
-		shard.leave(bank)
-		owner.Unpin()
+		b.shards.leave(in)
 	}
 	if !set {
 		s := b.registry.hold(KindGauge, hash, name, tags)
 		b.registry.gauge(s.Value.slot).set(v)
 		b.registry.release(s)
 	}
+}
+
+// isShort says whether a name with tags may be compared while the goroutine is pinned. Nothing can interrupt it there,
+// and comparing takes time with the length of the strings and the square of the number of tags.
+func isShort(name string, tags []Tag) bool {
+	if len(name) > maxPinnedBytes || len(tags) > maxTagsPinned {
+		return false
+	}
+	bytes := len(name)
+	for i := range tags {
+		bytes += len(tags[i].Key) + len(tags[i].Value)
+	}
+	return bytes <= maxPinnedBytes
 }

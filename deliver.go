@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -204,9 +203,8 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 		d.duration = time.Since(d.began)
 		f.returned <- d
 	}()
-	scratch := scratches.Get().(*[]Point)
-	*scratch = d.content.points((*scratch)[:0], series, f.registry)
-	batch := &Batch{Start: d.content.start, End: d.end, Points: *scratch}
+	scratch := scratches.Get().(*scratch)
+	batch := &Batch{Start: d.content.start, End: d.end, Points: scratch.fill(d.content, series, f.registry)}
 	defer func() {
 		d.outcome = batch.outcome
 		*batch = Batch{} // what a sink does to it from here on does not matter
@@ -214,9 +212,6 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 	}()
 	d.err = d.outlet.sink.Write(ctx, batch)
 }
-
-// scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
-var scratches = sync.Pool{New: func() any { return new([]Point) }}
 
 // settle takes a delivery back from the goroutine that wrote it: what the sink acknowledged or dropped is gone, the
 // rest is pending again, from the batch's start on.

@@ -2,7 +2,6 @@ package metricsbuffer
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -44,18 +43,6 @@ func (e *expiry) welcome(in storage, slot uint32) {
 func (e *expiry) touch(in storage, slot uint32) {
 	if e.after != 0 {
 		e.touched[in][slot] = e.now
-	}
-}
-
-// touchAll is touch for the counters of a chunk.
-func (e *expiry) touchAll(i uint32, chunk *counterChunk) {
-	if e.after == 0 {
-		return
-	}
-	for j := range chunk {
-		if chunk[j].Peek() != 0 {
-			e.touched[sums][i*countersPerChunk+uint32(j)] = e.now
-		}
 	}
 }
 
@@ -148,16 +135,6 @@ func (o *overflows) count(in storage, slot uint32, n int64) {
 	}
 	o.counts[in][slot] += n
 	o.totals.count(in, n)
-}
-
-// countAll does so for the counters of a chunk.
-func (o *overflows) countAll(i uint32, chunk *counterChunk) {
-	for word := i * countersPerChunk / 64; word < min((i+1)*countersPerChunk/64, uint32(len(o.is[sums]))); word++ {
-		for marks := o.is[sums][word]; marks != 0; marks &= marks - 1 {
-			slot := word*64 + uint32(bits.TrailingZeros64(marks))
-			o.count(sums, slot, chunk[slot%countersPerChunk].Peek())
-		}
-	}
 }
 
 // account returns the total, and the ten names with most of it.

@@ -2,11 +2,10 @@ package metricsbuffer
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
-	"github.com/metricsbuffer/metricsbuffer/internal/yield"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // The flusher's half of the protocol in shard.go, and what becomes of the drained values.
@@ -36,8 +35,10 @@ type flusher struct {
 	sinks     []*outlet
 	series    [storages][]*series // by slot
 	collected time.Time           // when the last collection began
-	drained   []*bank             // the banks of one collection, kept for the next
-	recorded  Totals              // collected so far
+	flipped   []flipped           // shards in this collection
+	drained   *pending            // from the banks in this collection; empty otherwise
+	dropped   dropped
+	recorded  Totals // collected so far
 	expiry    expiry
 	overflows overflows
 	flips     int64
@@ -51,7 +52,7 @@ type flusher struct {
 
 func newFlusher(s *shards, r *registry, c *config) *flusher {
 	f := &flusher{
-		shards: s, registry: r, sinks: c.sinks, onError: c.onError, expiry: expiry{after: c.idleExpiry},
+		shards: s, registry: r, sinks: c.sinks, onError: c.onError, drained: new(pending), expiry: expiry{after: c.idleExpiry},
 		self:  newSelfMetrics(s, r, c),
 		calls: make(chan func()), returned: make(chan *delivery), done: make(chan struct{}),
 	}
@@ -136,50 +137,62 @@ func (f *flusher) tick(now time.Time) {
 	}
 }
 
-// collect empties all shards into the pending of every sink.
+// collect empties all banks into the pending of every sink.
 func (f *flusher) collect() {
 	if f.self != nil {
 		f.self.record(f)
 	}
-	f.collected = time.Now()
-	table := *f.shards.table.Load()
-	drained := f.drained[:0]
-	for _, s := range table {
-		drained = append(drained, s.flip())
-	}
-	f.drained = drained
+	// The common bank comes first: whoever enters a shard after its flip has to find the new one.
+	common := f.shards.common.gate.Flip()
+	f.flipped = f.flipped[:0]
+	f.shards.each(func(s *shard) { f.flipped = append(f.flipped, flipped{s, s.gate.Flip()}) })
 	fence.Process()
-	for i, s := range table {
-		s.await(drained[i])
+	for _, s := range f.flipped {
+		s.gate.Await(s.bank)
 	}
-	f.flips += int64(len(table))
+	f.shards.common.gate.Await(common)
+	f.collected = time.Now()
+	f.flips += int64(len(f.flipped)) + 1
 	f.expiry.begin()
 	f.adopt()
-	for i, s := range table {
-		f.drain(drained[i])
-		s.spare = drained[i]
+	f.drainDropped()
+	f.drainCommon(common)
+	for _, s := range f.flipped {
+		f.drainShard(s.shard, s.bank)
 	}
 	f.drainGauges()
+	f.book(f.drained)
+	f.share()
 	f.expiry.end(f)
 }
 
-// flip makes the spare bank the active one, and returns what was. The caller may read it after a fence and await.
-func (s *shard) flip() *bank {
-	if s.spare == nil {
-		s.spare = new(bank)
-	}
-	for {
-		if yield.On {
-			yield.Read(&s.bank)
-		}
-		old := s.bank.Load()
-		if yield.On {
-			yield.Write(&s.bank)
-		}
-		if s.bank.CompareAndSwap(old, s.spare) {
-			return old
-		}
-	}
+// flipped is a shard with its drained bank.
+type flipped struct {
+	*shard
+	bank uint32
+}
+
+// dropped has chunks that no writer can find any more. One that found them before may have written to them until the
+// last flip, so the next collection drains them once more.
+type dropped struct {
+	counters      []numbered[counterChunk]
+	distributions []numbered[distributionChunk]
+	total         int64
+}
+
+type numbered[C any] struct {
+	number uint32
+	chunk  *C
+}
+
+func (d *dropped) addCounters(number uint32, chunk *counterChunk) {
+	d.counters = append(d.counters, numbered[counterChunk]{number, chunk})
+	d.total++
+}
+
+func (d *dropped) addDistributions(number uint32, chunk *distributionChunk) {
+	d.distributions = append(d.distributions, numbered[distributionChunk]{number, chunk})
+	d.total++
 }
 
 // adopt takes over the series registered since the last time. It comes after the flip: see registry.
@@ -206,58 +219,101 @@ func (f *flusher) adopt() {
 	}
 }
 
-// drain moves what the bank holds to the pending of every sink. The bank is then all zero.
-func (f *flusher) drain(b *bank) {
-	b.counters.each(func(i uint32, chunk *counterChunk) {
-		if chunk.isEmpty() { // as most are, at most times
-			return
+func (f *flusher) drainDropped() {
+	for bank := range uint32(2) {
+		for _, d := range f.dropped.counters {
+			f.drainCounters(d.number, d.chunk, bank)
 		}
-		sum := int64(0)
-		for j := range chunk {
-			sum += chunk[j].Peek()
+		for _, d := range f.dropped.distributions {
+			f.drainDistributions(d.number, d.chunk, bank)
 		}
-		f.recorded.Increments += sum
-		for _, o := range f.sinks {
-			o.pending.totals.Increments += sum
-			o.pending.addCounters(i, chunk)
-		}
-		f.expiry.touchAll(i, chunk)
-		f.overflows.countAll(i, chunk)
-		if yield.On {
-			yield.WriteAll(chunk[:])
-		}
-		clear(chunk[:])
-	})
-	b.distributions.each(func(i uint32, chunk *distributionChunk) {
-		for j := range chunk {
-			cell := &chunk[j]
-			if cell.isEmpty() {
-				continue
-			}
-			f.expiry.touch(distributions, i*distributionsPerChunk+uint32(j))
-			count := cell.total()
-			if slot := i*distributionsPerChunk + uint32(j); f.overflows.has(distributions, slot) {
-				f.overflows.count(distributions, slot, count)
-			}
-			f.recorded.Observations += count
-			for _, o := range f.sinks {
-				o.pending.totals.Observations += count
-				at(&o.pending.distributions, i)[j].addCell(cell)
-			}
+	}
+	clear(f.dropped.counters)
+	clear(f.dropped.distributions)
+	f.dropped.counters, f.dropped.distributions = f.dropped.counters[:0], f.dropped.distributions[:0]
+}
+
+func (f *flusher) drainCommon(bank uint32) {
+	f.shards.common.counters.drain(func(i uint32, chunk *counterChunk) bool {
+		return f.drainCounters(i, chunk, bank)
+	}, f.dropped.addCounters)
+	f.shards.common.distributions.drain(func(i uint32, chunk *distributionChunk) bool {
+		return f.drainDistributions(i, chunk, bank)
+	}, f.dropped.addDistributions)
+}
+
+func (f *flusher) drainShard(s *shard, bank uint32) {
+	s.counters.drain(func(chunk *counterChunk) bool {
+		return f.drainCounters(chunk.number(), chunk, bank)
+	}, func(chunk *counterChunk) { f.dropped.addCounters(chunk.number(), chunk) })
+	s.distributions.drain(func(chunk *distributionChunk) bool {
+		return f.drainDistributions(chunk.number(), chunk, bank)
+	}, func(chunk *distributionChunk) { f.dropped.addDistributions(chunk.number(), chunk) })
+}
+
+// drainCounters moves what a bank of a chunk holds to drained, and leaves it zero. It returns true if that was nothing.
+func (f *flusher) drainCounters(number uint32, chunk *counterChunk, bank uint32) (empty bool) {
+	if chunk.isEmpty(bank) { // as most are, at most times
+		return true
+	}
+	into := f.drained.counterChunk(number)
+	first, words := chunk.words(bank)
+	for i := range words {
+		into[first+i] += words[i].Peek()
+	}
+	owner.Clear(words)
+	return false
+}
+
+// drainDistributions moves what a bank of a chunk holds to drained, and leaves it empty. It returns true if that was
+// nothing. It gives back the window of a cell that was empty often enough in a row.
+func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, bank uint32) (empty bool) {
+	empty = true
+	for i := uint32(unusedDistributions); i < distributionsPerChunk; i++ {
+		cell := chunk.cell(bank, i)
+		if !cell.isEmpty() {
+			empty, cell.idle = false, 0
+			f.drained.distribution(number*distributionsPerChunk + i).addCell(cell)
 			cell.reset()
+		} else if cell.idle++; cell.idle == idleLimit/2 { // its bank is drained every other time
+			cell.window.Store(nil)
 		}
-	})
+	}
+	return empty
 }
 
 func (f *flusher) drainGauges() {
 	for slot, s := range f.series[gauges] {
 		if s != nil && f.registry.gauge(uint32(slot)).take() {
-			f.expiry.touch(gauges, uint32(slot))
-			for _, o := range f.sinks {
-				o.pending.markGauge(uint32(slot))
-			}
+			f.drained.markGauge(uint32(slot))
 		}
 	}
+}
+
+// book enters everything that was drained into the accounts.
+func (f *flusher) book(drained *pending) {
+	for storage, slot := range drained.all() {
+		n := drained.amount(storage, slot)
+		drained.totals.count(storage, n)
+		f.expiry.touch(storage, slot)
+		if f.overflows.has(storage, slot) {
+			f.overflows.count(storage, slot, n)
+		}
+	}
+	f.recorded.add(drained.totals)
+}
+
+// share gives every sink what was drained. The last one takes it as it is, if nothing else is pending for it.
+func (f *flusher) share() {
+	for i, o := range f.sinks {
+		if i == len(f.sinks)-1 && o.pending.isEmpty() {
+			f.drained.start = o.pending.start
+			f.drained, o.pending = o.pending, f.drained
+		} else {
+			o.pending.absorb(f.drained)
+		}
+	}
+	f.drained.reset(time.Time{})
 }
 
 // flush collects, and has the sinks deliver and answer on replies. After the last flush run ends, as soon as no sink
@@ -281,16 +337,4 @@ func (f *flusher) closeSinks() bool {
 		}
 	}
 	return all
-}
-
-// pause waits for something that is nearly always nanoseconds away. If it is not, the operating system has put away
-// the thread that is to do it.
-func pause(tries int) {
-	switch {
-	case tries < 1000:
-	case tries < 1100:
-		runtime.Gosched()
-	default:
-		time.Sleep(min(time.Duration(tries)*time.Microsecond, time.Millisecond))
-	}
 }

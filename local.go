@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
-	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // A Local accumulates updates privately, for inner loops in which even a few nanoseconds matter, and for updates that
@@ -45,12 +44,19 @@ type LocalTimer struct{ localDistribution }
 type LocalHistogram struct{ localDistribution }
 
 type localDistribution struct {
-	distribution
+	count, sum, greatest int64
+	least                int64 // the distance from the greatest possible value
+	buckets              Buckets
+	negatives            int64
 
-	negatives int64
-	slot      uint32
-	buffer    *Buffer
-	lease     *lease
+	narrow bool    // the cell's window has no room for the buckets
+	seen   *window // the cell's when it was found narrow
+	wider  *window // to take its place
+	step   int
+
+	slot   uint32
+	buffer *Buffer
+	lease  *lease
 }
 
 // Local returns a new, empty accumulator.
@@ -164,7 +170,7 @@ func (d *localDistribution) observe(v int64) {
 	} else {
 		i := uint(bucket.Index(v) - d.buckets.Offset)
 		if i >= uint(len(d.buckets.Counts)) {
-			d.buckets.cover(floor(bucket.Index(v)), windowStep)
+			d.buckets.cover(bucket.Index(v)&^(ownStep-1), ownStep)
 			i = uint(bucket.Index(v) - d.buckets.Offset)
 		}
 		d.buckets.Counts[i]++
@@ -187,115 +193,107 @@ func (l *Local) Commit() {
 	}
 }
 
-// commit moves everything into one bank, in one section: first it sees that there is room for all of it, and if not it
-// leaves, makes room, and begins anew, perhaps in another bank.
+// maxPinned is how many instruments are committed in a pinned section, which nothing can interrupt. More of them are
+// committed in a section that the flusher alone waits for.
+const maxPinned = 64
+
+// commit moves everything into one section, so that all of it is in one batch. First it sees that there is room for
+// all of it. Otherwise it leaves, makes room for all that is missing, and begins anew.
 func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribution) {
-	for {
-		shard, bank := b.shards.enterAny()
-		counter, dist := missing(bank, counters, distributions)
-		if counter == nil && dist == nil {
-			for _, c := range counters {
-				if c.n != 0 {
-					bank.counters.at(c.slot / countersPerChunk)[c.slot%countersPerChunk].Add(c.n)
-					c.n = 0
-				}
-			}
-			for _, d := range distributions {
-				if d.count != 0 {
-					bank.distributions.at(d.slot / distributionsPerChunk)[d.slot%distributionsPerChunk].addAll(&d.distribution)
-					d.empty()
-				}
-			}
+	s := b.shards
+	for done := false; !done; {
+		var in section
+		if len(counters)+len(distributions) <= maxPinned {
+			in = s.enter()
+		} else {
+			in = s.enterUnpinned()
 		}
-		shard.leave(bank)
-		owner.Unpin()
-		switch {
-		case counter != nil:
-			b.shards.addSlow(counter.slot, 0)
-		case dist != nil:
-			b.shards.cover(dist.slot, dist.buckets.Offset, len(dist.buckets.Counts))
-		default:
-			for _, d := range distributions {
-				if d.negatives != 0 {
-					b.shards.negatives.Add(d.negatives)
-					d.negatives = 0
-				}
-			}
-			return
+		if done = hasRoom(s, in, counters, distributions); done {
+			move(s, in, counters, distributions)
+		}
+		s.leave(in)
+		if !done {
+			makeRoom(s, counters, distributions)
+		}
+	}
+	for _, d := range distributions {
+		if d.negatives != 0 {
+			s.negatives.Add(d.negatives)
+			d.negatives = 0
 		}
 	}
 }
 
-// missing returns something that the bank has no room for yet, if there is anything.
-func missing(
-	b *bank, counters []*LocalCounter, distributions []*localDistribution,
-) (*LocalCounter, *localDistribution) {
+// hasRoom says whether all chunks and windows are there. It puts the windows in place that makeRoom has made.
+func hasRoom(s *shards, in section, counters []*LocalCounter, distributions []*localDistribution) bool {
+	room := true
 	for _, c := range counters {
-		if c.n != 0 && b.counters.at(c.slot/countersPerChunk) == nil {
-			return c, nil
+		room = room && (c.n == 0 || s.word(in, c.slot) != nil)
+	}
+	for _, d := range distributions {
+		if d.count != 0 && !d.fits(s.cell(in, d.slot)) {
+			room = false
+		}
+	}
+	return room
+}
+
+func makeRoom(s *shards, counters []*LocalCounter, distributions []*localDistribution) {
+	for _, c := range counters {
+		if c.n != 0 && s.common.counters.at(c.slot/countersPerChunk) == nil {
+			s.common.makeCounters(c.slot)
 		}
 	}
 	for _, d := range distributions {
 		if d.count == 0 {
 			continue
 		}
-		chunk := b.distributions.at(d.slot / distributionsPerChunk)
-		if chunk == nil || !chunk[d.slot%distributionsPerChunk].covers(&d.buckets) {
-			return nil, d
+		if s.common.distributions.at(d.slot/distributionsPerChunk) == nil {
+			s.common.makeDistributions(d.slot)
+		}
+		if d.narrow {
+			d.wider = widen(d.seen, d.buckets.Offset, len(d.buckets.Counts), d.step)
 		}
 	}
-	return nil, nil
 }
 
-// covers says whether the cell has room for all counts.
-func (c *distributionCell) covers(b *Buckets) bool {
-	if len(b.Counts) == 0 {
-		return true // zeros need no window
+// move adds everything to the banks of the section, which have room for it.
+func move(s *shards, in section, counters []*LocalCounter, distributions []*localDistribution) {
+	for _, c := range counters {
+		if c.n != 0 {
+			s.word(in, c.slot).AddShared(c.n)
+			c.n = 0
+		}
 	}
-	w := c.window.Load()
-	if w == nil || w.first > b.Offset || w.first+len(w.counts) < b.Offset+len(b.Counts) {
+	for _, d := range distributions {
+		if d.count != 0 {
+			cell, _ := s.cell(in, d.slot)
+			cell.addShared(d)
+			d.empty()
+		}
+	}
+}
+
+// fits says whether the cell has room. If it has not, seen and step tell from what to make a wider window.
+func (d *localDistribution) fits(cell *distributionCell, step int) bool {
+	d.narrow = false
+	if cell == nil {
 		return false
 	}
-	for i, n := range b.Counts {
-		if n != 0 && w.counts[b.Offset-w.first+i].Full() {
-			return false
-		}
+	d.seen, d.step = cell.window.Load(), step
+	if d.wider != nil && d.wider.older == d.seen && cell.window.CompareAndSwap(d.seen, d.wider) {
+		d.wider = nil // it belongs to this cell now
 	}
-	return true
+	d.narrow = !cell.covers(&d.buckets)
+	return !d.narrow
 }
 
-// addAll adds what covers has found room for.
-func (c *distributionCell) addAll(d *distribution) {
-	w := c.window.Load()
-	for i, n := range d.buckets.Counts {
-		if n != 0 {
-			w.counts[d.buckets.Offset-w.first+i].Add(uint32(n))
-		}
-	}
-	c.zeros.Add(int64(d.buckets.Zeros))
-	c.sum.Add(d.sum)
-	c.greatest.Raise(d.greatest)
-	c.least.Raise(d.least)
-}
-
-// cover makes room for n buckets from first on, in the bank of whatever shard this is.
-func (s *shards) cover(slot uint32, first, n int) {
-	var wider *window
-	for range 2 { // look, and put what is missing in place; the caller sees whether that was the right place
-		page, fresh := new(page[distributionChunk]), new(distributionChunk)
-		shard, bank := s.enterAny()
-		cell := &bank.distributions.put(slot/distributionsPerChunk, page, fresh)[slot%distributionsPerChunk]
-		seen := cell.window.Load()
-		if wider != nil && wider.older == seen {
-			cell.window.CompareAndSwap(seen, wider)
-		}
-		shard.leave(bank)
-		owner.Unpin()
-		if n == 0 {
-			return
-		}
-		wider = widen(seen, first, n)
-	}
+// empty keeps the range of buckets, which the instrument will need again.
+func (d *localDistribution) empty() {
+	d.count, d.sum, d.greatest, d.least = 0, 0, 0, 0
+	d.buckets.Zeros = 0
+	clear(d.buckets.Counts)
+	d.seen, d.wider = nil, nil
 }
 
 // A localIndex finds by slot what is private to a Local.
@@ -309,5 +307,12 @@ func (x localIndex[L]) at(slot uint32) *L {
 }
 
 func (x *localIndex[L]) put(slot uint32, l *L) {
-	at((*[]*[countersPerChunk]*L)(x), slot/countersPerChunk)[slot%countersPerChunk] = l
+	i := int(slot / countersPerChunk)
+	for len(*x) <= i {
+		*x = append(*x, nil)
+	}
+	if (*x)[i] == nil {
+		(*x)[i] = new([countersPerChunk]*L)
+	}
+	(*x)[i][slot%countersPerChunk] = l
 }

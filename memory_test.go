@@ -61,7 +61,7 @@ func TestMemoryPerSeries(t *testing.T) {
 		}
 	})
 	perSeries := float64(heapBytes()-before)/n - 16
-	shards := len(*b.shards.table.Load())
+	shards := int(b.shards.procs.Load())
 	t.Logf("%.1f bytes per counter without tags, %d shards, one sink, names not counted", perSeries, shards)
 	require.NoError(t, b.Close())
 	require.Equal(t, 2, shards)
@@ -82,17 +82,8 @@ func TestMemoryPerTimer(t *testing.T) {
 	for i := range timers {
 		timers[i] = b.Timer(fmt.Sprint(i))
 	}
-	onlyBanks := func() (bytes int64) { // nothing of this depends on the other allocations of the test binary
-		for _, s := range *b.shards.table.Load() {
-			bytes += s.bank.Load().bytes()
-			if s.spare != nil {
-				bytes += s.spare.bytes()
-			}
-		}
-		return bytes
-	}
 	f := newFlusher(b.shards, b.registry, &config{})
-	before := onlyBanks()
+	before := b.shards.bytes() // nothing of this depends on the other allocations of the test binary
 	for range 2 {
 		var wait sync.WaitGroup
 		for range 8 {
@@ -107,9 +98,8 @@ func TestMemoryPerTimer(t *testing.T) {
 		wait.Wait()
 		f.collect()
 	}
-	perTimer := float64(onlyBanks()-before) / n / 2
-	t.Logf("%.0f bytes per timer and P", perTimer)
+	perTimer := float64(b.shards.bytes()-before) / n
+	t.Logf("%.0f bytes per timer, with two Ps", perTimer)
 	require.LessOrEqual(t, perTimer, 2048.0)
-	active := (*b.shards.table.Load())[0].bank.Load()
-	require.Nil(t, active.distributions.at(2*n/distributionsPerChunk-1), "untouched ones cost nothing")
+	require.Nil(t, b.shards.common.distributions.at(timers[2*n-1].slot/distributionsPerChunk), "untouched ones cost nothing")
 }

@@ -7,65 +7,110 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 )
 
-// A pending accumulates what one sink has not acknowledged. It belongs to the flusher, or, while a batch made from it
-// is being written, to the goroutine that writes. Its size depends on the series touched and not on how often a batch
-// failed.
+// A pending accumulates updates that one sink has not acknowledged. It belongs to the flusher, or to the goroutine that
+// writes the batch made from it. Its size depends on the series touched and not on how often a batch failed.
 type pending struct {
 	start         time.Time // nothing in here is older
 	totals        Totals
 	counters      []*[countersPerChunk]int64 // by chunk, nil if untouched
-	distributions []*[distributionsPerChunk]distribution
-	gauges        []uint64 // a bit for each slot: set, and not acknowledged since
+	distributions []*distribution            // by slot, nil if untouched
+	gauges        []uint64                   // a bit for each slot: set, and not acknowledged since
 }
 
-// A distribution is a timer's or a histogram's accumulated block.
+// The memory of what is pending is left to the garbage collector between two flushes: nothing is pending most of the
+// time. All of it is zero.
+var (
+	counterSums   = sync.Pool{New: func() any { return new([countersPerChunk]int64) }}
+	distributions = sync.Pool{New: func() any { return new(distribution) }}
+)
+
+// A distribution is a timer's or a histogram's accumulated block. It counts the buckets from first on. A count has 32
+// bits; what goes beyond is in carries, which exists only if it is needed.
 type distribution struct {
 	count, sum, greatest int64
 	least                int64 // as in distributionCell: the distance from the greatest possible value
-	buckets              Buckets
+	zeros                int64
+	first                int
+	counts               []uint32
+	carries              []uint32 // nil, or as long as counts
 }
 
-// addCounters adds the words of a bank's chunk.
-func (p *pending) addCounters(i uint32, chunk *counterChunk) {
-	into := p.counterChunk(i)
-	for j := range chunk {
-		into[j] += chunk[j].Peek()
+// cover makes room for n buckets from first on, and returns the place of the first of them.
+func (d *distribution) cover(first, n int) int {
+	if len(d.counts) == 0 {
+		d.first = first
 	}
+	low, high := min(d.first, first), max(d.first+len(d.counts), first+n)
+	if high-low > len(d.counts) {
+		grow := func(counts []uint32) []uint32 {
+			grown := make([]uint32, high-low)
+			copy(grown[d.first-low:], counts)
+			return grown
+		}
+		if d.carries != nil {
+			d.carries = grow(d.carries)
+		}
+		if len(d.counts) == 0 && cap(d.counts) >= high-low {
+			d.counts = d.counts[:high-low] // of an earlier use, all zero
+		} else {
+			d.counts = grow(d.counts)
+		}
+		d.first = low
+	}
+	return first - d.first
 }
 
-// counterChunk returns chunk i.
-func (p *pending) counterChunk(i uint32) *[countersPerChunk]int64 {
-	for uint32(len(p.counters)) <= i {
-		p.counters = append(p.counters, nil)
+// tally adds n to the count at place i.
+func (d *distribution) tally(i int, n uint64) {
+	n += uint64(d.counts[i])
+	d.counts[i] = uint32(n)
+	if n>>32 == 0 {
+		return
 	}
-	if p.counters[i] == nil {
-		p.counters[i] = counterChunks.Get().(*[countersPerChunk]int64)
+	if d.carries == nil {
+		d.carries = make([]uint32, len(d.counts))
 	}
-	return p.counters[i]
+	d.carries[i] += uint32(n >> 32)
 }
 
-// counterChunks are empty. Most series are counters, and nothing is pending most of the time: what chunks there are is
-// left to the garbage collector between two flushes.
-var counterChunks = sync.Pool{New: func() any { return new([countersPerChunk]int64) }}
-
-// at returns chunk i, which it creates if need be.
-func at[C any](chunks *[]*C, i uint32) *C {
-	for uint32(len(*chunks)) <= i {
-		*chunks = append(*chunks, nil)
+// at returns the count at place i.
+func (d *distribution) at(i int) uint64 {
+	if d.carries == nil {
+		return uint64(d.counts[i])
 	}
-	if (*chunks)[i] == nil {
-		(*chunks)[i] = new(C)
-	}
-	return (*chunks)[i]
+	return uint64(d.carries[i])<<32 | uint64(d.counts[i])
 }
 
-func (p *pending) markGauge(slot uint32) {
-	for uint32(len(p.gauges)) <= slot/64 {
-		p.gauges = append(p.gauges, 0)
+// addCell adds what the cell holds. The caller owns the cell.
+func (d *distribution) addCell(cell *distributionCell) {
+	zeros := cell.zeros.Peek()
+	d.zeros += zeros
+	d.count += zeros
+	d.sum += cell.sum.Peek()
+	d.greatest = max(d.greatest, cell.greatest.Peek())
+	d.least = max(d.least, cell.least.Peek())
+	for w := cell.window.Load(); w != nil; w = w.older {
+		low, high := 0, len(w.counts)
+		for low < high && w.counts[low].Peek() == 0 {
+			low++
+		}
+		for low < high && w.counts[high-1].Peek() == 0 {
+			high--
+		}
+		if low == high {
+			continue
+		}
+		into := d.cover(w.first+low, high-low)
+		for i := low; i < high; i++ {
+			if n := w.counts[i].Peek(); n != 0 {
+				d.tally(into+i-low, uint64(n))
+				d.count += int64(n)
+			}
+		}
 	}
-	p.gauges[slot/64] |= 1 << (slot % 64)
 }
 
 // add merges other into d.
@@ -74,33 +119,56 @@ func (d *distribution) add(other *distribution) {
 	d.sum += other.sum
 	d.greatest = max(d.greatest, other.greatest)
 	d.least = max(d.least, other.least)
-	d.buckets.Add(&other.buckets)
-}
-
-// addCell adds what the cell holds. The caller owns the cell.
-func (d *distribution) addCell(cell *distributionCell) {
-	zeros := cell.zeros.Peek()
-	d.count += zeros
-	d.buckets.Zeros += uint64(zeros)
-	d.sum += cell.sum.Peek()
-	d.greatest = max(d.greatest, cell.greatest.Peek())
-	d.least = max(d.least, cell.least.Peek())
-	for w := cell.window.Load(); w != nil; w = w.older {
-		into := d.buckets.cover(w.first, len(w.counts))
-		for i := range w.counts {
-			n := w.counts[i].Peek()
-			into[i] += uint64(n)
-			d.count += int64(n)
+	d.zeros += other.zeros
+	if len(other.counts) == 0 {
+		return
+	}
+	into := d.cover(other.first, len(other.counts))
+	for i := range other.counts {
+		if n := other.at(i); n != 0 {
+			d.tally(into+i, n)
 		}
 	}
 }
 
-// empty keeps the range of buckets, which the series will need again.
-func (d *distribution) empty() {
-	d.buckets.Zeros = 0
-	clear(d.buckets.Counts)
-	*d = distribution{buckets: d.buckets}
+// release empties d and gives it back.
+func (d *distribution) release() {
+	clear(d.counts)
+	*d = distribution{counts: d.counts[:0]}
+	distributions.Put(d)
 }
+
+// counterChunk returns chunk i.
+func (p *pending) counterChunk(i uint32) *[countersPerChunk]int64 {
+	for uint32(len(p.counters)) <= i {
+		p.counters = append(p.counters, nil)
+	}
+	if p.counters[i] == nil {
+		p.counters[i] = counterSums.Get().(*[countersPerChunk]int64)
+	}
+	return p.counters[i]
+}
+
+// distribution returns the block of a slot.
+func (p *pending) distribution(slot uint32) *distribution {
+	for uint32(len(p.distributions)) <= slot {
+		p.distributions = append(p.distributions, nil)
+	}
+	if p.distributions[slot] == nil {
+		p.distributions[slot] = distributions.Get().(*distribution)
+	}
+	return p.distributions[slot]
+}
+
+// markGauges marks 64 gauges, from slot 64 i on, that have a bit in marks.
+func (p *pending) markGauges(i int, marks uint64) {
+	for len(p.gauges) <= i {
+		p.gauges = append(p.gauges, 0)
+	}
+	p.gauges[i] |= marks
+}
+
+func (p *pending) markGauge(slot uint32) { p.markGauges(int(slot/64), 1<<(slot%64)) }
 
 // all yields every slot in which something is pending, always in the same order.
 func (p *pending) all() iter.Seq2[storage, uint32] {
@@ -115,14 +183,9 @@ func (p *pending) all() iter.Seq2[storage, uint32] {
 				}
 			}
 		}
-		for i, chunk := range p.distributions {
-			if chunk == nil {
-				continue
-			}
-			for j := range chunk {
-				if chunk[j].count != 0 && !yield(distributions, uint32(i*distributionsPerChunk+j)) {
-					return
-				}
+		for slot, d := range p.distributions {
+			if d != nil && d.count != 0 && !yield(distributed, uint32(slot)) {
+				return
 			}
 		}
 		for i, word := range p.gauges {
@@ -135,14 +198,6 @@ func (p *pending) all() iter.Seq2[storage, uint32] {
 	}
 }
 
-// len returns in how many slots something is pending.
-func (p *pending) len() (n int) {
-	for range p.all() {
-		n++
-	}
-	return n
-}
-
 // isEmpty says that there is nothing to deliver.
 func (p *pending) isEmpty() bool {
 	for range p.all() {
@@ -151,70 +206,70 @@ func (p *pending) isEmpty() bool {
 	return true
 }
 
-// fill sets the point to what is pending in the slot.
-func (p *pending) fill(point *Point, in storage, slot uint32, s *series, r *registry) {
-	*point = Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind}
-	switch in {
-	case sums:
-		point.Count = p.counters[slot/countersPerChunk][slot%countersPerChunk]
-	case distributions:
-		d := &p.distributions[slot/distributionsPerChunk][slot%distributionsPerChunk]
-		point.Count, point.Sum = d.count, d.sum
-		point.Min, point.Max = math.MaxInt64-d.least, d.greatest
-		point.Buckets = &d.buckets
-		if point.Kind == KindHistogram {
-			point.Unit, point.Tags = takeUnit(point.Tags)
-		}
-	case gauges:
-		point.Value = r.gauge(slot).value()
+// series returns for how many series something is pending.
+func (p *pending) series() (n int) {
+	for range p.all() {
+		n++
 	}
+	return n
 }
 
-// points appends a point for every slot in which something is pending.
-func (p *pending) points(points []Point, series [storages][]*series, r *registry) []Point {
-	points = slices.Grow(points, p.len()) // by doubling, many points would be copied, and leave as much garbage again
-	for in, slot := range p.all() {
-		points = points[:len(points)+1]
-		p.fill(&points[len(points)-1], in, slot, series[in][slot], r)
+// absorb adds all of other, which is empty then.
+func (p *pending) absorb(other *pending) {
+	p.totals.add(other.totals)
+	for i, chunk := range other.counters {
+		if chunk == nil {
+			continue
+		}
+		into := p.counterChunk(uint32(i))
+		for j, v := range chunk {
+			into[j] += v
+		}
 	}
-	return points
+	for slot, d := range other.distributions {
+		if d != nil {
+			p.distribution(uint32(slot)).add(d)
+		}
+	}
+	for i, marks := range other.gauges {
+		if marks != 0 {
+			p.markGauges(i, marks)
+		}
+	}
 }
 
 // merge adds one slot of other.
-func (p *pending) merge(other *pending, in storage, slot uint32) {
-	switch in {
+func (p *pending) merge(other *pending, storage storage, slot uint32) {
+	switch storage {
 	case sums:
-		i, j := slot/countersPerChunk, slot%countersPerChunk
-		p.counterChunk(i)[j] += other.counters[i][j]
-	case distributions:
-		i, j := slot/distributionsPerChunk, slot%distributionsPerChunk
-		at(&p.distributions, i)[j].add(&other.distributions[i][j])
+		p.counterChunk(slot / countersPerChunk)[slot%countersPerChunk] += other.amount(storage, slot)
+	case distributed:
+		p.distribution(slot).add(other.distributions[slot])
 	case gauges:
 		p.markGauge(slot)
 	}
-	p.totals.count(in, other.amount(in, slot))
+	p.totals.count(storage, other.amount(storage, slot))
 }
 
 // amount returns what is pending in the slot, as it counts in Totals.
-func (p *pending) amount(in storage, slot uint32) int64 {
-	switch in {
+func (p *pending) amount(storage storage, slot uint32) int64 {
+	switch storage {
 	case sums:
 		return p.counters[slot/countersPerChunk][slot%countersPerChunk]
-	case distributions:
-		return p.distributions[slot/distributionsPerChunk][slot%distributionsPerChunk].count
+	case distributed:
+		return p.distributions[slot].count
 	}
 	return 0
 }
 
 // has says whether anything is pending in the slot.
-func (p *pending) has(in storage, slot uint32) bool {
-	switch in {
+func (p *pending) has(storage storage, slot uint32) bool {
+	switch storage {
 	case sums:
 		i := int(slot / countersPerChunk)
-		return i < len(p.counters) && p.counters[i] != nil && p.amount(in, slot) != 0
-	case distributions:
-		i := int(slot / distributionsPerChunk)
-		return i < len(p.distributions) && p.distributions[i] != nil && p.amount(in, slot) != 0
+		return i < len(p.counters) && p.counters[i] != nil && p.amount(storage, slot) != 0
+	case distributed:
+		return int(slot) < len(p.distributions) && p.distributions[slot] != nil && p.amount(storage, slot) != 0
 	}
 	i := int(slot / 64)
 	return i < len(p.gauges) && p.gauges[i]>>(slot%64)&1 != 0
@@ -226,16 +281,90 @@ func (p *pending) reset(start time.Time) {
 	for i, chunk := range p.counters {
 		if chunk != nil {
 			clear(chunk[:])
-			counterChunks.Put(chunk)
+			counterSums.Put(chunk)
 			p.counters[i] = nil
 		}
 	}
-	for _, chunk := range p.distributions {
-		if chunk != nil {
-			for j := range chunk {
-				chunk[j].empty()
-			}
+	for slot, d := range p.distributions {
+		if d != nil {
+			d.release()
+			p.distributions[slot] = nil
 		}
 	}
 	clear(p.gauges)
+}
+
+// bytes returns the memory of p.
+func (p *pending) bytes() int64 {
+	n := int64(unsafe.Sizeof(*p)) + int64(cap(p.counters)+cap(p.distributions)+cap(p.gauges))*8
+	for _, chunk := range p.counters {
+		if chunk != nil {
+			n += int64(unsafe.Sizeof(*chunk))
+		}
+	}
+	for _, d := range p.distributions {
+		if d != nil {
+			n += int64(unsafe.Sizeof(*d)) + int64(cap(d.counts)+cap(d.carries))*4
+		}
+	}
+	return n
+}
+
+// A scratch is the memory of a batch.
+type scratch struct {
+	points  []Point
+	buckets []Buckets
+	counts  []uint64
+}
+
+// scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
+// copy many points, and leave as much garbage again.
+func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Point {
+	points, buckets, counts := 0, 0, 0
+	for storage, slot := range p.all() {
+		points++
+		if storage == distributed {
+			buckets++
+			counts += len(p.distributions[slot].counts)
+		}
+	}
+	s.points = slices.Grow(s.points[:0], points)
+	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
+	for storage, slot := range p.all() {
+		of := series[storage][slot]
+		point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind}
+		switch storage {
+		case sums:
+			point.Count = p.amount(storage, slot)
+		case distributed:
+			d := p.distributions[slot]
+			point.Count, point.Sum = d.count, d.sum
+			point.Min, point.Max = math.MaxInt64-d.least, d.greatest
+			point.Buckets = s.spread(d)
+			if point.Kind == KindHistogram {
+				point.Unit, point.Tags = takeUnit(point.Tags)
+			}
+		case gauges:
+			point.Value = r.gauge(slot).value()
+		}
+		s.points = append(s.points, point)
+	}
+	return s.points
+}
+
+// spread returns the distribution's buckets.
+func (s *scratch) spread(d *distribution) *Buckets {
+	from := len(s.counts)
+	for i := range d.counts {
+		s.counts = append(s.counts, d.at(i))
+	}
+	s.buckets = append(s.buckets, Buckets{Zeros: uint64(d.zeros), Offset: d.first})
+	b := &s.buckets[len(s.buckets)-1]
+	if len(s.counts) > from {
+		b.Counts = slices.Clip(s.counts[from:])
+	}
+	return b
 }

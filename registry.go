@@ -64,8 +64,8 @@ type arrival struct {
 	older  *arrival
 }
 
-// capacity is how many slots a storage has.
-var capacity = [storages]int64{sums: maxCounters, distributions: maxDistributions, gauges: maxGauges}
+// capacity is where the slots of a storage end.
+var capacity = [storages]int64{sums: maxCounters, distributed: maxDistributions, gauges: maxGauges}
 
 func newRegistry(limit int64, adopted, expiring bool) *registry {
 	r := &registry{adopted: adopted, expiring: expiring}
@@ -134,7 +134,7 @@ func (r *registry) store(kind Kind, hash uint64, name string, tags []Tag, spare 
 	}
 	added := atomicmap.NewEntry(hash, name, tags, place{slot: slot, kind: kind, spare: spare})
 	if kind == KindGauge && r.gauges.at(slot/gaugesPerChunk) == nil {
-		r.gauges.put(slot/gaugesPerChunk, new(page[gaugeChunk]), new(gaugeChunk))
+		r.gauges.put(slot/gaugesPerChunk, new(gaugeChunk))
 	}
 	if r.adopted {
 		for a := (&arrival{series: added}); ; {
@@ -198,14 +198,32 @@ func (r *registry) takeSlot(in storage) (slot uint32, ok bool) {
 		}
 	}
 	for {
-		slot := r.slots[in].Load()
+		slots := r.slots[in].Load()
+		slot := firstUsable(in, slots)
 		if int64(slot) >= capacity[in] {
 			return 0, false
 		}
-		if r.slots[in].CompareAndSwap(slot, slot+1) {
+		if r.slots[in].CompareAndSwap(slots, slot+1) {
 			return slot, true
 		}
 	}
+}
+
+// firstUsable returns the first slot from the given one on that may hold values: see bank.go.
+func firstUsable(in storage, slot uint32) uint32 {
+	switch in {
+	case sums:
+		slot = max(slot, countersPerChunk)
+		if slot%countersPerChunk < unusedCounters {
+			slot += unusedCounters - slot%countersPerChunk
+		}
+	case distributed:
+		slot = max(slot, distributionsPerChunk)
+		if slot%distributionsPerChunk < unusedDistributions {
+			slot += unusedDistributions - slot%distributionsPerChunk
+		}
+	}
+	return slot
 }
 
 // giveBack makes a slot available. It must hold nothing in any bank, and nothing may be pending for it.
@@ -262,7 +280,7 @@ type storage uint8
 
 const (
 	sums storage = iota
-	distributions
+	distributed
 	gauges
 
 	storages = iota
@@ -271,7 +289,7 @@ const (
 func (k Kind) storage() storage {
 	switch k {
 	case KindTimer, KindHistogram:
-		return distributions
+		return distributed
 	case KindGauge:
 		return gauges
 	}

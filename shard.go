@@ -1,126 +1,145 @@
 package metricsbuffer
 
 import (
-	"runtime"
-	"sync/atomic"
+	stdatomic "sync/atomic"
+	"unsafe"
 
+	"github.com/metricsbuffer/metricsbuffer/internal/atomic"
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
+	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// The writer's half of the protocol. The flusher's half is in flush.go; shard_exclusive.go and shard_shared.go are the
-// two ways in which a writer enters and leaves a shard.
+// The writer's half of the protocol. The flusher's half is in flush.go; the gates, with the reasons why this is sound,
+// are in internal/owner.
 //
-//	shards ── table ──▶ shard of P 0 ── bank ──▶ bank A: what this P recorded since the last flip
-//	                    shard of P 1             bank B: drained, all zero, the next to be flipped in
-//	                    …
+//	             ┌─ gate ── active bank: 0 or 1
+//	shard of P 0 ┤
+//	             └─ seats ──▶ own chunks: what this P writes often ── bank 0, bank 1
+//	shard of P 1 …
+//	common       ─ column ──▶ common chunks: everything else         ── bank 0, bank 1
 //
-// A writer pins itself to its P, enters that P's shard, which gives it the active bank, adds to the series' slot there
-// with plain instructions, leaves and unpins. The flusher replaces the active bank by a zeroed one (compare-and-swap),
-// waits until no writer that could still hold the old bank is inside the shard, and then owns the old bank alone.
+// A writer pins itself to its P and enters the gate of that P's shard, which tells the active bank. If the shard has a
+// chunk of its own for the slot, the writer adds there, with plain instructions. Otherwise it adds to the common chunk,
+// with atomic instructions. Then it leaves the gate and unpins. The flusher flips the active bank of the common chunks
+// and then of every shard, by compare-and-swap, waits until every gate has been left, and owns all that was written
+// before: it drains the old banks and zeroes them, and they are the next to be flipped in.
 //
-// Assumptions: a pinned goroutine runs on its P alone until it unpins (internal/owner); after fence.Process every
-// writer's enter that the flusher did not see loads the new bank (internal/fence).
+// A P gets a chunk of its own when it misses it often: every sampleMisses-th miss is a vote (see seat). The flusher
+// takes away chunks that were empty for some collections. So memory and the flusher's work follow what is in use, and
+// not the number of Ps.
 //
-// Guarantees: every update is in exactly one bank between two flips of its shard. Updates made between one enter and
-// leave (a timer's words) are in the same one. After the flusher's wait it reads and zeroes that bank as if it were
-// single-threaded. The same wait is a grace period: whatever a writer looked up since it entered is no longer in use.
+// Assumptions: those of the gates. The common bank is flipped before the gates of the shards, so that a writer whom the
+// flusher does not wait for, because it entered after the flip of its shard, finds the common bank flipped, too.
 //
-// Progress: a writer is wait-free, but for two cases. Its first touch of a chunk allocates; in the shared twin, it
-// retries if a flip happens between two of its instructions. The flusher waits for writers that are inside, that is
-// some nanoseconds, or as long as the operating system leaves a pinned thread off its core.
+// Guarantees: every update is in exactly one bank between two flips. All words that a writer changes between Enter and
+// Leave (those of one observation, of one commit) are in the banks of one collection. After the flusher's wait it reads
+// and zeroes the drained banks as if it were single-threaded. The wait is also a grace period: no writer uses anything
+// any more that it found before.
+//
+// Progress: a writer never waits. It allocates outside of the gate and tries again where a chunk or a window is missing.
+// The flusher waits for writers inside.
 
-// A bank holds what one shard recorded between two flips. Chunks are created on first touch and then kept.
-type bank struct {
+const (
+	maxShards     = 512 // a P with a higher number writes to the common chunks
+	seatsPerShard = 32  // of each storage
+
+	sampleMisses = 16 // one miss in so many is a vote
+	votesNeeded  = 8  // for a candidate
+)
+
+// A shard is what one P writes to. It begins with the line that its owner changes; the rest is read by the owner, and
+// changed when a chunk takes or loses a seat. Its size has the allocator place every shard 8 bytes behind a multiple of
+// 1,024, so that gates stand where no words do (internal/owner).
+type shard struct {
+	gate   owner.Gate
+	misses owner.Tally
+	_      [128 - unsafe.Sizeof(owner.Gate{}) - unsafe.Sizeof(owner.Tally{})]byte
+
+	counters      seats[counterChunk]
+	distributions seats[distributionChunk]
+}
+
+// A seat is room for one of the chunks whose numbers are equal modulo seatsPerShard. A vote decides which of them gets
+// it (Boyer and Moore, MJRTY, 1981): a vote for the candidate counts up, a vote for another chunk counts down, and at
+// zero the other chunk is the candidate. So a chunk wins that has most of the votes of its seat.
+type seats[C any] struct {
+	chunks [seatsPerShard]atomic.Pointer[C] // nil or the P's own
+	votes  [seatsPerShard]atomic.Uint32     // the candidate's number, shifted by voteBits, and its votes
+	idle   [seatsPerShard]uint8             // the flusher's: how often in a row the chunk's drained bank was empty
+}
+
+const voteBits = 8
+
+// shards is what all writers of a buffer write to.
+type shards struct {
+	table  [maxShards]stdatomic.Pointer[shard] // by P; nil until the P writes for the first time
+	common common
+
+	negatives  stdatomic.Int64 // observations that were recorded as zero
+	promotions stdatomic.Int64 // chunks that got a seat
+	procs      stdatomic.Int64 // shards that exist
+}
+
+// common has the chunks that every P may write to, with atomic instructions.
+type common struct {
+	gate          owner.SharedGate // its banks are written by whoever is inside any gate
 	counters      column[counterChunk]
 	distributions column[distributionChunk]
-	visitors      visitors
 }
 
-// A shard is what one P writes to. Writers change gate only, one line that nobody else writes to; the flusher changes
-// bank, once per flip. The padding keeps the pair of cache lines to itself.
-type shard struct {
-	gate  gate
-	bank  atomic.Pointer[bank] // active: writers load it inside gate, the flusher flips it
-	spare *bank                // the flusher's: zeroed, or nil before the first flip
-	_     [128 - 24]byte
-}
-
-// shards is the table of shards by P. It only grows: a P that GOMAXPROCS no longer allows leaves its shard behind,
-// which is still drained, and takes it up again should it come back.
-type shards struct {
-	table atomic.Pointer[[]*shard]
-
-	negatives atomic.Int64 // observations that were recorded as zero
-}
-
-func newShards() *shards {
-	s := new(shards)
-	s.table.Store(new([]*shard))
-	s.grow(runtime.GOMAXPROCS(0) - 1)
-	return s
-}
-
-// grow makes room for P number id.
-func (s *shards) grow(id int) {
-	for {
-		old := s.table.Load()
-		if id < len(*old) {
-			return
-		}
-		table := append(make([]*shard, 0, id+1), *old...)
-		for len(table) <= id {
-			added := new(shard)
-			added.bank.Store(new(bank))
-			table = append(table, added)
-		}
-		if s.table.CompareAndSwap(old, &table) {
-			return
-		}
-	}
-}
-
-// add adds delta to the counter in slot. The table is loaded before pinning, where a nil pointer would be fatal and not
-// a panic: tables only grow, so an old one is as good, or leads to addSlow.
+// add adds delta to the counter in slot.
 func (s *shards) add(slot uint32, delta int64) {
-	table := s.table.Load()
+	table := &s.table // a nil pointer panics here, and not while the goroutine is pinned, where that is fatal
 	id := owner.Pin()
-	if uint(id) < uint(len(*table)) {
-		shard := (*table)[id]
-		bank := shard.enter()
-		if chunk := bank.counters.at(slot / countersPerChunk); chunk != nil {
-			chunk[slot%countersPerChunk].Add(delta)
-			shard.leave(bank)
-			owner.Unpin()
+	if uint(id) < maxShards {
+		if shard := table[id].Load(); shard != nil {
+			number := slot / countersPerChunk
+			bank := shard.gate.Enter()
+			if chunk := shard.counters.at(number).Load(); chunk != nil && chunk.is(number) {
+				chunk.word(bank, slot).Add(delta)
+				shard.gate.Leave(bank)
+				owner.Unpin()
+			} else if !s.addCommon(shard, bank, slot, delta) {
+				s.addSlow(slot, delta)
+			}
 			return
 		}
-		shard.leave(bank)
 	}
 	owner.Unpin()
 	s.addSlow(slot, delta)
 }
 
-// addSlow is add for the first touch of a chunk by this P, in this bank.
-func (s *shards) addSlow(slot uint32, delta int64) {
-	page, fresh := new(page[counterChunk]), new(counterChunk)
-	shard, bank := s.enterAny()
-	chunk := bank.counters.put(slot/countersPerChunk, page, fresh)
-	chunk[slot%countersPerChunk].Add(delta)
-	shard.leave(bank)
+// addCommon ends a section in which the shard has no chunk for the counter. It returns false, and has not added, if
+// there is no common chunk either.
+func (s *shards) addCommon(shard *shard, bank, slot uint32, delta int64) bool {
+	number := slot / countersPerChunk
+	chunk, wins := s.common.counters.at(number), false
+	if chunk != nil {
+		chunk.word(s.common.gate.Active(), slot).AddShared(delta)
+		wins = shard.sample() && shard.counters.elect(number, s.votesAgainst())
+	}
+	shard.gate.Leave(bank)
 	owner.Unpin()
+	if wins {
+		s.promoteCounters(number)
+	}
+	return chunk != nil
 }
 
-// enterAny pins the goroutine and enters its P's shard, which it creates if need be. The caller leaves and unpins.
-func (s *shards) enterAny() (*shard, *bank) {
+// addSlow is add where the chunk or the shard may be missing.
+func (s *shards) addSlow(slot uint32, delta int64) {
 	for {
-		table := s.table.Load()
-		id := owner.Pin()
-		if uint(id) < uint(len(*table)) {
-			shard := (*table)[id]
-			return shard, shard.enter()
+		in := s.enter()
+		word := s.word(in, slot)
+		if word != nil {
+			word.AddShared(delta)
 		}
-		owner.Unpin()
-		s.grow(id)
+		s.leave(in)
+		if word != nil {
+			return
+		}
+		s.common.makeCounters(slot)
 	}
 }
 
@@ -131,73 +150,294 @@ func (s *shards) observe(slot uint32, v int64) {
 		return
 	}
 	index := bucket.Index(v)
-	table := s.table.Load()
+	table := &s.table // as in add
 	id := owner.Pin()
-	if uint(id) < uint(len(*table)) {
-		shard := (*table)[id]
-		bank := shard.enter()
-		if chunk := bank.distributions.at(slot / distributionsPerChunk); chunk != nil {
-			cell := &chunk[slot%distributionsPerChunk]
-			if cell.count(index) {
-				cell.add(v)
-				shard.leave(bank)
-				owner.Unpin()
-				return
+	if uint(id) < maxShards {
+		if shard := table[id].Load(); shard != nil {
+			number := slot / distributionsPerChunk
+			bank := shard.gate.Enter()
+			if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.is(number) {
+				if cell := chunk.cell(bank, slot); cell.count(index) {
+					cell.add(v)
+					shard.gate.Leave(bank)
+					owner.Unpin()
+					return
+				}
 			}
+			if !s.observeCommon(shard, bank, slot, v, index) {
+				s.observeSlow(slot, v, index)
+			}
+			return
 		}
-		shard.leave(bank)
 	}
 	owner.Unpin()
 	s.observeSlow(slot, v, index)
 }
 
-// observeSlow is observe for the first touch of a chunk or of a range of buckets by this P, in this bank. The window is
-// made outside the pinned section, for what was seen inside it, and that may have changed until it is put in place.
+// observeCommon ends a section in which the shard has no chunk for the distribution, or no room in it. It returns false,
+// and has not recorded, if the window has to be widened or there is no common chunk.
+func (s *shards) observeCommon(shard *shard, bank, slot uint32, v int64, index int) bool {
+	number := slot / distributionsPerChunk
+	recorded, wins := false, false
+	if own := shard.distributions.at(number).Load(); own == nil || !own.is(number) {
+		if chunk := s.common.distributions.at(number); chunk != nil {
+			recorded = chunk.cell(s.common.gate.Active(), slot).observeShared(v, index)
+			wins = shard.sample() && shard.distributions.elect(number, s.votesAgainst())
+		}
+	}
+	shard.gate.Leave(bank)
+	owner.Unpin()
+	if wins {
+		s.promoteDistributions(number)
+	}
+	return recorded
+}
+
+// observeSlow is observe where the chunk, the shard or the window may be missing. A window is made outside of the gate,
+// for the cell that was seen inside, which may have another one by the next attempt.
 func (s *shards) observeSlow(slot uint32, v int64, index int) {
 	var wider *window
 	for {
-		// Each attempt has its own: what was put into one bank must not get into another.
-		page, fresh := new(page[distributionChunk]), new(distributionChunk)
-		shard, bank := s.enterAny()
-		cell := &bank.distributions.put(slot/distributionsPerChunk, page, fresh)[slot%distributionsPerChunk]
-		seen := cell.window.Load()
-		if wider != nil && wider.older == seen {
-			cell.window.CompareAndSwap(seen, wider)
+		in := s.enter()
+		cell, step := s.cell(in, slot)
+		var seen *window
+		recorded := false
+		if cell != nil {
+			seen = cell.window.Load()
+			if wider != nil && wider.older == seen && cell.window.CompareAndSwap(seen, wider) {
+				wider = nil // it belongs to this cell now
+			}
+			recorded = cell.observeShared(v, index)
 		}
-		counted := cell.count(index)
-		if counted {
-			cell.add(v)
-		}
-		shard.leave(bank)
-		owner.Unpin()
-		if counted {
+		s.leave(in)
+		switch {
+		case recorded:
 			return
+		case cell == nil:
+			s.common.makeDistributions(slot)
+		default:
+			wider = widen(seen, index, 1, step)
 		}
-		wider = widen(seen, floor(index), windowStep)
 	}
 }
 
-// observeZero records a zero in the distribution in slot, which is what there is for a v below zero, too.
+// observeZero records a zero in the distribution in slot, also for a v below zero.
 func (s *shards) observeZero(slot uint32, v int64) {
 	if v < 0 {
 		s.negatives.Add(1)
 	}
-	var pg *page[distributionChunk]
-	var fresh *distributionChunk
 	for {
-		shard, bank := s.enterAny()
-		chunk := bank.distributions.at(slot / distributionsPerChunk)
-		if chunk == nil && fresh != nil {
-			chunk = bank.distributions.put(slot/distributionsPerChunk, pg, fresh)
+		in := s.enter()
+		cell, _ := s.cell(in, slot)
+		if cell != nil {
+			cell.zeroShared()
 		}
-		if chunk != nil {
-			chunk[slot%distributionsPerChunk].addZero()
-		}
-		shard.leave(bank)
-		owner.Unpin()
-		if chunk != nil {
+		s.leave(in)
+		if cell != nil {
 			return
 		}
-		pg, fresh = new(page[distributionChunk]), new(distributionChunk)
+		s.common.makeDistributions(slot)
 	}
+}
+
+// A section is the time between entering a gate and leaving it, and the banks that may be written to meanwhile.
+type section struct {
+	shard        *shard // nil: it is the gate of the common chunks, and the goroutine is not pinned
+	bank, common uint32
+}
+
+// enter opens a section, pinned to a P, at the gate of its shard.
+func (s *shards) enter() section {
+	table := &s.table // as in add
+	for {
+		id := owner.Pin()
+		if uint(id) >= maxShards {
+			owner.Unpin()
+			return s.enterUnpinned()
+		}
+		if shard := table[id].Load(); shard != nil {
+			bank := shard.gate.Enter()
+			return section{shard, bank, s.common.gate.Active()}
+		}
+		owner.Unpin()
+		s.makeShard(id)
+	}
+}
+
+// enterUnpinned opens a section that may take long, for the flusher waits for it, and nobody else does.
+func (s *shards) enterUnpinned() section { return section{common: s.common.gate.Enter()} }
+
+func (s *shards) leave(in section) {
+	if in.shard == nil {
+		s.common.gate.Leave(in.common)
+		return
+	}
+	in.shard.gate.Leave(in.bank)
+	owner.Unpin()
+}
+
+// word returns a counter's word, to be written by AddShared, or nil if there is no chunk.
+func (s *shards) word(in section, slot uint32) *owner.Word {
+	number := slot / countersPerChunk
+	if in.shard != nil {
+		if chunk := in.shard.counters.at(number).Load(); chunk != nil && chunk.is(number) {
+			return chunk.word(in.bank, slot)
+		}
+	}
+	if chunk := s.common.counters.at(number); chunk != nil {
+		return chunk.word(in.common, slot)
+	}
+	return nil
+}
+
+// cell returns a distribution's cell, to be written as if it were shared, and the step of its windows, or nil if there
+// is no chunk.
+func (s *shards) cell(in section, slot uint32) (cell *distributionCell, step int) {
+	number := slot / distributionsPerChunk
+	if in.shard != nil {
+		if chunk := in.shard.distributions.at(number).Load(); chunk != nil && chunk.is(number) {
+			return chunk.cell(in.bank, slot), ownStep
+		}
+	}
+	if chunk := s.common.distributions.at(number); chunk != nil {
+		return chunk.cell(in.common, slot), commonStep
+	}
+	return nil, commonStep
+}
+
+// makeShard makes the shard of P number id, unless there is one.
+func (s *shards) makeShard(id int) {
+	if s.table[id].Load() == nil && s.table[id].CompareAndSwap(nil, new(shard)) {
+		s.procs.Add(1)
+	}
+}
+
+func (c *common) makeCounters(slot uint32) {
+	c.counters.put(slot/countersPerChunk, newCounterChunk(slot/countersPerChunk))
+}
+
+func (c *common) makeDistributions(slot uint32) {
+	c.distributions.put(slot/distributionsPerChunk, newDistributionChunk(slot/distributionsPerChunk))
+}
+
+// promoteCounters makes a chunk the own one of the P that this runs on, unless its seat is taken.
+func (s *shards) promoteCounters(number uint32) {
+	chunk := newCounterChunk(number)
+	in := s.enter()
+	if in.shard != nil && in.shard.counters.at(number).CompareAndSwap(nil, chunk) {
+		s.promotions.Add(1)
+	}
+	s.leave(in)
+}
+
+// promoteDistributions makes a chunk the own one of the P that this runs on, unless its seat is taken.
+func (s *shards) promoteDistributions(number uint32) {
+	chunk := newDistributionChunk(number)
+	in := s.enter()
+	if in.shard != nil && in.shard.distributions.at(number).CompareAndSwap(nil, chunk) {
+		s.promotions.Add(1)
+	}
+	s.leave(in)
+}
+
+// votesAgainst is how many votes of other chunks a vote for a candidate outweighs, the other way round: with more Ps an
+// own chunk has to be used more, because it may be every P's.
+func (s *shards) votesAgainst() uint32 { return 1 + uint32(s.procs.Load())/16 }
+
+// sample counts a miss, and says whether it is a vote. Owner only.
+func (s *shard) sample() bool {
+	s.misses.Inc()
+	return s.misses.Peek()%sampleMisses == 0
+}
+
+// at returns the seat of chunk number i.
+func (s *seats[C]) at(i uint32) *atomic.Pointer[C] { return &s.chunks[i%seatsPerShard] }
+
+// elect counts a vote for chunk number i, and says whether that chunk is to have its seat. It may lose votes that are
+// counted at the same moment, where a shard has several writers; that does no harm.
+func (s *seats[C]) elect(i, against uint32) bool {
+	if s.at(i).Load() != nil {
+		return false
+	}
+	vote := &s.votes[i%seatsPerShard]
+	switch candidate, votes := vote.Load()>>voteBits, vote.Load()%(1<<voteBits); {
+	case candidate == i && votes+1 >= votesNeeded:
+		vote.Store(0)
+		return true
+	case candidate == i:
+		vote.Store(i<<voteBits | (votes + 1))
+	case votes <= against:
+		vote.Store(i<<voteBits | 1)
+	default:
+		vote.Store(candidate<<voteBits | (votes - against))
+	}
+	return false
+}
+
+// drain calls drain with every chunk that has a seat, and takes the seat of those that were empty often enough in a
+// row: it calls drop with them. The owner may still write to such a chunk until the next flip. Flusher only.
+func (s *seats[C]) drain(drain func(*C) (empty bool), drop func(*C)) {
+	if yield.On {
+		yield.ReadAll(s.chunks[:])
+	}
+	for i := range s.chunks {
+		if chunk := atomic.Peek(&s.chunks[i]); chunk != nil && isIdle(&s.idle[i], drain(chunk)) {
+			s.chunks[i].Store(nil)
+			drop(chunk)
+		}
+	}
+}
+
+// each calls f with every shard.
+func (s *shards) each(f func(*shard)) {
+	for i := range s.table {
+		if shard := s.table[i].Load(); shard != nil {
+			f(shard)
+		}
+	}
+}
+
+// peek returns what the banks hold, which is exact if nobody writes.
+func (s *shards) peek() (t Totals) {
+	counters := func(chunk *counterChunk) {
+		for bank := range uint32(2) {
+			_, words := chunk.words(bank)
+			for i := range words {
+				t.Increments += words[i].Peek()
+			}
+		}
+	}
+	distributions := func(chunk *distributionChunk) {
+		for i := range chunk {
+			t.Observations += chunk[i].total()
+		}
+	}
+	s.eachChunk(func(c *counterChunk, _ bool) { counters(c) }, func(d *distributionChunk, _ bool) { distributions(d) })
+	return t
+}
+
+// eachChunk calls the functions with every chunk, and whether it is a P's own.
+func (s *shards) eachChunk(counters func(c *counterChunk, own bool), distributions func(d *distributionChunk, own bool)) {
+	s.common.counters.each(func(_ uint32, c *counterChunk) { counters(c, false) })
+	s.common.distributions.each(func(_ uint32, d *distributionChunk) { distributions(d, false) })
+	s.each(func(shard *shard) {
+		for i := range shard.counters.chunks {
+			if c := shard.counters.chunks[i].Load(); c != nil {
+				counters(c, true)
+			}
+		}
+		for i := range shard.distributions.chunks {
+			if d := shard.distributions.chunks[i].Load(); d != nil {
+				distributions(d, true)
+			}
+		}
+	})
+}
+
+// bytes returns the memory of shards and chunks.
+func (s *shards) bytes() int64 {
+	n := int64(unsafe.Sizeof(*s)) + s.common.counters.bytes() + s.common.distributions.bytes()
+	n += s.procs.Load() * int64(unsafe.Sizeof(shard{}))
+	s.eachChunk(func(c *counterChunk, _ bool) { n += c.bytes() }, func(d *distributionChunk, _ bool) { n += d.bytes() })
+	return n
 }

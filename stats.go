@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"time"
-	"unsafe"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
@@ -23,10 +22,17 @@ type Stats struct {
 	Negatives  int64      // observations below zero, which are recorded as zero
 
 	Series int    // that are known, overflow series included
-	Shards int    // as many as GOMAXPROCS was at most
+	Shards int    // Ps that have recorded anything
 	Bytes  int64  // held for values, in shards and for sinks; not for names and instruments
-	Flips  int64  // of banks of shards
-	Fence  string // what orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "writers" or "atomics"
+	Flips  int64  // of banks
+	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world" or "atomics"
+
+	// Values are kept in chunks of 120 counters or 4 timers and histograms. All Ps share the common ones. A P that writes
+	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
+	OwnChunks    int
+	CommonChunks int
+	Promotions   int64
+	Demotions    int64 // also of common chunks
 
 	Sinks []SinkStats // in the order of the options
 }
@@ -71,7 +77,7 @@ func (t *Totals) count(in storage, n int64) {
 	switch in {
 	case sums:
 		t.Increments += n
-	case distributions:
+	case distributed:
 		t.Observations += n
 	}
 }
@@ -105,16 +111,26 @@ func (b *Buffer) Stats() (stats Stats) {
 func describe(stats *Stats, s *shards, r *registry) {
 	stats.Negatives = s.negatives.Load()
 	stats.Series = int(r.ordinary.used.Load() + r.overflowing.used.Load() - kinds)
-	stats.Shards = len(*s.table.Load())
+	stats.Shards = int(s.procs.Load())
+	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) }, func(_ *distributionChunk, own bool) { stats.countChunk(own) })
+	stats.Promotions = s.promotions.Load()
 	stats.Fence = fence.Mode()
 	if !owner.Exclusive {
 		stats.Fence = "atomics"
 	}
 }
 
+func (s *Stats) countChunk(own bool) {
+	if own {
+		s.OwnChunks++
+	} else {
+		s.CommonChunks++
+	}
+}
+
 // account states what the flusher has collected, and what it holds.
 func (f *flusher) account() Stats {
-	stats := Stats{Recorded: f.recorded, Flips: f.flips}
+	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
 	stats.Overflowed, stats.Overflows = f.overflows.account(f)
 	stats.Bytes = f.shards.bytes()
 	for _, o := range f.sinks {
@@ -139,84 +155,6 @@ func (f *flusher) account() Stats {
 		stats.Sinks = append(stats.Sinks, s)
 	}
 	return stats
-}
-
-// peek returns what the active banks hold, which is exact if nobody writes.
-func (s *shards) peek() (t Totals) {
-	for _, shard := range *s.table.Load() {
-		bank := shard.bank.Load()
-		bank.counters.each(func(_ uint32, chunk *counterChunk) {
-			for i := range chunk {
-				t.Increments += chunk[i].Peek()
-			}
-		})
-		bank.distributions.each(func(_ uint32, chunk *distributionChunk) {
-			for i := range chunk {
-				t.Observations += chunk[i].total()
-			}
-		})
-	}
-	return t
-}
-
-// bytes returns what the shards hold. Nobody may flip meanwhile.
-func (s *shards) bytes() (n int64) {
-	for _, shard := range *s.table.Load() {
-		n += shard.bank.Load().bytes()
-		if shard.spare != nil {
-			n += shard.spare.bytes()
-		}
-	}
-	return n
-}
-
-func (b *bank) bytes() int64 {
-	n := int64(unsafe.Sizeof(*b)) + b.counters.bytes() + b.distributions.bytes()
-	b.distributions.each(func(_ uint32, chunk *distributionChunk) {
-		for i := range chunk {
-			for w := chunk[i].window.Load(); w != nil; w = w.older {
-				n += int64(unsafe.Sizeof(*w)) + int64(len(w.counts))*int64(unsafe.Sizeof(w.counts[0]))
-			}
-		}
-	})
-	return n
-}
-
-func (c *column[C]) bytes() (n int64) {
-	for i := range c.pages {
-		if p := c.pages[i].Load(); p != nil {
-			n += int64(unsafe.Sizeof(*p))
-		}
-	}
-	c.each(func(_ uint32, chunk *C) { n += int64(unsafe.Sizeof(*chunk)) })
-	return n
-}
-
-func (p *pending) bytes() int64 {
-	n := int64(unsafe.Sizeof(*p)) + int64(len(p.counters)+len(p.distributions)+len(p.gauges))*8
-	for _, chunk := range p.counters {
-		if chunk != nil {
-			n += int64(unsafe.Sizeof(*chunk))
-		}
-	}
-	for _, chunk := range p.distributions {
-		if chunk == nil {
-			continue
-		}
-		n += int64(unsafe.Sizeof(*chunk))
-		for i := range chunk {
-			n += int64(len(chunk[i].buckets.Counts)) * 8
-		}
-	}
-	return n
-}
-
-// series returns how many are pending.
-func (p *pending) series() (n int) {
-	for range p.all() {
-		n++
-	}
-	return n
 }
 
 // selfMetrics puts what Stats tells into the stream, as series like any other. They are recorded at the begin of each

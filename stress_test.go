@@ -283,22 +283,104 @@ func TestStressCloseInTheMiddle(t *testing.T) {
 }
 
 // TestStressFlip is the protocol alone: writers do nothing but observe, the flusher nothing but flip, and it looks at
-// the drained bank at once. It is what fails if the fence, the gate or the order of either is wrong.
+// the drained banks at once. It fails if the fence, a gate or the order of either is wrong, or if a chunk that is taken
+// from a P is forgotten too early.
 func TestStressFlip(t *testing.T) {
 	t.Run("few writers", func(t *testing.T) { stressFlip(t, max(1, runtime.GOMAXPROCS(0)-1)) }) // flips most often
 	t.Run("many writers", func(t *testing.T) { stressFlip(t, 4*runtime.GOMAXPROCS(0)) })        // pre-empted most often
-	t.Run("fenced writers", func(t *testing.T) {
-		fence.SetWriters(true)
-		defer fence.SetWriters(false)
+	t.Run("stopping the world", func(t *testing.T) {
+		fence.Refuse(true)
+		defer fence.Refuse(false)
 		stressFlip(t, max(1, runtime.GOMAXPROCS(0)-1))
 	})
+}
+
+// A flips is a flusher that has one timer in mind.
+type flips struct {
+	shards *shards
+	slot   uint32
+	d      int64 // what the timer observes
+
+	banks            map[*shard]uint32
+	dropped          []*distributionChunk
+	n, torn, late    int
+	drained          int64
+	common, own, old int64 // of the drained observations, by where they were
+}
+
+func (f *flips) check(chunk *distributionChunk, bank uint32) (n int64) {
+	cell := chunk.cell(bank, f.slot)
+	n, sum := cell.total(), cell.sum.Peek()
+	if sum != n*f.d || n > 0 && (cell.greatest.Peek() != f.d || cell.least.Peek() != math.MaxInt64-f.d) {
+		f.torn++
+	}
+	f.drained += n
+	cell.reset()
+	return n
+}
+
+// flipOne flips one shard and looks at it at once, which a missing fence shows soonest.
+func (f *flips) flipOne(s *shard) {
+	own := s.distributions.at(f.slot / distributionsPerChunk).Load()
+	if bank, ok := f.banks[s]; ok && own != nil && !own.cell(bank, f.slot).isEmpty() {
+		f.late++
+	}
+	bank := s.gate.Flip()
+	fence.Process()
+	s.gate.Await(bank)
+	f.banks[s] = bank
+	if own := s.distributions.at(f.slot / distributionsPerChunk).Load(); own != nil { // perhaps since the flip began
+		f.own += f.check(own, bank)
+	}
+	f.n++
+}
+
+// flip is one collection. If demote is true it takes the timer's chunk from every P.
+func (f *flips) flip(demote bool) {
+	number := f.slot / distributionsPerChunk
+	common := f.shards.common.distributions.at(number)
+	if common != nil && !common.cell(1-f.shards.common.gate.Active(), f.slot).isEmpty() {
+		f.late++
+	}
+	f.shards.each(func(s *shard) {
+		own := s.distributions.at(number).Load()
+		if bank, ok := f.banks[s]; ok && own != nil && !own.cell(bank, f.slot).isEmpty() {
+			f.late++
+		}
+	})
+	commonBank := f.shards.common.gate.Flip()
+	clear(f.banks)
+	f.shards.each(func(s *shard) { f.banks[s] = s.gate.Flip() })
+	fence.Process()
+	for s, bank := range f.banks {
+		s.gate.Await(bank)
+	}
+	f.shards.common.gate.Await(commonBank)
+	for _, chunk := range f.dropped {
+		f.old += f.check(chunk, 0) + f.check(chunk, 1)
+	}
+	f.dropped = f.dropped[:0]
+	if chunk := f.shards.common.distributions.at(number); chunk != nil {
+		f.common += f.check(chunk, commonBank)
+	}
+	for s, bank := range f.banks {
+		seat := s.distributions.at(number)
+		if own := seat.Load(); own != nil {
+			f.own += f.check(own, bank)
+			if demote {
+				seat.Store(nil)
+				f.dropped = append(f.dropped, own)
+			}
+		}
+	}
+	f.n++
 }
 
 func stressFlip(t *testing.T, writers int) {
 	b, err := New()
 	require.NoError(t, err)
 	const d = 1_000_003
-	slot := b.Timer("timer").slot
+	f := flips{shards: b.shards, slot: b.Timer("timer").slot, d: d, banks: make(map[*shard]uint32)}
 	var stopped atomic.Bool
 	var recorded atomic.Int64
 	var wait sync.WaitGroup
@@ -311,43 +393,22 @@ func stressFlip(t *testing.T, writers int) {
 			recorded.Add(n)
 		})
 	}
-	flips, torn, late, drained := 0, 0, 0, int64(0)
-	flip := func(s *shard) {
-		if s.spare != nil {
-			chunk := s.spare.distributions.at(slot / distributionsPerChunk)
-			if chunk != nil && !chunk[slot%distributionsPerChunk].isEmpty() {
-				late++
-			}
-		}
-		old := s.flip()
-		fence.Process()
-		s.await(old)
-		if chunk := old.distributions.at(slot / distributionsPerChunk); chunk != nil {
-			cell := &chunk[slot%distributionsPerChunk]
-			n, sum := cell.total(), cell.sum.Peek()
-			if sum != n*d || n > 0 && (cell.greatest.Peek() != d || cell.least.Peek() != math.MaxInt64-d) {
-				torn++
-			}
-			drained += n
-			cell.reset()
-		}
-		s.spare = old
-		flips++
-	}
 	for end := time.Now().Add(stressTime(t) / 2); time.Now().Before(end); {
-		for _, s := range *b.shards.table.Load() {
-			flip(s)
+		f.flip(true)
+		for range 50 {
+			b.shards.each(f.flipOne)
 		}
+		f.flip(false)
 	}
 	stopped.Store(true)
 	wait.Wait()
-	for _, s := range *b.shards.table.Load() {
-		flip(s)
-	}
-	t.Logf("%d flips, %d observations", flips, recorded.Load())
-	require.Zero(t, torn, "inconsistent banks")
-	require.Zero(t, late, "banks written to after they were drained")
-	require.Equal(t, recorded.Load(), drained, "recorded and drained")
+	f.flip(true)
+	f.flip(true)
+	t.Logf("%d flips, %d observations: %d in own chunks, %d in chunks just taken from a P, %d in the common one; %d promotions",
+		f.n, recorded.Load(), f.own, f.old, f.common, b.shards.promotions.Load())
+	require.Zero(t, f.torn, "inconsistent banks")
+	require.Zero(t, f.late, "banks written to after they were drained")
+	require.Equal(t, recorded.Load(), f.drained, "recorded and drained")
 }
 
 func total(a amounts) (t Totals) {

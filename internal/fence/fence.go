@@ -2,30 +2,54 @@
 //
 // A writer that stores one word and then loads another needs a store-load barrier between the two if a second thread
 // does the opposite and both must not miss each other. On common processors that barrier is a locked instruction, as
-// expensive as an atomic add. An asymmetric barrier moves the whole cost to the rare side: the writer has none, and the
-// second thread, between its own store and its loads, calls [Process], which makes every running thread of the process
+// expensive as an atomic addition. An asymmetric barrier moves the whole cost to the rare side: the writer has none. The
+// second thread calls [Process] between its own store and its loads, which makes every running thread of the process
 // execute a full barrier. Each writer's barrier then stands either before its load, which sees the second thread's
 // store, or after its store, which the second thread sees.
 //
 // The models are liburcu's membarrier flavour (Desnoyers et al., "User-Level Implementations of Read-Copy Update",
 // IEEE TPDS 2012) and folly's AsymmetricThreadFence.
 //
-// Where the operating system offers no such call, or refuses it (a seccomp filter), [Writers] is true and each writer
-// has to fence for itself. That is decided once, when the process starts.
+// Linux and Windows have a system call for it. Where there is none, or a seccomp filter refuses it, at the start or
+// later, Process stops the world instead, as a garbage collection does: some ten microseconds in which no goroutine
+// runs. A pinned goroutine cannot be stopped, so every writer has left its section then, and resuming is a barrier.
 package fence
 
-// Writers says that writers must put a full barrier between their store and their load, because [Process] cannot do it
-// for them. It never changes once the process has started, except by [SetWriters].
-var Writers = !available()
+import (
+	"runtime"
+	"sync/atomic"
+)
 
-// Mode names what fences: "membarrier", "FlushProcessWriteBuffers" or "writers".
+// refused says that the system call has failed. It never becomes false again, except by [Refuse].
+var refused atomic.Bool
+
+// Process makes every running thread of this process execute a full memory barrier before it returns. A thread that
+// does not run executed one when it was switched out.
+func Process() {
+	if !refused.Load() {
+		if system() {
+			return
+		}
+		refused.Store(true)
+	}
+	stopTheWorld()
+}
+
+// stopTheWorld stops all goroutines and lets them go on. ReadMemStats is the cheapest call of the runtime that does so
+// at any time, whatever the garbage collector does; its documentation says "stopTheWorld" of no other purpose, so a test
+// checks that a pinned goroutine is waited for.
+func stopTheWorld() {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+}
+
+// Mode names the barrier: "membarrier", "FlushProcessWriteBuffers" or "stop-the-world".
 func Mode() string {
-	if Writers {
-		return "writers"
+	if refused.Load() {
+		return "stop-the-world"
 	}
 	return name
 }
 
-// SetWriters makes writers fence for themselves (true) or goes back to what the system offers (false). It is for tests
-// and benchmarks of that mode, and may be called only while nobody writes.
-func SetWriters(fence bool) { Writers = fence || !available() }
+// Refuse makes the system call fail from now on (true), or tries it again (false). It is for tests and benchmarks.
+func Refuse(refuse bool) { refused.Store(refuse || !available) }

@@ -2,9 +2,8 @@
 
 package fence
 
-const name = "none"
+const name = "stop-the-world"
 
-func available() bool { return false }
+const available = false
 
-// Process does nothing: this system has no call for it, so [Writers] is true.
-func Process() {}
+func system() bool { return false }

@@ -6,7 +6,6 @@ package fence
 
 const name = "sabotaged"
 
-func available() bool { return true }
+const available = true
 
-// Process does nothing, which is wrong on purpose.
-func Process() {}
+func system() bool { return true }

@@ -8,12 +8,13 @@ const name = "FlushProcessWriteBuffers"
 
 var flushProcessWriteBuffers = windows.NewLazySystemDLL("kernel32.dll").NewProc(name)
 
-func available() bool { return flushProcessWriteBuffers.Find() == nil }
+var available = func() bool {
+	found := flushProcessWriteBuffers.Find() == nil
+	refused.Store(!found)
+	return found
+}()
 
-// Process makes every running thread of this process execute a full memory barrier before it returns. It does nothing
-// if [Writers] is true.
-func Process() {
-	if !Writers {
-		_, _, _ = flushProcessWriteBuffers.Call() // returns nothing and cannot fail
-	}
+func system() bool {
+	_, _, _ = flushProcessWriteBuffers.Call() // returns nothing and cannot fail
+	return true
 }

@@ -53,6 +53,30 @@ func (w *Word) Add(delta int64) {
 	w.v += delta
 }
 
+// AddShared adds delta to a word that has no owner, or that the caller owns.
+func (w *Word) AddShared(delta int64) {
+	if yield.On {
+		yield.Add(&w.v)
+	}
+	atomic.AddInt64(&w.v, delta)
+}
+
+// RaiseShared makes a word at least v that has no owner, or that the caller owns.
+func (w *Word) RaiseShared(v int64) {
+	for {
+		old := w.Peek()
+		if v <= old {
+			return
+		}
+		if yield.On {
+			yield.Write(&w.v)
+		}
+		if atomic.CompareAndSwapInt64(&w.v, old, v) {
+			return
+		}
+	}
+}
+
 // Raise makes the word at least v. Owner only.
 func (w *Word) Raise(v int64) {
 	if yield.On {
@@ -112,6 +136,14 @@ func (t *Tally) Full() bool {
 		yield.Read(&t.n)
 	}
 	return t.n >= limit
+}
+
+// AddShared adds n to a tally that has no owner, or that the caller owns.
+func (t *Tally) AddShared(n uint32) {
+	if yield.On {
+		yield.Add(&t.n)
+	}
+	atomic.AddUint32(&t.n, n)
 }
 
 // Peek returns a value that the tally has or had. Anybody.

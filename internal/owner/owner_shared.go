@@ -42,6 +42,12 @@ func (w *Word) Add(delta int64) {
 	w.v.Add(delta)
 }
 
+// AddShared adds delta.
+func (w *Word) AddShared(delta int64) { w.Add(delta) }
+
+// RaiseShared makes the word at least v.
+func (w *Word) RaiseShared(v int64) { w.Raise(v) }
+
 // Raise makes the word at least v.
 func (w *Word) Raise(v int64) {
 	for {
@@ -87,6 +93,9 @@ func (t *Tally) Add(n uint32) {
 	}
 	t.n.Add(n)
 }
+
+// AddShared adds n.
+func (t *Tally) AddShared(n uint32) { t.Add(n) }
 
 // Full says that the tally must not be increased any more. Those who asked at the same time and were told it is not
 // find room left all the same: the limit is half of what a tally can hold.
