@@ -90,6 +90,9 @@ func (f *faulty) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	return f.next.Write(ctx, batch)
 }
 
+// Unwrap lets the buffer find the optional methods of the next sink.
+func (f *faulty) Unwrap() metricsbuffer.Sink { return f.next }
+
 // String names the sink in errors, as in "slow(failing(recorder))".
 func (f *faulty) String() string {
 	if next, ok := f.next.(fmt.Stringer); ok {

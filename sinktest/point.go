@@ -33,11 +33,12 @@ func compareTags(a, b metricsbuffer.Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
-// seriesKey returns a string that only the same kind, name and sorted tags have.
-func seriesKey(kind metricsbuffer.Kind, name string, tags []metricsbuffer.Tag) string {
-	key := strconv.AppendInt(nil, int64(kind), 10)
-	key = strconv.AppendQuote(key, name)
-	for _, tag := range tags {
+// seriesKey returns a string that only points of the same series have: the same kind, name, unit and sorted tags.
+func seriesKey(p *metricsbuffer.Point) string {
+	key := strconv.AppendInt(nil, int64(p.Kind), 10)
+	key = strconv.AppendQuote(key, p.Name)
+	key = strconv.AppendQuote(key, p.Unit)
+	for _, tag := range p.Tags {
 		key = strconv.AppendQuote(key, tag.Key)
 		key = strconv.AppendQuote(key, tag.Value)
 	}
@@ -70,7 +71,7 @@ func check(batch *metricsbuffer.Batch) error {
 	seen := make(map[string]bool, len(batch.Points))
 	for i, p := range batch.Points {
 		complaint := checkPoint(p)
-		key := seriesKey(p.Kind, p.Name, p.Tags)
+		key := seriesKey(&p)
 		if seen[key] {
 			complaint = "is in the batch twice"
 		}

@@ -61,7 +61,7 @@ func (r *Recorder) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 		r.totals = make(map[string]metricsbuffer.Point)
 	}
 	for _, p := range r.batches[len(r.batches)-1].Points {
-		key := seriesKey(p.Kind, p.Name, p.Tags)
+		key := seriesKey(&p)
 		if total, ok := r.totals[key]; ok {
 			p = merge(total, p)
 		}
@@ -99,7 +99,7 @@ func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbu
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if total, ok := r.totals[seriesKey(kind, name, tags)]; ok {
+	if total, ok := r.totals[seriesKey(&metricsbuffer.Point{Kind: kind, Name: name, Tags: tags})]; ok {
 		total.Tags = tags
 		return total
 	}
