@@ -53,10 +53,6 @@ func (c *counterChunk) number() uint32 { return uint32(c[0].Peek()) }
 
 func (c *distributionChunk) number() uint32 { return c[0].number }
 
-func (c *counterChunk) is(number uint32) bool { return c[0].Peek() == int64(number) }
-
-func (c *distributionChunk) is(number uint32) bool { return c[0].number == number }
-
 // word returns the counter in a bank.
 func (c *counterChunk) word(bank, slot uint32) *owner.Word {
 	return &c[(bank*countersPerChunk|slot%countersPerChunk)%uint32(len(c))]

@@ -274,7 +274,7 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 			if s := b.registry.byName[KindCounter].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / countersPerChunk
-				if chunk := shard.counters.at(number).Load(); chunk != nil && chunk.is(number) {
+				if chunk := shard.counters.at(number).Load(); chunk != nil && chunk.number() == number {
 					chunk.word(bank, slot).Add(delta)
 					shard.gate.Leave(bank)
 					owner.Unpin()
@@ -310,7 +310,7 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 			if s := b.registry.byName[KindTimer].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / distributionsPerChunk
-				if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.is(number) {
+				if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.number() == number {
 					if cell := chunk.cell(bank, slot); cell.count(index) {
 						cell.add(v)
 						shard.gate.Leave(bank)

@@ -13,13 +13,13 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
-	"github.com/metricsbuffer/metricsbuffer/internal/interleave"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
+	"github.com/metricsbuffer/metricsbuffer/internal/verify/interleave"
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
 // The writer's and the flusher's code in every order of their accesses to shared memory. What is run is the code
-// itself, and not a model of it; what a processor adds to these orders is in spec/.
+// itself, and not a model of it; what a processor adds to these orders is in internal/verify/spec.
 //
 //	go test -tags metricsbuffer_yield -run Interleavings -v .
 //	go test -tags metricsbuffer_yield,purego -run Interleavings -v .

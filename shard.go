@@ -96,11 +96,16 @@ func (s *shards) add(slot uint32, delta int64) {
 		if shard := table[id].Load(); shard != nil {
 			number := slot / countersPerChunk
 			bank := shard.gate.Enter()
-			if chunk := shard.counters.at(number).Load(); chunk != nil && chunk.is(number) {
-				chunk.word(bank, slot).Add(delta)
-				shard.gate.Leave(bank)
-				owner.Unpin()
-			} else if !s.addCommon(shard, bank, slot, delta) {
+			chunk := shard.counters.chunks[number%seatsPerShard].Load()
+			if chunk != nil {
+				if chunk[0].Peek() == int64(number) {
+					chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)].Add(delta)
+					shard.gate.Leave(bank)
+					owner.Unpin()
+					return
+				}
+			}
+			if !s.addCommon(shard, bank, slot, delta) {
 				s.addSlow(slot, delta)
 			}
 			return
@@ -156,12 +161,19 @@ func (s *shards) observe(slot uint32, v int64) {
 		if shard := table[id].Load(); shard != nil {
 			number := slot / distributionsPerChunk
 			bank := shard.gate.Enter()
-			if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.is(number) {
-				if cell := chunk.cell(bank, slot); cell.count(index) {
-					cell.add(v)
-					shard.gate.Leave(bank)
-					owner.Unpin()
-					return
+			chunk := shard.distributions.chunks[number%seatsPerShard].Load()
+			if chunk != nil {
+				if chunk[0].number == number {
+					cell := chunk.cell(bank, slot)
+					if w := cell.window.Load(); w != nil {
+						if i := uint(index - w.first); i < uint(len(w.counts)) && !w.counts[i].Full() {
+							w.counts[i].Inc()
+							cell.add(v)
+							shard.gate.Leave(bank)
+							owner.Unpin()
+							return
+						}
+					}
 				}
 			}
 			if !s.observeCommon(shard, bank, slot, v, index) {
@@ -179,7 +191,7 @@ func (s *shards) observe(slot uint32, v int64) {
 func (s *shards) observeCommon(shard *shard, bank, slot uint32, v int64, index int) bool {
 	number := slot / distributionsPerChunk
 	recorded, wins := false, false
-	if own := shard.distributions.at(number).Load(); own == nil || !own.is(number) {
+	if own := shard.distributions.at(number).Load(); own == nil || own.number() != number {
 		if chunk := s.common.distributions.at(number); chunk != nil {
 			recorded = chunk.cell(s.common.gate.Active(), slot).observeShared(v, index)
 			wins = shard.sample() && shard.distributions.elect(number, s.votesAgainst())
@@ -280,7 +292,7 @@ func (s *shards) leave(in section) {
 func (s *shards) word(in section, slot uint32) *owner.Word {
 	number := slot / countersPerChunk
 	if in.shard != nil {
-		if chunk := in.shard.counters.at(number).Load(); chunk != nil && chunk.is(number) {
+		if chunk := in.shard.counters.at(number).Load(); chunk != nil && chunk.number() == number {
 			return chunk.word(in.bank, slot)
 		}
 	}
@@ -295,7 +307,7 @@ func (s *shards) word(in section, slot uint32) *owner.Word {
 func (s *shards) cell(in section, slot uint32) (cell *distributionCell, step int) {
 	number := slot / distributionsPerChunk
 	if in.shard != nil {
-		if chunk := in.shard.distributions.at(number).Load(); chunk != nil && chunk.is(number) {
+		if chunk := in.shard.distributions.at(number).Load(); chunk != nil && chunk.number() == number {
 			return chunk.cell(in.bank, slot), ownStep
 		}
 	}

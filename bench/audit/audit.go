@@ -56,8 +56,8 @@ func Scenarios() []string {
 
 // Run audits a contender, which it gives that much time in each scenario.
 func Run(c contender.Contender, d time.Duration) ([]result.Finding, error) {
-	fence.SetWriters(c.Fenced)
-	defer fence.SetWriters(false)
+	fence.Refuse(c.Fenced)
+	defer fence.Refuse(false)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.NumCPU()))) // writers are interrupted wherever they are
 	var findings []result.Finding
 	for _, s := range scenarios() {

@@ -20,7 +20,7 @@ type Contender struct {
 	Module  string // whose version counts; empty for the standard library
 	How     string // how the library is configured and used here, in one sentence
 	Ours    bool   // a mode of this library
-	Fenced  bool   // measured with writers that fence for themselves
+	Fenced  bool   // measured with a fence that stops the world
 	BuildBy string // measured in a child process, built with this tag
 
 	Without map[string]string // by capability ("named", "timer", …): why the library does not offer it

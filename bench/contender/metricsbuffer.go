@@ -16,7 +16,7 @@ func metricsbufferModes() []Contender {
 		Name: "metricsbuffer", Module: ourModule, Ours: true, Open: openMetricsbuffer,
 		How: "as built here; text by statsdsink, the default",
 	}, {
-		Name: "metricsbuffer, fenced", Module: ourModule, Ours: true, Open: openMetricsbuffer, Fenced: true,
+		Name: "metricsbuffer, stopping the world", Module: ourModule, Ours: true, Open: openMetricsbuffer, Fenced: true,
 		How: "the mode of systems without membarrier: writers execute a memory barrier of their own",
 	}, {
 		Name: "metricsbuffer, purego", Module: ourModule, Ours: true, Open: openMetricsbuffer, BuildBy: "purego",

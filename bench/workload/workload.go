@@ -76,8 +76,8 @@ func (w Workload) Measure(c contender.Contender, s Setting) (values Values, err 
 		return nil, ErrNotOffered
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(s.CPU))
-	fence.SetWriters(c.Fenced)
-	defer fence.SetWriters(false)
+	fence.Refuse(c.Fenced)
+	defer fence.Refuse(false)
 	defer func() {
 		if r := recover(); r != nil {
 			values, err = nil, fmt.Errorf("%s, %s: panic: %v\n%s", w.Name, c.Name, r, debug.Stack())

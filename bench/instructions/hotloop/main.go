@@ -2,13 +2,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 )
 
 func main() {
@@ -35,5 +33,4 @@ func main() {
 	for range n {
 		operation()
 	}
-	fmt.Println(fence.Mode())
 }

@@ -1,6 +1,6 @@
 // Command soak tries to make a buffer lose, double or tear an update, for as long as it is told to.
 //
-//	go run ./internal/soak -for 1h
+//	go run ./internal/verify/soak -for 1h
 //
 // It opens and ends one buffer after the other, several at a time, and one that lasts as long as the soak. Goroutines
 // record in all of them by every instrument there is; sinks refuse, panic, hang, give points up and acknowledge by

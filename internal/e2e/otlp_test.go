@@ -1,4 +1,4 @@
-package allsinks
+package e2e
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// Package allsinks tests that one buffer serves every sink there is at once: each receiver ends with the same totals,
+// Package e2e tests that one buffer serves every sink there is at once: each receiver ends with the same totals,
 // and writers do not pay for it. It is a module of its own for the sake of what the sinks depend on.
-package allsinks
+package e2e
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-module github.com/metricsbuffer/metricsbuffer/internal/histories
+module github.com/metricsbuffer/metricsbuffer/internal/verify/histories
 
 go 1.25.0
 
@@ -15,4 +15,4 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 )
 
-replace github.com/metricsbuffer/metricsbuffer => ../..
+replace github.com/metricsbuffer/metricsbuffer => ../../..

@@ -1,4 +1,4 @@
-module github.com/metricsbuffer/metricsbuffer/internal/allsinks
+module github.com/metricsbuffer/metricsbuffer/internal/e2e
 
 go 1.25.0
 
