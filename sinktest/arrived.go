@@ -18,7 +18,7 @@ func (s Subject) arrived(t *testing.T) []metricsbuffer.Point {
 	}
 	received, err := s.Received()
 	if err != nil {
-		t.Errorf("the output is not valid: %.300v", err)
+		t.Fatalf("the output is not valid: %.300v", err)
 	}
 	var points []metricsbuffer.Point
 	index := make(map[string]int)
