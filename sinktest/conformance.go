@@ -44,9 +44,6 @@ type Subject struct {
 
 	// Stall makes the backend accept output without ever answering. Without it, Break is used instead.
 	Stall func()
-
-	// Count returns how much of a series has arrived: the form before Received. It will be removed.
-	Count func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64
 }
 
 // Run tests that a sink does its part of the contract with a buffer. The subtests are:
@@ -110,7 +107,7 @@ func (s Subject) validate(t *testing.T) {
 		t.Fatal("sinktest: the subject has no Sink")
 	case s.Received != nil && s.Unchecked != "":
 		t.Fatal("sinktest: the subject has both Received and Unchecked: remove one")
-	case s.Received == nil && s.Unchecked == "" && s.Count == nil:
+	case s.Received == nil && s.Unchecked == "":
 		t.Fatal("sinktest: the subject has no Received: give a parser of the sink's output, or set Unchecked to the " +
 			"reason why there can be none")
 	case (s.Break == nil || s.Mend == nil) && (s.Break != nil || s.Mend != nil || s.Stall != nil):
