@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/backendsink"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A recording is a backend that takes down what it is told, unless it is broken.
+// A recording is a backend that records its calls, unless it is broken.
 type recording struct {
 	sinktest.Recorder
 	broken atomic.Bool
@@ -38,11 +37,17 @@ func (r *recording) Timing(name string, count int64, total time.Duration, tags [
 	})
 }
 
+func (r *recording) Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error {
+	return r.take(metricsbuffer.Point{
+		Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: tags, Count: count, Sum: total, Max: total,
+	})
+}
+
 func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(*testing.T) sinktest.Subject {
 		r := new(recording)
 		return sinktest.Subject{
-			Sink: backendsink.New(r),
+			Sink: sinkFor(r),
 			Count: func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64 {
 				return r.Total(kind, name, tags...).Count
 			},

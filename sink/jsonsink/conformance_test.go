@@ -7,11 +7,10 @@ import (
 	"testing"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/jsonsink"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A file is on a disk that can be full.
+// A file is on a disk that can be full. Writes then fail.
 type file struct {
 	mu   sync.Mutex
 	full bool
@@ -56,7 +55,7 @@ func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(*testing.T) sinktest.Subject {
 		f := new(file)
 		return sinktest.Subject{
-			Sink:  jsonsink.New(f),
+			Sink:  sinkFor(f),
 			Count: f.count,
 			Break: func() { f.fill(true) },
 			Mend:  func() { f.fill(false) },

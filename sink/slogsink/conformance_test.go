@@ -8,11 +8,10 @@ import (
 	"testing"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/slogsink"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A file is on a disk that can be full.
+// A file is on a disk that can be full. Writes then fail.
 type file struct {
 	mu   sync.Mutex
 	full bool
@@ -57,7 +56,7 @@ func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(*testing.T) sinktest.Subject {
 		f := new(file)
 		return sinktest.Subject{
-			Sink:  slogsink.New(slog.NewJSONHandler(f, nil), slog.LevelInfo),
+			Sink:  sinkFor(slog.NewJSONHandler(f, nil)),
 			Count: f.count,
 			Break: func() { f.fill(true) },
 			Mend:  func() { f.fill(false) },
