@@ -110,10 +110,12 @@ func TestHistogram(t *testing.T) {
 		size.Observe(v)
 	}
 	require.NoError(t, buffer.Close())
-	got := r.Total(metricsbuffer.KindHistogram, "size", metricsbuffer.Tag{Key: "queue", Value: "mail"})
-	require.Equal(t, "bytes", got.Unit)
-	require.EqualValues(t, 4, got.Count)
-	require.EqualValues(t, 6, got.Sum)
+	got, err := r.received()
+	require.NoError(t, err)
+	require.Equal(t, []metricsbuffer.Point{{
+		Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "bytes", Count: 4, Sum: 6,
+		Tags: []metricsbuffer.Tag{{Key: "queue", Value: "mail"}},
+	}}, got)
 	require.EqualValues(t, 4, buffer.Stats().Sinks[0].Acknowledged.Observations)
 }
 

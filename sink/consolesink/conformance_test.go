@@ -2,8 +2,9 @@ package consolesink_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,54 +47,143 @@ func (s *screen) text() string {
 	return s.shown.String()
 }
 
-// read reads the tables as a person does. It returns the sum of the counts of each series, by kind and series.
-func (s *screen) read(t *testing.T) map[string]int64 {
-	t.Helper()
-	totals := make(map[string]int64)
-	kind, name := "", ""
+// received reads all tables.
+func (s *screen) received() (points []metricsbuffer.Point, err error) {
+	var r reader
 	for line := range strings.Lines(s.text()) {
-		cells := strings.Fields(line)
-		if len(cells) == 0 || strings.Contains(line, " – ") || strings.HasSuffix(line, "no update since the last table\n") {
-			continue
+		if err := r.read(strings.TrimSuffix(line, "\n")); err != nil {
+			return nil, fmt.Errorf("%w in line %q", err, line)
 		}
-		label := cells[0]
-		cells = slices.DeleteFunc(cells[1:], func(cell string) bool { return strings.HasPrefix(cell, "[") })
-		switch {
-		case len(cells) > 0 && (cells[0] == "count" || cells[0] == "value"):
-			kind = strings.ToLower(strings.TrimSuffix(label, "S"))
-			continue
-		case strings.HasPrefix(label, "{"):
-			label = name + label
-		default:
-			name = label
-		}
-		if len(cells) > 1 {
-			count, err := strconv.ParseInt(strings.ReplaceAll(cells[0], ",", ""), 10, 64)
-			require.NoError(t, err, line)
-			totals[kind+" "+label] += count
-		}
+	}
+	return r.points, nil
+}
+
+// counts returns the sum of the counts of each series, by name and tags.
+func (s *screen) counts(t *testing.T) map[string]int64 {
+	t.Helper()
+	points, err := s.received()
+	require.NoError(t, err)
+	totals := make(map[string]int64)
+	for _, p := range points {
+		totals[p.Name] += p.Count
 	}
 	return totals
 }
 
-func subject(t *testing.T, s *screen, sink metricsbuffer.Sink) sinktest.Subject {
+// A reader reads tables as a person does.
+type reader struct {
+	kind   metricsbuffer.Kind
+	series metricsbuffer.Point // of the latest line with a name
+	points []metricsbuffer.Point
+}
+
+var (
+	times   = regexp.MustCompile(`^[-0-9]+ [:.0-9]+ – [-:. 0-9]+  [.0-9nµmhs]+  \d+ series$`)
+	nothing = regexp.MustCompile(`^[-0-9]+ [:.0-9]+  no update since the last table$`)
+	head    = regexp.MustCompile(`^(COUNTERS|TIMERS|HISTOGRAMS) +count +per s|^(GAUGES) +value$`)
+)
+
+func (r *reader) read(line string) (err error) {
+	if line == "" || times.MatchString(line) || nothing.MatchString(line) {
+		return nil
+	}
+	if title := head.FindStringSubmatch(line); title != nil {
+		r.kind = map[string]metricsbuffer.Kind{
+			"COUNTERS": metricsbuffer.KindCounter, "TIMERS": metricsbuffer.KindTimer, "GAUGES": metricsbuffer.KindGauge,
+			"HISTOGRAMS": metricsbuffer.KindHistogram,
+		}[title[1]+title[2]]
+		return nil
+	}
+	rest := line
+	indented := strings.HasPrefix(line, "  {")
+	switch {
+	case indented:
+		rest = line[2:]
+	case !strings.HasPrefix(line, " "):
+		r.series = metricsbuffer.Point{Kind: r.kind}
+		if r.series.Name, rest, err = cutWord(line); err != nil {
+			return err
+		}
+	}
+	if r.series.Tags, rest, err = cutTags(rest, r.series.Tags); err != nil {
+		return err
+	}
+	if unit, ok := strings.CutPrefix(rest, " ["); ok && !indented {
+		if unit, rest, err = cutWord(unit); err != nil {
+			return err
+		}
+		if rest, ok = strings.CutPrefix(rest, "]"); !ok {
+			return errors.New("no bracket after the unit")
+		}
+		if r.kind == metricsbuffer.KindHistogram {
+			r.series.Unit = unit
+		}
+	}
+	cells := strings.Fields(strings.ReplaceAll(rest, ",", ""))
+	if len(cells) == 0 {
+		return nil // the figures, or the tags of several series, follow
+	}
+	p := r.series
+	if r.kind == metricsbuffer.KindGauge {
+		p.Value, err = strconv.ParseFloat(cells[0], 64)
+	} else {
+		p.Count, err = strconv.ParseInt(cells[0], 10, 64)
+	}
+	r.points = append(r.points, p)
+	return err
+}
+
+// cutTags reads {key=value,…}. If there is none it returns the tags of the line before, whose figures come now.
+func cutTags(s string, before []metricsbuffer.Tag) (tags []metricsbuffer.Tag, rest string, err error) {
+	if !strings.HasPrefix(s, "{") {
+		return before, s, nil
+	}
+	for !strings.HasPrefix(s, "}") {
+		var t metricsbuffer.Tag
+		if t.Key, s, err = cutWord(s[1:]); err != nil {
+			return nil, "", err
+		}
+		if !strings.HasPrefix(s, "=") {
+			return nil, "", errors.New("no value after a key")
+		}
+		if t.Value, s, err = cutWord(s[1:]); err != nil {
+			return nil, "", err
+		}
+		if s == "" || !strings.Contains(",}", s[:1]) {
+			return nil, "", errors.New("no end after a value")
+		}
+		tags = append(tags, t)
+	}
+	return tags, s[1:], nil
+}
+
+// cutWord reads a plain word or a quoted string.
+func cutWord(s string) (word, rest string, err error) {
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexAny(s+" ", " {}=,[]")
+		return s[:end], s[end:], nil
+	}
+	quoted, err := strconv.QuotedPrefix(s)
+	if err != nil {
+		return "", "", err
+	}
+	word, err = strconv.Unquote(quoted)
+	return word, s[len(quoted):], err
+}
+
+func subject(s *screen, sink metricsbuffer.Sink) sinktest.Subject {
 	return sinktest.Subject{
-		Sink: sink,
-		Count: func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64 {
-			for _, tag := range tags {
-				name += "{" + tag.Key + "=" + tag.Value + "}"
-			}
-			return s.read(t)[kind.String()+" "+name]
-		},
-		Break: func() { s.turn(true) },
-		Mend:  func() { s.turn(false) },
+		Sink:     sink,
+		Received: s.received,
+		Break:    func() { s.turn(true) },
+		Mend:     func() { s.turn(false) },
 	}
 }
 
 func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Subject {
 		s := new(screen)
-		return subject(t, s, sinkFor(t, s, consolesink.WithMaxRows(0)))
+		return subject(s, sinkFor(t, s, consolesink.WithMaxRows(0)))
 	})
 }
 
@@ -102,6 +192,13 @@ func TestConformanceOfDumper(t *testing.T) {
 		s := new(screen)
 		dump, err := consolesink.DumpOnSignal(s, consolesink.WithMaxRows(0), consolesink.WithSignals(os.Interrupt))
 		require.NoError(t, err)
-		return subject(t, s, dump)
+		sub := subject(s, dump)
+		sub.Received = func() ([]metricsbuffer.Point, error) {
+			if err := dump.Dump(t.Context()); err != nil && !errors.Is(err, metricsbuffer.ErrClosed) {
+				return nil, err
+			}
+			return s.received()
+		}
+		return sub
 	})
 }

@@ -1,6 +1,7 @@
 package consolesink_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,16 +45,23 @@ func shown(t *testing.T, columns, rows uint16, opts []consolesink.Option, batche
 	for _, batch := range batches {
 		require.NoError(t, sink.Write(t.Context(), batch))
 	}
-	_, err := terminal.WriteString("end")
+	return readTo(t, terminal, master)
+}
+
+// readTo returns the text that was written to the terminal and has not been read.
+func readTo(t *testing.T, terminal, master *os.File) string {
+	t.Helper()
+	const end = "\x00"
+	_, err := terminal.WriteString(end)
 	require.NoError(t, err)
 	var text strings.Builder
 	buf := make([]byte, 4096)
-	for !strings.HasSuffix(text.String(), "end") {
+	for !strings.HasSuffix(text.String(), end) {
 		n, err := master.Read(buf)
 		require.NoError(t, err)
 		text.Write(buf[:n])
 	}
-	return strings.TrimSuffix(strings.ReplaceAll(text.String(), "\r\n", "\n"), "end")
+	return strings.TrimSuffix(strings.ReplaceAll(text.String(), "\r\n", "\n"), end)
 }
 
 func TestEscapeSequences(t *testing.T) {
@@ -213,4 +221,96 @@ func TestNarrowTerminal(t *testing.T) {
 	require.Equal(t, 1, strings.Count(text, "COUNTERS"), text)
 	require.Contains(t, text, "TIMERS                    count    per s\n")
 	require.Contains(t, text, "latency [ms]                  1        1\n")
+}
+
+// A torn terminal fails after some bytes, once.
+type torn struct {
+	*os.File
+	after int
+}
+
+var errTorn = errors.New("torn")
+
+func (f *torn) Write(text []byte) (int, error) {
+	if f.after > 0 && f.after < len(text) {
+		n, _ := f.File.Write(text[:f.after])
+		f.after = 0
+		return n, errTorn
+	}
+	return f.File.Write(text)
+}
+
+// A sequence is a series of Writes to one terminal. After each of them, written returns the text since the last call.
+func sequence(t *testing.T, columns, rows uint16) (terminal, master *os.File, written func() string) {
+	t.Helper()
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	terminal, master = openPTY(t, columns, rows)
+	return terminal, master, func() string { return readTo(t, terminal, master) }
+}
+
+// The cursor is not where a table ends if the writer failed or the terminal was resized: the table is left standing.
+func TestCursorElsewhere(t *testing.T) {
+	const up = "\x1b[4A"
+	terminal, master, written := sequence(t, 80, 24)
+	file := &torn{File: terminal}
+	sink := sinkFor(t, file)
+	write := func(after int) error {
+		file.after = after
+		return sink.Write(t.Context(), second(counter("requests", 3)))
+	}
+	require.NoError(t, write(0))
+	require.NotContains(t, written(), up)
+	require.NoError(t, write(0))
+	require.Contains(t, written(), up)
+	require.ErrorIs(t, write(100), errTorn)
+	written()
+	require.NoError(t, write(0))
+	require.NotContains(t, written(), up)
+	require.NoError(t, write(0))
+	require.Contains(t, written(), up)
+	size := &unix.Winsize{Col: 100, Row: 24}
+	require.NoError(t, unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, size))
+	require.NoError(t, write(0))
+	require.NotContains(t, written(), up)
+	require.NoError(t, write(0))
+	require.Contains(t, written(), up)
+}
+
+// A terminal that is too low for any table scrolls: the cursor cannot go up to a line that has left the screen.
+func TestLowTerminal(t *testing.T) {
+	terminal, _, written := sequence(t, 80, 4)
+	sink := sinkFor(t, terminal)
+	for range 3 {
+		require.NoError(t, sink.Write(t.Context(), second(counter("requests", 3))))
+		require.NotContains(t, written(), "\x1b[4A")
+	}
+}
+
+// A series without updates stays for sixty batches, in grey: a counter as 0, a gauge with its value, a timer without
+// figures. It does not count as left out when there is no room for it.
+func TestQuietSeries(t *testing.T) {
+	terminal, _, written := sequence(t, 80, 20)
+	sink := sinkFor(t, terminal, consolesink.WithMaxRows(4))
+	latency, busy := timer("latency", 1500*time.Microsecond), counter("busy", 1)
+	require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 3), gauge("depth", 7), latency, busy)))
+	written()
+	for range 60 {
+		require.NoError(t, sink.Write(t.Context(), second(busy)))
+		text := written()
+		require.Regexp(t, `\x1b\[90mjobs +0 +0\x1b`, text)
+		require.Regexp(t, `\x1b\[90mdepth +7\x1b`, text)
+		require.Regexp(t, `\x1b\[90mlatency \[ms\] +0 +0 +- +- +- +- +-\x1b`, text)
+		require.Equal(t, 1, strings.Count(text, "busy"))
+		require.Contains(t, text, "  1 series\n")
+	}
+	require.NoError(t, sink.Write(t.Context(), second(busy, counter("jobs", 1))))
+	text := written()
+	require.Regexp(t, `\njobs +1 +1\n`, text)
+	require.NotContains(t, text, "depth")
+
+	require.NoError(t, sink.Write(t.Context(), second(busy, counter("x", 1), counter("y", 1), counter("z", 1))))
+	text = written()
+	require.NotContains(t, text, "jobs")
+	require.NotContains(t, text, "more series")
 }

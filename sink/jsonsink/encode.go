@@ -8,18 +8,6 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// unfit returns the reason to drop the point, or "".
-func unfit(p *metricsbuffer.Point) string {
-	valid := utf8.ValidString(p.Name) && utf8.ValidString(p.Unit)
-	for _, tag := range p.Tags {
-		valid = valid && utf8.ValidString(tag.Key) && utf8.ValidString(tag.Value)
-	}
-	if !valid {
-		return "not UTF-8"
-	}
-	return ""
-}
-
 // appendPoint appends the rest of the point's line.
 func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
 	dst = appendString(append(dst, `,"kind":`...), p.Kind.String())

@@ -26,6 +26,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
 // A Sink writes batches to a writer. Make one with [New], one for each buffer.
@@ -107,10 +108,10 @@ func (s *Sink) encode(batch *metricsbuffer.Batch) {
 	times := appendTimes(nil, batch.Start, batch.End)
 	for i := range batch.Points {
 		p := &batch.Points[i]
-		if reason := unfit(p); reason != "" {
-			batch.Drop(i, reason)
-		} else {
+		if point.UTF8(p) {
 			s.lines = append(s.appendPoint(append(s.lines, times...), p), '\n')
+		} else {
+			batch.Drop(i, point.NotUTF8)
 		}
 		s.ends = append(s.ends, len(s.lines))
 	}

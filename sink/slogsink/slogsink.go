@@ -27,6 +27,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
 // A Sink writes batches to a log. Make one with [New], one for each buffer.
@@ -65,7 +66,8 @@ func (s *Sink) String() string { return "slog" }
 
 // Write gives the handler one record for each point. It returns the handler's first error, or that of ctx: this point
 // and those after it then stay in the buffer. If the handler is not enabled for the sink's level, all points are
-// dropped, which [metricsbuffer.SinkStats] counts.
+// dropped, which [metricsbuffer.SinkStats] counts. So are points with a string that is not UTF-8: a JSON handler would
+// replace its bytes, and make one series of two.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	enabled := s.handler.Enabled(ctx, s.level)
 	for i := range batch.Points {
@@ -73,8 +75,12 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 			return fmt.Errorf("slogsink: after %d of %d points: %w", i, len(batch.Points), context.Cause(ctx))
 		}
 		p := &batch.Points[i]
-		if !enabled {
+		switch {
+		case !enabled:
 			batch.Drop(i, "the log's level is higher")
+			continue
+		case !point.UTF8(p):
+			batch.Drop(i, point.NotUTF8)
 			continue
 		}
 		record := slog.NewRecord(batch.End, s.level, "metric", 0)
