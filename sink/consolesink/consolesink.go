@@ -23,11 +23,13 @@
 //
 // # On a terminal
 //
-// If the writer is a terminal, each table replaces the previous one, colours are used, and the table is limited to the
-// terminal's height. A terminal that is too narrow for a table shows fewer columns. Series without an update in the last
-// batch stay for a while, in grey, so that lines do not jump: counters as 0, gauges with their last value. Other output
-// to the terminal, such as log lines, would be overwritten by the next table: use [WithScrolling] then. The environment
-// variable NO_COLOR, if not empty, turns colours off, and TERM=dumb makes the output plain text as in a file.
+// If the writer is a terminal, each table replaces the previous one, in colour. It has no more lines than the terminal,
+// and fewer columns if the terminal is narrow. A series without an update in the last batch stays for 60 batches, in
+// grey, so that lines do not jump: a counter as 0, a gauge with its last value.
+//
+// The next table overwrites other output to the terminal, such as log lines. If there is any, use [WithScrolling]. If
+// the environment variable NO_COLOR is set and not empty, there are no colours. With TERM=dumb, the output is plain text
+// as in a file.
 //
 // # Hostile input
 //
@@ -50,7 +52,7 @@ import (
 const defaultMaxRows = 100
 
 // A Sink prints batches to a writer. Make one with [New], one for each buffer. Several may share a writer that is safe
-// for concurrent use, such as an [os.File].
+// for concurrent use, such as an [os.File]; on a terminal they need [WithScrolling].
 type Sink struct {
 	w         io.Writer
 	maxRows   int
@@ -66,9 +68,9 @@ type Sink struct {
 // An Option changes a [Sink] or a [Dumper]; see [New] and [DumpOnSignal].
 type Option func(*Sink) error
 
-// WithMaxRows limits each table to n series; the default is 100, and 0 means no limit. The table keeps the series with
-// the largest counts, where a gauge counts as one update, and ends with the number of the others. Those are acknowledged
-// like the rest: the limit is one of the display.
+// WithMaxRows limits each table to n series; the default is 100, and 0 means no limit. The table shows the series with
+// the largest counts, and the number of the others. A gauge counts as one update. The limit affects only the display:
+// all series are acknowledged.
 func WithMaxRows(n int) Option {
 	return func(s *Sink) error {
 		if n < 0 {
@@ -123,6 +125,7 @@ func (s *Sink) String() string { return "console" }
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	s.out.Reset()
 	if s.cut {
+		s.terminal.forget()
 		s.out.WriteString("\n(writing the table above failed: the next one repeats it)\n")
 	}
 	switch {
@@ -145,9 +148,7 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	}
 	if err != nil {
 		s.cut = cut || n > 0
-		if s.cut && s.terminal != nil {
-			s.terminal.drawn = 0
-		}
+		s.terminal.forget()
 		return fmt.Errorf("consolesink: printing %d points (%d of %d bytes written): %w",
 			len(batch.Points), n, s.out.Len(), err)
 	}

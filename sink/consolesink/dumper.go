@@ -15,11 +15,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A Dumper is a sink that prints a table when the process gets a signal, and when [Dumper.Dump] is called. Make one with
-// [DumpOnSignal], one for each buffer.
+// A Dumper is a sink that prints a table on a signal, and on a call of [Dumper.Dump]. Make one with [DumpOnSignal], one
+// for each buffer.
 //
-// A table shows the updates since the last one, and its first line says how long that is: counts and rates are of this
-// time, not of the whole life of the process. The buffer's Close prints the last table.
+// A table shows the updates since the last one, and its first line says how long that is: counts and rates belong to
+// this time, not to the whole life of the process. The buffer's interval does not apply to a dumper. The buffer's Close
+// prints the last table.
 type Dumper struct {
 	sink    *Sink
 	signals []os.Signal
@@ -31,7 +32,8 @@ type Dumper struct {
 	tables  atomic.Int64
 }
 
-// WithSignals replaces the signals of [DumpOnSignal]. A program that asks for [os.Interrupt] is no longer ended by it.
+// WithSignals replaces the signals of [DumpOnSignal]. They lose their usual effect: [os.Interrupt], for example, no
+// longer ends the program.
 func WithSignals(signals ...os.Signal) Option {
 	return func(s *Sink) error {
 		if len(signals) == 0 || slices.Contains(signals, nil) {
@@ -42,9 +44,9 @@ func WithSignals(signals ...os.Signal) Option {
 	}
 }
 
-// DumpOnSignal returns a sink that prints to w on the signal SIGUSR1, or on those of [WithSignals]. It takes the options
-// of [New], prints each table below the last one, and like New does not close w. A system without SIGUSR1, such as
-// Windows, needs WithSignals.
+// DumpOnSignal returns a sink that prints to w on the signal SIGUSR1, or on those of [WithSignals]. It takes the
+// options of [New], never closes w, and prints each table below the last one. A system without SIGUSR1, such as Windows,
+// needs WithSignals.
 //
 //	dump, err := consolesink.DumpOnSignal(os.Stderr)
 //	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(statsd), metricsbuffer.WithSink(dump))

@@ -15,7 +15,8 @@ type row struct {
 	count   int64
 	figures figures
 	value   float64
-	quiet   int // the number of batches since the series was last in one
+	quiet   int                  // the number of batches since the series was last in one
+	point   *metricsbuffer.Point // from which figures are yet to be calculated, or nil
 }
 
 // A series identifies a row. All strings are ready to be printed.
@@ -35,18 +36,23 @@ func rowsOf(points []metricsbuffer.Point) []row {
 		p := &points[i]
 		r := row{
 			series: series{kind: p.Kind, name: formatWord(p.Name), tags: formatTags(p.Tags)},
-			count:  p.Count, value: p.Value, figures: noFigures,
+			count:  p.Count, value: p.Value, figures: noFigures, point: p,
 		}
 		if p.Unit != "" {
 			r.unit = formatWord(p.Unit)
 		}
-		if isDistribution(p.Kind) && p.Count > 0 {
-			r.figures = figures{p.Quantile(0.5), p.Quantile(0.99),
-				float64(p.Sum) / float64(p.Count), float64(p.Min), float64(p.Max)}
-		}
 		rows[i] = r
 	}
 	return rows
+}
+
+// calculate sets the figures. Quantiles take time, so only rows that are printed have them.
+func (r *row) calculate() {
+	if p := r.point; p != nil && isDistribution(p.Kind) && p.Count > 0 {
+		r.figures = figures{p.Quantile(0.5), p.Quantile(0.99),
+			float64(p.Sum) / float64(p.Count), float64(p.Min), float64(p.Max)}
+	}
+	r.point = nil // it belongs to the batch
 }
 
 func isDistribution(kind metricsbuffer.Kind) bool {
@@ -66,6 +72,9 @@ func limitRows(rows []row, n int) (kept []row, leftOut int) {
 		rows = rows[:n]
 	}
 	slices.SortFunc(rows, inOrder)
+	for i := range rows {
+		rows[i].calculate()
+	}
 	return rows, leftOut
 }
 
@@ -86,7 +95,7 @@ func rank(kind metricsbuffer.Kind) int {
 	return len(order) + int(kind)
 }
 
-// busiestFirst decides which rows are kept. It depends on nothing but the rows, so that the choice is the same each time.
+// busiestFirst decides which rows are kept. It is a total order, so that the choice is the same each time.
 func busiestFirst(a, b row) int {
 	return cmp.Or(cmp.Compare(b.updates(), a.updates()), inOrder(a, b))
 }

@@ -43,8 +43,8 @@ type line struct {
 // lines returns the table of a batch. The rows are in order; leftOut is how many others the batch had.
 func (t *table) lines(batch *metricsbuffer.Batch, rows []row, leftOut, width int) []line {
 	elapsed := batch.End.Sub(batch.Start)
-	// Neither "series" nor the figures around it need a plural.
-	head := fmt.Sprintf("%s  %s  %d series", formatTimes(batch.Start, batch.End), formatDuration(elapsed), len(batch.Points))
+	head := fmt.Sprintf("%s  %s  %d series",
+		formatTimes(batch.Start, batch.End), formatDuration(elapsed), len(batch.Points))
 	lines := []line{newLine(head, plain)}
 	units := make(map[string]int)
 	var sections []*section

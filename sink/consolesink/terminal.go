@@ -93,6 +93,13 @@ func (t *terminal) redraw(out *bytes.Buffer, table *table, batch *metricsbuffer.
 	}
 }
 
+// forget leaves the last table standing, because the cursor may not be at its end. A nil terminal does nothing.
+func (t *terminal) forget() {
+	if t != nil {
+		t.drawn = 0
+	}
+}
+
 func (t *terminal) print(out *bytes.Buffer, lines []line) {
 	for _, l := range lines {
 		if t.color && l.style != plain {

@@ -17,8 +17,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/consolesink"
 )
 
-// openPTY returns a pseudo terminal of the kernel: the end that is a terminal to the sink, and the end that gets what
-// the sink writes.
+// openPTY returns both ends of a pseudo terminal of the kernel: the sink writes to the terminal, and the text arrives
+// at the master.
 func openPTY(t *testing.T, columns, rows uint16) (terminal, master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -37,7 +37,7 @@ func openPTY(t *testing.T, columns, rows uint16) (terminal, master *os.File) {
 	return terminal, master
 }
 
-// shown returns what the sink writes to a terminal of this size for these batches.
+// shown returns the text that a sink writes to a terminal of this size for these batches.
 func shown(t *testing.T, columns, rows uint16, opts []consolesink.Option, batches ...*metricsbuffer.Batch) string {
 	t.Helper()
 	terminal, master := openPTY(t, columns, rows)
@@ -223,21 +223,26 @@ func TestNarrowTerminal(t *testing.T) {
 	require.Contains(t, text, "latency [ms]                  1        1\n")
 }
 
-// A torn terminal fails after some bytes, once.
+// A torn terminal fails once after some bytes, or panics then.
 type torn struct {
 	*os.File
-	after int
+	fails  bool
+	after  int
+	panics bool
 }
 
 var errTorn = errors.New("torn")
 
 func (f *torn) Write(text []byte) (int, error) {
-	if f.after > 0 && f.after < len(text) {
-		n, _ := f.File.Write(text[:f.after])
-		f.after = 0
-		return n, errTorn
+	if !f.fails {
+		return f.File.Write(text)
 	}
-	return f.File.Write(text)
+	f.fails = false
+	n, _ := f.File.Write(text[:f.after])
+	if f.panics {
+		panic(errTorn)
+	}
+	return n, errTorn
 }
 
 // A sequence is a series of Writes to one terminal. After each of them, written returns the text since the last call.
@@ -249,32 +254,42 @@ func sequence(t *testing.T, columns, rows uint16) (terminal, master *os.File, wr
 	return terminal, master, func() string { return readTo(t, terminal, master) }
 }
 
-// The cursor is not where a table ends if the writer failed or the terminal was resized: the table is left standing.
+// If the writer failed or the terminal was resized, the cursor is not where a table ends: the table is left standing.
 func TestCursorElsewhere(t *testing.T) {
-	const up = "\x1b[4A"
+	const up = "\x1b["
 	terminal, master, written := sequence(t, 80, 24)
+	t.Setenv("NO_COLOR", "1")
 	file := &torn{File: terminal}
 	sink := sinkFor(t, file)
-	write := func(after int) error {
-		file.after = after
-		return sink.Write(t.Context(), second(counter("requests", 3)))
+	write := func() error { return sink.Write(t.Context(), second(counter("requests", 3))) }
+	for name, disturb := range map[string]func(){
+		"nothing written": func() {
+			file.fails, file.after = true, 0
+			require.ErrorIs(t, write(), errTorn)
+		},
+		"a part written": func() {
+			file.fails, file.after = true, 100
+			require.ErrorIs(t, write(), errTorn)
+		},
+		"panic": func() {
+			file.fails, file.panics = true, true
+			require.Panics(t, func() { _ = write() })
+		},
+		"resized": func() {
+			size := &unix.Winsize{Col: 100, Row: 24}
+			require.NoError(t, unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, size))
+		},
+	} {
+		require.NoError(t, write())
+		require.NoError(t, write())
+		require.Contains(t, written(), up+"4A")
+		disturb()
+		written()
+		require.NoError(t, write(), name)
+		require.NotContains(t, written(), up, name)
+		require.NoError(t, write())
+		require.Contains(t, written(), up+"4A", name)
 	}
-	require.NoError(t, write(0))
-	require.NotContains(t, written(), up)
-	require.NoError(t, write(0))
-	require.Contains(t, written(), up)
-	require.ErrorIs(t, write(100), errTorn)
-	written()
-	require.NoError(t, write(0))
-	require.NotContains(t, written(), up)
-	require.NoError(t, write(0))
-	require.Contains(t, written(), up)
-	size := &unix.Winsize{Col: 100, Row: 24}
-	require.NoError(t, unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, size))
-	require.NoError(t, write(0))
-	require.NotContains(t, written(), up)
-	require.NoError(t, write(0))
-	require.Contains(t, written(), up)
 }
 
 // A terminal that is too low for any table scrolls: the cursor cannot go up to a line that has left the screen.
