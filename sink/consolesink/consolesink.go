@@ -28,8 +28,8 @@
 // grey, so that lines do not jump: a counter as 0, a gauge with its last value.
 //
 // The next table overwrites other output to the terminal, such as log lines. If there is any, use [WithScrolling]. If
-// the environment variable NO_COLOR is set and not empty, there are no colours. With TERM=dumb, the output is plain text
-// as in a file.
+// the environment variable NO_COLOR is set and not empty, there are no colours. With TERM=dumb, the output is plain
+// text as in a file.
 //
 // # Hostile input
 //

@@ -45,8 +45,8 @@ func WithSignals(signals ...os.Signal) Option {
 }
 
 // DumpOnSignal returns a sink that prints to w on the signal SIGUSR1, or on those of [WithSignals]. It takes the
-// options of [New], never closes w, and prints each table below the last one. A system without SIGUSR1, such as Windows,
-// needs WithSignals.
+// options of [New], never closes w, and prints each table below the last one. A system without SIGUSR1, such as
+// Windows, needs WithSignals.
 //
 //	dump, err := consolesink.DumpOnSignal(os.Stderr)
 //	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(statsd), metricsbuffer.WithSink(dump))
