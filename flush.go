@@ -35,7 +35,6 @@ type flusher struct {
 	sinks     []*outlet
 	series    [storages][]*series // by slot
 	collected time.Time           // when the last collection began
-	flipped   []flipped           // shards in this collection
 	drained   *pending            // from the banks in this collection; empty otherwise
 	dropped   dropped
 	recorded  Totals // collected so far
@@ -142,34 +141,35 @@ func (f *flusher) collect() {
 	if f.self != nil {
 		f.self.record(f)
 	}
-	// The common bank comes first: whoever enters a shard after its flip has to find the new one.
-	common := f.shards.common.gate.Flip()
-	f.flipped = f.flipped[:0]
-	f.shards.each(func(s *shard) { f.flipped = append(f.flipped, flipped{s, s.gate.Flip()}) })
-	fence.Process()
-	for _, s := range f.flipped {
-		s.gate.Await(s.bank)
-	}
-	f.shards.common.gate.Await(common)
+	drained := f.flip()
 	f.collected = time.Now()
-	f.flips += int64(len(f.flipped)) + 1
 	f.expiry.begin()
 	f.adopt()
 	f.drainDropped()
-	f.drainCommon(common)
-	for _, s := range f.flipped {
-		f.drainShard(s.shard, s.bank)
-	}
+	f.drainCommon(drained)
+	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
 	f.drainGauges()
 	f.book(f.drained)
 	f.share()
 	f.expiry.end(f)
 }
 
-// flipped is a shard with its drained bank.
-type flipped struct {
-	*shard
-	bank uint32
+// flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes any
+// more.
+func (f *flusher) flip() (drained uint32) {
+	common := &f.shards.common.gate
+	drained = common.Active()
+	common.Flip(1 - drained)
+	common.Await(drained) // whoever has made a shard with the old bank has put it into the table
+	flips := int64(1)
+	f.shards.each(func(s *shard) {
+		s.gate.Flip(1 - drained)
+		flips++
+	})
+	fence.Process()
+	f.shards.each(func(s *shard) { s.gate.Await(drained) })
+	f.flips += flips
+	return drained
 }
 
 // dropped has chunks that no writer can find any more. One that found them before may have written to them until the

@@ -24,17 +24,17 @@ type mutant struct {
 }
 
 var mutantsOfBoth = []mutant{
-	{"drained without a wait", "flush.go", "Counters", []string{"\t\ts.gate.Await(s.bank)\n", "\t\t_ = s\n"}},
-	{"the common bank is drained without a wait", "flush.go", "LongCommit", []string{
-		"\tf.shards.common.gate.Await(common)\n", "",
+	{"drained without a wait", "flush.go", "Counters", []string{
+		"\tf.shards.each(func(s *shard) { s.gate.Await(drained) })\n", "",
 	}},
-	{"the common bank is flipped after the waits", "flush.go", "Counters", []string{
-		"\tcommon := f.shards.common.gate.Flip()\n", "",
-		"\tf.shards.common.gate.Await(common)\n",
-		"\tcommon := f.shards.common.gate.Flip()\n\tf.shards.common.gate.Await(common)\n",
+	{"the common gate is not awaited", "flush.go", "LongCommit", []string{"\tcommon.Await(drained)", "\t"}},
+	{"the common gate is awaited after the shards are flipped", "flush.go", "Shards", []string{
+		"\tcommon.Await(drained)", "\t", "\tfence.Process()\n", "\tcommon.Await(drained)\n\tfence.Process()\n",
 	}},
-	{"flipped by a load and a store", "internal/owner/gate.go", "Flips", []string{
-		"if active.CompareAndSwap(old, 1-old) {", "if active.Store(1 - old); true {",
+	{"a shard begins with bank 0", "shard.go", "Shards", []string{"\tmade.gate.Flip(bank)\n", ""}},
+	{"common chunks have banks of their own", "shard.go", "Commit", []string{
+		"\tif chunk := s.common.distributions.at(number); chunk != nil {\n\t\treturn chunk.cell(in.bank, slot), commonStep",
+		"\tif chunk := s.common.distributions.at(number); chunk != nil {\n\t\treturn chunk.cell(s.common.gate.Active(), slot), commonStep",
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
 	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped()\n", ""}},
@@ -63,10 +63,6 @@ var mutantsOfExclusive = []mutant{
 var mutantsOfShared = []mutant{
 	{"no wait", "internal/owner/gate.go", "Counters", []string{"inside.Load() != 0", "false"}},
 	{"no second look", "internal/owner/gate.go", "Counters", []string{"if g.active.Load() == bank {", "if true {"}},
-	{"the common bank is flipped after the shards", "flush.go", "Counters", []string{
-		"\tcommon := f.shards.common.gate.Flip()\n", "",
-		"\tfence.Process()\n", "\tcommon := f.shards.common.gate.Flip()\n\tfence.Process()\n",
-	}},
 }
 
 // TestMutantsOfInterleavings makes the mistakes that the protocol is built to avoid, and expects each to be found.

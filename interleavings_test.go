@@ -294,9 +294,16 @@ func TestInterleavingsOfCommit(t *testing.T) {
 						shard.distributions.at(s.timer.slot / distributionsPerChunk).Store(nil)
 					})
 				}
-				s.together, s.failWrites = true, 1
+				s.together = true
 				s.writer("writer a", []int{0}, s.commit)
 				s.writer("writer b", []int{0}, s.commit)
+				s.flusher("flush 1")
+			})
+		})
+		t.Run(name+", the sink fails first", func(t *testing.T) {
+			explore(t, chunks.own, !chunks.own || chunks.both, func(s *scene) {
+				s.together, s.failWrites = true, 1
+				s.writer("writer", []int{0}, s.commit)
 				s.flusher("flush 1")
 			})
 		})
@@ -347,19 +354,31 @@ func TestInterleavingsOfDemotion(t *testing.T) {
 	}
 }
 
-// TestInterleavingsOfFlips has two flushers flip one gate. In the library there is one flusher. It has to hold that
-// nobody gets a bank that somebody else has.
+// TestInterleavingsOfShards has a P write for the first time while a flush is under way: its shard has to begin with the
+// right bank.
+func TestInterleavingsOfShards(t *testing.T) {
+	explore(t, false, true, func(s *scene) {
+		s.b.shards.table[0].Store(nil)
+		s.writer("writer a", []int{0}, s.add, s.add)
+		s.flusher("flush 1")
+		s.flusher("flush 2")
+	})
+}
+
+// TestInterleavingsOfFlips has two goroutines flip one gate, each of them to the bank that it found not to be active. It
+// has to hold that they see each other's flips.
 func TestInterleavingsOfFlips(t *testing.T) {
 	explore(t, true, false, func(s *scene) {
 		shard := s.b.shards.table[0].Load()
-		flips := [2]int{}
 		for i := range 2 {
-			s.r.Go(fmt.Sprint("flusher ", i+1), func() { flips[shard.gate.Flip()]++ })
+			s.r.Go(fmt.Sprint("flusher ", i+1), func() { shard.gate.Flip(1) })
 		}
 		s.cleanUp = func() {
-			if flips != [2]int{1, 1} && s.wrong == nil {
-				s.wrong = fmt.Errorf("two flips returned one bank: %v", flips)
+			if bank := shard.gate.Enter(); bank != 1 && s.wrong == nil {
+				s.wrong = fmt.Errorf("two flips to bank 1 end at bank %d", bank)
 			}
+			shard.gate.Leave(1)
+			shard.gate.Flip(0)
 		}
 	})
 }

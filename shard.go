@@ -20,22 +20,25 @@ import (
 //	common       ─ column ──▶ common chunks: everything else         ── bank 0, bank 1
 //
 // A writer pins itself to its P and enters the gate of that P's shard, which tells the active bank. If the shard has a
-// chunk of its own for the slot, the writer adds there, with plain instructions. Otherwise it adds to the common chunk,
-// with atomic instructions. Then it leaves the gate and unpins. The flusher flips the active bank of the common chunks
-// and then of every shard, by compare-and-swap, waits until every gate has been left, and owns all that was written
-// before: it drains the old banks and zeroes them, and they are the next to be flipped in.
+// chunk of its own for the slot, the writer adds to that bank of it, with plain instructions. Otherwise it adds to the
+// same bank of the common chunk, with atomic instructions. Then it leaves the gate and unpins. The flusher flips the
+// active bank of every gate, by compare-and-swap, and waits until every gate has been left. Then it owns the old bank of
+// all chunks: it drains and zeroes it, and that bank is the next to be flipped in.
 //
-// A P gets a chunk of its own when it misses it often: every sampleMisses-th miss is a vote (see seat). The flusher
+// A P gets a chunk of its own when it misses it often: every sampleMisses-th miss is a vote (see seats). The flusher
 // takes away chunks that were empty for some collections. So memory and the flusher's work follow what is in use, and
 // not the number of Ps.
 //
-// Assumptions: those of the gates. The common bank is flipped before the gates of the shards, so that a writer whom the
-// flusher does not wait for, because it entered after the flip of its shard, finds the common bank flipped, too.
+// The common gate is for writers that cannot use a shard's: those that make a shard, those on a P for which there is no
+// room in the table, and long commits, which are not to be pinned. The flusher flips it first and awaits it before it
+// flips the shards. So whoever makes a shard has put it into the table by then, or gives it the new bank.
+//
+// Assumptions: those of the gates; one flusher.
 //
 // Guarantees: every update is in exactly one bank between two flips. All words that a writer changes between Enter and
-// Leave (those of one observation, of one commit) are in the banks of one collection. After the flusher's wait it reads
-// and zeroes the drained banks as if it were single-threaded. The wait is also a grace period: no writer uses anything
-// any more that it found before.
+// Leave (those of one observation, of one commit) are in the same bank, whether in own chunks or in common ones, and so
+// in one collection. After the flusher's wait it reads and zeroes the drained bank as if it were single-threaded. The
+// wait is also a grace period: no writer uses anything any more that it found before.
 //
 // Progress: a writer never waits. It allocates outside of the gate and tries again where a chunk or a window is missing.
 // The flusher waits for writers inside.
@@ -73,7 +76,7 @@ const voteBits = 8
 
 // shards is what all writers of a buffer write to.
 type shards struct {
-	table  [maxShards]stdatomic.Pointer[shard] // by P; nil until the P writes for the first time
+	table  [maxShards]atomic.Pointer[shard] // by P; nil until the P writes for the first time
 	common common
 
 	negatives  stdatomic.Int64 // observations that were recorded as zero
@@ -81,9 +84,9 @@ type shards struct {
 	procs      stdatomic.Int64 // shards that exist
 }
 
-// common has the chunks that every P may write to, with atomic instructions.
+// common has the chunks that whoever is inside any gate may write to, with atomic instructions.
 type common struct {
-	gate          owner.SharedGate // its banks are written by whoever is inside any gate
+	gate          owner.SharedGate
 	counters      column[counterChunk]
 	distributions column[distributionChunk]
 }
@@ -121,7 +124,7 @@ func (s *shards) addCommon(shard *shard, bank, slot uint32, delta int64) bool {
 	number := slot / countersPerChunk
 	chunk, wins := s.common.counters.at(number), false
 	if chunk != nil {
-		chunk.word(s.common.gate.Active(), slot).AddShared(delta)
+		chunk.word(bank, slot).AddShared(delta)
 		wins = shard.sample() && shard.counters.elect(number, s.votesAgainst())
 	}
 	shard.gate.Leave(bank)
@@ -193,7 +196,7 @@ func (s *shards) observeCommon(shard *shard, bank, slot uint32, v int64, index i
 	recorded, wins := false, false
 	if own := shard.distributions.at(number).Load(); own == nil || own.number() != number {
 		if chunk := s.common.distributions.at(number); chunk != nil {
-			recorded = chunk.cell(s.common.gate.Active(), slot).observeShared(v, index)
+			recorded = chunk.cell(bank, slot).observeShared(v, index)
 			wins = shard.sample() && shard.distributions.elect(number, s.votesAgainst())
 		}
 	}
@@ -252,10 +255,10 @@ func (s *shards) observeZero(slot uint32, v int64) {
 	}
 }
 
-// A section is the time between entering a gate and leaving it, and the banks that may be written to meanwhile.
+// A section is the time between entering a gate and leaving it, and the bank that may be written to meanwhile.
 type section struct {
-	shard        *shard // nil: it is the gate of the common chunks, and the goroutine is not pinned
-	bank, common uint32
+	shard *shard // nil: it is the common gate, and the goroutine is not pinned
+	bank  uint32
 }
 
 // enter opens a section, pinned to a P, at the gate of its shard.
@@ -268,8 +271,7 @@ func (s *shards) enter() section {
 			return s.enterUnpinned()
 		}
 		if shard := table[id].Load(); shard != nil {
-			bank := shard.gate.Enter()
-			return section{shard, bank, s.common.gate.Active()}
+			return section{shard, shard.gate.Enter()}
 		}
 		owner.Unpin()
 		s.makeShard(id)
@@ -277,11 +279,11 @@ func (s *shards) enter() section {
 }
 
 // enterUnpinned opens a section that may take long, for the flusher waits for it, and nobody else does.
-func (s *shards) enterUnpinned() section { return section{common: s.common.gate.Enter()} }
+func (s *shards) enterUnpinned() section { return section{bank: s.common.gate.Enter()} }
 
 func (s *shards) leave(in section) {
 	if in.shard == nil {
-		s.common.gate.Leave(in.common)
+		s.common.gate.Leave(in.bank)
 		return
 	}
 	in.shard.gate.Leave(in.bank)
@@ -297,7 +299,7 @@ func (s *shards) word(in section, slot uint32) *owner.Word {
 		}
 	}
 	if chunk := s.common.counters.at(number); chunk != nil {
-		return chunk.word(in.common, slot)
+		return chunk.word(in.bank, slot)
 	}
 	return nil
 }
@@ -312,16 +314,21 @@ func (s *shards) cell(in section, slot uint32) (cell *distributionCell, step int
 		}
 	}
 	if chunk := s.common.distributions.at(number); chunk != nil {
-		return chunk.cell(in.common, slot), commonStep
+		return chunk.cell(in.bank, slot), commonStep
 	}
 	return nil, commonStep
 }
 
-// makeShard makes the shard of P number id, unless there is one.
+// makeShard makes the shard of P number id, unless there is one. Inside the common gate its bank is the active one, until
+// it is in the table, where the flusher finds it.
 func (s *shards) makeShard(id int) {
-	if s.table[id].Load() == nil && s.table[id].CompareAndSwap(nil, new(shard)) {
+	made := new(shard)
+	bank := s.common.gate.Enter()
+	made.gate.Flip(bank)
+	if s.table[id].CompareAndSwap(nil, made) {
 		s.procs.Add(1)
 	}
+	s.common.gate.Leave(bank)
 }
 
 func (c *common) makeCounters(slot uint32) {

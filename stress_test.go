@@ -301,8 +301,8 @@ type flips struct {
 	slot   uint32
 	d      int64 // what the timer observes
 
-	banks            map[*shard]uint32
-	dropped          []*distributionChunk
+	all              []*shard
+	dropped, next    []*distributionChunk
 	n, torn, late    int
 	drained          int64
 	common, own, old int64 // of the drained observations, by where they were
@@ -319,59 +319,44 @@ func (f *flips) check(chunk *distributionChunk, bank uint32) (n int64) {
 	return n
 }
 
-// flipOne flips one shard and looks at it at once, which a missing fence shows soonest.
-func (f *flips) flipOne(s *shard) {
-	own := s.distributions.at(f.slot / distributionsPerChunk).Load()
-	if bank, ok := f.banks[s]; ok && own != nil && !own.cell(bank, f.slot).isEmpty() {
-		f.late++
-	}
-	bank := s.gate.Flip()
-	fence.Process()
-	s.gate.Await(bank)
-	f.banks[s] = bank
-	if own := s.distributions.at(f.slot / distributionsPerChunk).Load(); own != nil { // perhaps since the flip began
-		f.own += f.check(own, bank)
-	}
-	f.n++
-}
-
-// flip is one collection. If demote is true it takes the timer's chunk from every P.
+// flip is one collection, which looks at each bank as soon as it may: a missing fence shows soonest then. If demote is
+// true it takes the timer's chunk from every P.
 func (f *flips) flip(demote bool) {
 	number := f.slot / distributionsPerChunk
-	common := f.shards.common.distributions.at(number)
-	if common != nil && !common.cell(1-f.shards.common.gate.Active(), f.slot).isEmpty() {
-		f.late++
-	}
-	f.shards.each(func(s *shard) {
-		own := s.distributions.at(number).Load()
-		if bank, ok := f.banks[s]; ok && own != nil && !own.cell(bank, f.slot).isEmpty() {
+	old := f.shards.common.gate.Active()
+	late := func(chunk *distributionChunk) {
+		if chunk != nil && !chunk.cell(1-old, f.slot).isEmpty() {
 			f.late++
 		}
-	})
-	commonBank := f.shards.common.gate.Flip()
-	clear(f.banks)
-	f.shards.each(func(s *shard) { f.banks[s] = s.gate.Flip() })
-	fence.Process()
-	for s, bank := range f.banks {
-		s.gate.Await(bank)
 	}
-	f.shards.common.gate.Await(commonBank)
+	late(f.shards.common.distributions.at(number))
+	f.all = f.all[:0]
+	f.shards.each(func(s *shard) { late(s.distributions.at(number).Load()) })
+	f.shards.common.gate.Flip(1 - old)
+	f.shards.common.gate.Await(old)
+	f.shards.each(func(s *shard) { f.all = append(f.all, s) })
+	for _, s := range f.all {
+		s.gate.Flip(1 - old)
+	}
+	fence.Process()
+	for i := len(f.all) - 1; i >= 0; i-- { // the last to be flipped comes first
+		s := f.all[i]
+		s.gate.Await(old)
+		seat := s.distributions.at(number)
+		if own := seat.Load(); own != nil {
+			f.own += f.check(own, old)
+			if demote {
+				seat.Store(nil)
+				f.next = append(f.next, own)
+			}
+		}
+	}
 	for _, chunk := range f.dropped {
 		f.old += f.check(chunk, 0) + f.check(chunk, 1)
 	}
-	f.dropped = f.dropped[:0]
-	if chunk := f.shards.common.distributions.at(number); chunk != nil {
-		f.common += f.check(chunk, commonBank)
-	}
-	for s, bank := range f.banks {
-		seat := s.distributions.at(number)
-		if own := seat.Load(); own != nil {
-			f.own += f.check(own, bank)
-			if demote {
-				seat.Store(nil)
-				f.dropped = append(f.dropped, own)
-			}
-		}
+	f.dropped, f.next = f.next, f.dropped[:0]
+	if common := f.shards.common.distributions.at(number); common != nil { // perhaps since the flip began
+		f.common += f.check(common, old)
 	}
 	f.n++
 }
@@ -380,7 +365,7 @@ func stressFlip(t *testing.T, writers int) {
 	b, err := New()
 	require.NoError(t, err)
 	const d = 1_000_003
-	f := flips{shards: b.shards, slot: b.Timer("timer").slot, d: d, banks: make(map[*shard]uint32)}
+	f := flips{shards: b.shards, slot: b.Timer("timer").slot, d: d}
 	var stopped atomic.Bool
 	var recorded atomic.Int64
 	var wait sync.WaitGroup
@@ -394,11 +379,7 @@ func stressFlip(t *testing.T, writers int) {
 		})
 	}
 	for end := time.Now().Add(stressTime(t) / 2); time.Now().Before(end); {
-		f.flip(true)
-		for range 50 {
-			b.shards.each(f.flipOne)
-		}
-		f.flip(false)
+		f.flip(f.n%64 == 0)
 	}
 	stopped.Store(true)
 	wait.Wait()

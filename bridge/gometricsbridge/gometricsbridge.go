@@ -1,199 +1,196 @@
-// Package gometricsbridge lets code that is written against hashicorp/go-metrics record into a buffer: give go-metrics
-// the buffer as its sink.
+// Package gometricsbridge lets code that is written against hashicorp/go-metrics or armon/go-metrics record into a
+// buffer. Give go-metrics the buffer as its sink:
 //
-//	metrics.NewGlobal(metrics.DefaultConfig("service"), gometricsbridge.New(buffer))
+//	sink, err := gometricsbridge.New[metrics.Label](buffer)
+//	…
+//	metrics.NewGlobal(metrics.DefaultConfig("service"), sink)
 //
-// What is recorded goes to the buffer's sinks:
+// # Which go-metrics
+//
+// There are several packages of this name. The bridge imports none of them and works with each. Its type argument is
+// the Label of the package that the instrumented code imports:
+//
+//	import                                      used by               note
+//	github.com/hashicorp/go-metrics             raft 1.8 and later
+//	github.com/hashicorp/go-metrics/compat      raft 1.7              in go-metrics 0.5 and 0.6 only
+//	github.com/armon/go-metrics                 raft up to 1.6
+//
+// Package compat forwards to armon/go-metrics. With the build tag hashicorpmetrics, it forwards to
+// hashicorp/go-metrics. Code that takes NewGlobal and Label from compat works with and without the tag.
+//
+// armon/go-metrics and hashicorp/go-metrics have a global instance each. A program whose packages use both calls both
+// functions NewGlobal, each with its own sink for the same buffer.
+//
+// # Kinds
 //
 //	IncrCounter                        counter
 //	SetGauge, SetPrecisionGauge        gauge
 //	AddSample, MeasureSince            timer, or histogram: see [WithSampleUnit]
-//	EmitKey                            gauge, which has the last value that was emitted
+//	EmitKey                            gauge with the last value
 //
 // Parts of a key are joined by dots, and labels become tags.
 //
-// The buffer counts in whole numbers, of which go-metrics' float32 has all up to 2^24. Of what a counter is incremented
-// by, the whole part is recorded, and the rest, less than one for each series, is kept until more is added. What a
-// histogram is given is rounded.
+// The buffer counts in whole numbers; go-metrics' float32 is exact for those up to 2^24. A counter or histogram keeps
+// its fraction until it makes a whole: the delivered sum and the kept fraction are the recorded sum. A counter's sum is
+// rounded down, and a histogram's to the nearest whole number. Timers round each duration to a nanosecond.
 //
-// What cannot be recorded is counted, in the counter gometricsbridge.rejected with the joined key as its tag name:
-// values that are NaN, infinite or too large for an int64, given to a counter or as a sample; and fractions, when
-// 100,000 other series have been incremented by some. Samples below zero are recorded as zero, which
-// [metricsbuffer.Stats] counts.
+// The counter gometricsbridge.rejected, with the joined key as its tag name, counts values that cannot be recorded:
+// NaN, an infinity or a number that does not fit an int64, as a counter's increment or a sample; and a fraction, if
+// 100,000 other series keep one already. Samples below zero are recorded as zero, and counted in [metricsbuffer.Stats].
 package gometricsbridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-metrics"
-
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/internal/fraction"
 )
 
-// A Sink is a sink of go-metrics that records into a buffer. [New] makes one. Like every sink of go-metrics it may be
-// used concurrently.
-type Sink struct {
-	buffer *metricsbuffer.Buffer
-	unit   func(name string) time.Duration
+// A Label is the type Label of a go-metrics package.
+type Label interface{ ~struct{ Name, Value string } }
 
-	rests     sync.Map // of counters that were incremented by a fraction: by series, a *rest
-	restCount atomic.Int64
+// A Sink is a sink of go-metrics: it implements MetricSink, PrecisionGaugeMetricSink and ShutdownSink of the package
+// that L is from. [New] makes one. All methods may be called concurrently.
+type Sink[L Label] struct {
+	config
+
+	buffer     *metricsbuffer.Buffer
+	counters   rests
+	histograms rests
 }
 
-var (
-	_ metrics.MetricSink               = (*Sink)(nil)
-	_ metrics.PrecisionGaugeMetricSink = (*Sink)(nil)
-	_ metrics.ShutdownSink             = (*Sink)(nil)
-)
+type config struct {
+	unit func(name string) time.Duration
+}
 
-// An Option is given to [New].
-type Option func(*Sink)
+// An Option configures a [Sink].
+type Option func(*config) error
 
-// WithSampleUnit tells the unit of samples from the name they are for, its parts joined by dots; 0 is for samples that
-// are not durations, which go to a histogram. Without the option all are milliseconds, as is what MeasureSince measures
-// if go-metrics is not configured otherwise, and as sinks for StatsD take them.
+// WithSampleUnit tells the unit of samples. The function gets the name they are for, which is the parts of the key
+// joined by dots. If it returns 0 or less, the samples are not durations, and go to a histogram. Without the option all
+// samples are milliseconds: MeasureSince measures in them if go-metrics is not configured otherwise, and sinks for
+// StatsD expect them.
 func WithSampleUnit(unit func(name string) time.Duration) Option {
-	return func(s *Sink) { s.unit = unit }
+	return func(c *config) error {
+		if unit == nil {
+			return errors.New("WithSampleUnit: the function is nil; leave the option out for milliseconds")
+		}
+		c.unit = unit
+		return nil
+	}
 }
 
-// New returns a sink that records into the buffer. If that is nil it does nothing.
-func New(buffer *metricsbuffer.Buffer, opts ...Option) *Sink {
-	s := &Sink{buffer: buffer, unit: func(string) time.Duration { return time.Millisecond }}
-	for _, opt := range opts {
-		opt(s)
+// New returns a sink that records into the buffer. If the buffer is nil, the sink does nothing. It is an error if an
+// option is nil or has a value that makes no sense.
+func New[L Label](buffer *metricsbuffer.Buffer, opts ...Option) (*Sink[L], error) {
+	s := &Sink[L]{
+		config:     config{unit: func(string) time.Duration { return time.Millisecond }},
+		buffer:     buffer,
+		counters:   newRests(false),
+		histograms: newRests(true),
 	}
-	return s
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("gometricsbridge: New: option %d of %d is nil; leave it out", i+1, len(opts))
+		}
+		if err := opt(&s.config); err != nil {
+			return nil, fmt.Errorf("gometricsbridge: %w", err)
+		}
+	}
+	return s, nil
 }
 
 func join(key []string) string { return strings.Join(key, ".") }
 
-func tagsOf(labels []metrics.Label) []metricsbuffer.Tag {
+func tagsOf[L Label](labels []L) []metricsbuffer.Tag {
 	if len(labels) == 0 {
 		return nil
 	}
 	tags := make([]metricsbuffer.Tag, len(labels))
-	for i, label := range labels {
+	for i, l := range labels {
+		label := struct{ Name, Value string }(l)
 		tags[i] = metricsbuffer.Tag{Key: label.Name, Value: label.Value}
 	}
 	return tags
 }
 
 // SetGauge sets a gauge.
-func (s *Sink) SetGauge(key []string, v float32) { s.SetPrecisionGaugeWithLabels(key, float64(v), nil) }
+func (s *Sink[L]) SetGauge(key []string, v float32) {
+	s.SetPrecisionGaugeWithLabels(key, float64(v), nil)
+}
 
 // SetGaugeWithLabels sets a gauge.
-func (s *Sink) SetGaugeWithLabels(key []string, v float32, labels []metrics.Label) {
+func (s *Sink[L]) SetGaugeWithLabels(key []string, v float32, labels []L) {
 	s.SetPrecisionGaugeWithLabels(key, float64(v), labels)
 }
 
 // SetPrecisionGauge sets a gauge.
-func (s *Sink) SetPrecisionGauge(key []string, v float64) { s.SetPrecisionGaugeWithLabels(key, v, nil) }
+func (s *Sink[L]) SetPrecisionGauge(key []string, v float64) {
+	s.SetPrecisionGaugeWithLabels(key, v, nil)
+}
 
 // SetPrecisionGaugeWithLabels sets a gauge.
-func (s *Sink) SetPrecisionGaugeWithLabels(key []string, v float64, labels []metrics.Label) {
+func (s *Sink[L]) SetPrecisionGaugeWithLabels(key []string, v float64, labels []L) {
 	s.buffer.SetGauge(join(key), v, tagsOf(labels)...)
 }
 
 // EmitKey sets a gauge.
-func (s *Sink) EmitKey(key []string, v float32) { s.SetGauge(key, v) }
+func (s *Sink[L]) EmitKey(key []string, v float32) { s.SetGauge(key, v) }
 
 // IncrCounter adds v to a counter.
-func (s *Sink) IncrCounter(key []string, v float32) { s.IncrCounterWithLabels(key, v, nil) }
+func (s *Sink[L]) IncrCounter(key []string, v float32) { s.IncrCounterWithLabels(key, v, nil) }
 
 // IncrCounterWithLabels adds v to a counter.
-func (s *Sink) IncrCounterWithLabels(key []string, v float32, labels []metrics.Label) {
+func (s *Sink[L]) IncrCounterWithLabels(key []string, v float32, labels []L) {
 	name, tags := join(key), tagsOf(labels)
-	if _, ok := wholeNumber(float64(v)); !ok {
+	whole, lost := s.counters.add(name, tags, float64(v))
+	if lost != nothing {
 		s.reject(name)
-		return
 	}
-	whole, fraction := math.Modf(float64(v))
-	if fraction != 0 {
-		if r := s.restOf(name, labels); r != nil {
-			whole += r.add(fraction)
-		} else {
-			s.reject(name)
-		}
-	}
-	if whole != 0 {
-		s.buffer.IncrCounter(name, int64(whole), tags...)
+	if lost != everything {
+		s.buffer.IncrCounter(name, whole, tags...)
 	}
 }
 
 // AddSample records a duration, or a value in a histogram.
-func (s *Sink) AddSample(key []string, v float32) { s.AddSampleWithLabels(key, v, nil) }
+func (s *Sink[L]) AddSample(key []string, v float32) { s.AddSampleWithLabels(key, v, nil) }
 
 // AddSampleWithLabels records a duration, or a value in a histogram.
-func (s *Sink) AddSampleWithLabels(key []string, v float32, labels []metrics.Label) {
-	name := join(key)
-	unit := s.unit(name)
-	n, ok := wholeNumber(float64(v) * float64(max(unit, 1)))
-	switch {
-	case !ok:
+func (s *Sink[L]) AddSampleWithLabels(key []string, v float32, labels []L) {
+	name, tags := join(key), tagsOf(labels)
+	if unit := s.unit(name); unit > 0 {
+		n, ok := fraction.Round(float64(v) * float64(unit))
+		if !ok {
+			s.reject(name)
+			return
+		}
+		s.buffer.IncrTimer(name, time.Duration(n), tags...)
+		return
+	}
+	n, lost := s.histograms.add(name, tags, float64(v))
+	if lost != nothing {
 		s.reject(name)
-	case unit > 0:
-		s.buffer.IncrTimer(name, time.Duration(n), tagsOf(labels)...)
-	default:
-		s.buffer.Histogram(name, "", tagsOf(labels)...).Observe(n)
+	}
+	if lost != everything {
+		s.buffer.Histogram(name, "", tags...).Observe(n)
 	}
 }
 
 const shutdownTimeout = 5 * time.Second
 
-// Shutdown flushes the buffer, for which it waits at most 5 seconds. Errors go to the buffer's error handler, and what
-// was not delivered is pending. To close the buffer is up to who made it.
-func (s *Sink) Shutdown() {
+// Shutdown flushes the buffer, and waits at most 5 seconds for it. Errors go to the buffer's error handler, and
+// undelivered updates stay in the buffer. The owner of the buffer closes it.
+func (s *Sink[L]) Shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	_ = s.buffer.Flush(ctx)
 }
 
-func (s *Sink) reject(name string) {
+// reject counts an update that cannot be recorded.
+func (s *Sink[L]) reject(name string) {
 	s.buffer.IncrCounter("gometricsbridge.rejected", 1, metricsbuffer.Tag{Key: "name", Value: name})
-}
-
-// wholeNumber returns v as an int64, if it is finite and has room in one.
-func wholeNumber(v float64) (int64, bool) {
-	if v = math.Round(v); v >= math.MinInt64 && v < math.MaxInt64 { // as floats, -2^63 and 2^63; false for NaN
-		return int64(v), true
-	}
-	return 0, false
-}
-
-// A rest has the bits of what was added to a counter and not counted, between -1 and 1.
-type rest struct{ bits atomic.Uint64 }
-
-// add adds the fraction, and returns what makes a whole.
-func (r *rest) add(fraction float64) float64 {
-	for {
-		old := r.bits.Load()
-		whole, left := math.Modf(math.Float64frombits(old) + fraction)
-		if r.bits.CompareAndSwap(old, math.Float64bits(left)) {
-			return whole
-		}
-	}
-}
-
-// maxRests limits how many counters can have a rest.
-const maxRests = 100_000
-
-// restOf returns the rest of a series, which the order of labels is part of: at worst there are two. It returns nil if
-// too many series have one.
-func (s *Sink) restOf(name string, labels []metrics.Label) *rest {
-	key := fmt.Sprintf("%q%q", name, labels)
-	if r, ok := s.rests.Load(key); ok {
-		return r.(*rest)
-	}
-	if s.restCount.Add(1) > maxRests {
-		s.restCount.Add(-1)
-		return nil
-	}
-	r, _ := s.rests.LoadOrStore(key, new(rest))
-	return r.(*rest)
 }

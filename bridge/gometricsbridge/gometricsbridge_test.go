@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	armon "github.com/armon/go-metrics"
 	"github.com/hashicorp/go-metrics"
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +19,12 @@ import (
 
 type tag = metricsbuffer.Tag
 
+var (
+	_ metrics.ShutdownSink             = (*gometricsbridge.Sink[metrics.Label])(nil)
+	_ metrics.PrecisionGaugeMetricSink = (*gometricsbridge.Sink[metrics.Label])(nil)
+	_ armon.ShutdownSink               = (*gometricsbridge.Sink[armon.Label])(nil)
+)
+
 // instrumented returns go-metrics with a buffer as its sink. Its Shutdown flushes.
 func instrumented(t *testing.T, opts ...gometricsbridge.Option) (*metrics.Metrics, *sinktest.Recorder) {
 	t.Helper()
@@ -27,7 +34,9 @@ func instrumented(t *testing.T, opts ...gometricsbridge.Option) (*metrics.Metric
 	t.Cleanup(func() { _ = buffer.Close() })
 	config := metrics.DefaultConfig("service")
 	config.EnableHostname, config.EnableRuntimeMetrics = false, false
-	m, err := metrics.New(config, gometricsbridge.New(buffer, opts...))
+	sink, err := gometricsbridge.New[metrics.Label](buffer, opts...)
+	require.NoError(t, err)
+	m, err := metrics.New(config, sink)
 	require.NoError(t, err)
 	return m, recorder
 }
@@ -110,8 +119,96 @@ func TestRejected(t *testing.T) {
 	require.Len(t, recorder.Totals(), 1)
 }
 
+// The order of labels makes no difference to the fraction that a series keeps.
+func TestFractionsOfOneSeries(t *testing.T) {
+	m, recorder := instrumented(t)
+	a, b := metrics.Label{Name: "a", Value: "1"}, metrics.Label{Name: "b", Value: "2"}
+	for range 100 {
+		m.IncrCounterWithLabels([]string{"seconds"}, 0.5, []metrics.Label{a, b})
+		m.IncrCounterWithLabels([]string{"seconds"}, 0.25, []metrics.Label{b, a})
+		m.IncrCounterWithLabels([]string{"seconds"}, 0.125, []metrics.Label{{Name: "a", Value: "1\"\"b\"\"2"}})
+	}
+	m.Shutdown()
+	require.EqualValues(t, 75, recorder.Total(metricsbuffer.KindCounter, "service.seconds",
+		tag{Key: "a", Value: "1"}, tag{Key: "b", Value: "2"}).Count)
+	require.EqualValues(t, 12, recorder.Total(metricsbuffer.KindCounter, "service.seconds",
+		tag{Key: "a", Value: "1\"\"b\"\"2"}).Count)
+}
+
+// Small samples that are not durations are not all recorded as zero.
+func TestSmallSamples(t *testing.T) {
+	m, recorder := instrumented(t, gometricsbridge.WithSampleUnit(func(string) time.Duration { return 0 }))
+	for i := range 1000 {
+		m.AddSample([]string{"load"}, 0.4375)
+		m.AddSample([]string{"negative"}, -0.7)
+		m.AddSample([]string{"negative"}, float32(i%2))
+	}
+	m.AddSample([]string{"negative"}, float32(math.Inf(-1)))
+	m.AddSample([]string{"negative"}, float32(math.NaN()))
+	m.Shutdown()
+	p := recorder.Total(metricsbuffer.KindHistogram, "service.load")
+	require.EqualValues(t, 438, p.Sum) // 437.5
+	require.EqualValues(t, 1000, p.Count)
+	p = recorder.Total(metricsbuffer.KindHistogram, "service.negative")
+	require.EqualValues(t, 500, p.Sum)
+	require.EqualValues(t, 2000, p.Count)
+	require.EqualValues(t, 2, recorder.Total(metricsbuffer.KindCounter, "gometricsbridge.rejected",
+		tag{Key: "name", Value: "service.negative"}).Count)
+}
+
+// Beyond the limit a fraction is lost, and counted. The whole part is recorded.
+func TestManyFractions(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	sink, err := gometricsbridge.New[metrics.Label](buffer)
+	require.NoError(t, err)
+	for i := range 100_010 {
+		sink.IncrCounter([]string{fmt.Sprint(i)}, 1.5)
+	}
+	sink.IncrCounter([]string{"0"}, 0.5)
+	require.NoError(t, buffer.Close())
+	var total int64
+	for _, p := range recorder.Totals() {
+		if p.Name != "gometricsbridge.rejected" {
+			total += p.Count
+		}
+	}
+	require.EqualValues(t, 100_010+1+10, total, "with 10 that were rejected, which went to the overflow")
+}
+
+func TestOptions(t *testing.T) {
+	noFunction := gometricsbridge.WithSampleUnit(nil)
+	for want, opt := range map[string]gometricsbridge.Option{
+		"gometricsbridge: New: option 1 of 1 is nil; leave it out":                                    nil,
+		"gometricsbridge: WithSampleUnit: the function is nil; leave the option out for milliseconds": noFunction,
+	} {
+		sink, err := gometricsbridge.New[metrics.Label](nil, opt)
+		require.EqualError(t, err, want)
+		require.Nil(t, sink)
+	}
+}
+
+// A sink for armon/go-metrics, whose types are others, records the same.
+func TestArmon(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	sink, err := gometricsbridge.New[armon.Label](buffer)
+	require.NoError(t, err)
+	config := armon.DefaultConfig("service")
+	config.EnableHostname, config.EnableRuntimeMetrics = false, false
+	m, err := armon.New(config, sink)
+	require.NoError(t, err)
+	m.IncrCounterWithLabels([]string{"jobs"}, 3, []armon.Label{{Name: "queue", Value: "a"}})
+	require.NoError(t, buffer.Close())
+	require.EqualValues(t, 3, recorder.Total(metricsbuffer.KindCounter, "service.jobs",
+		tag{Key: "queue", Value: "a"}).Count)
+}
+
 func TestNil(t *testing.T) {
-	sink := gometricsbridge.New(nil)
+	sink, err := gometricsbridge.New[metrics.Label](nil)
+	require.NoError(t, err)
 	sink.IncrCounter([]string{"jobs"}, 1.5)
 	sink.AddSample([]string{"jobs"}, 1)
 	sink.SetGauge([]string{"jobs"}, 1)
@@ -127,7 +224,12 @@ func Example() {
 	}
 	config := metrics.DefaultConfig("service")
 	config.EnableHostname, config.EnableRuntimeMetrics = false, false
-	m, err := metrics.New(config, gometricsbridge.New(buffer)) // or metrics.NewGlobal
+	sink, err := gometricsbridge.New[metrics.Label](buffer)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := metrics.New(config, sink) // or metrics.NewGlobal
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,153 +1,181 @@
-// Package otelbridge lets code that is instrumented with OpenTelemetry's API record into a buffer: give it, or the
-// whole program, the buffer's meter provider.
+// Package otelbridge lets code that is instrumented with OpenTelemetry's API record into a buffer, without the SDK.
 //
-//	otel.SetMeterProvider(otelbridge.NewMeterProvider(buffer))
+//	provider, err := otelbridge.NewMeterProvider(buffer)
+//	…
+//	otel.SetMeterProvider(provider)
 //
-// No SDK is needed. What is recorded goes to the buffer's sinks.
+// # Instruments
 //
 //	Int64Counter, Float64Counter                 counter
-//	Int64UpDownCounter, Float64UpDownCounter     gauge, which is added to
-//	Int64Gauge, Float64Gauge                     gauge
-//	Int64Histogram, Float64Histogram             timer, if the unit is s, ms, us or ns; otherwise histogram in the unit
+//	Int64UpDownCounter, Float64UpDownCounter     gauge, by Gauge.Add
+//	Int64Gauge, Float64Gauge                     gauge, by Gauge.Set
+//	Int64Histogram, Float64Histogram             timer if the unit is ns, us, ms, s, min, h or d; otherwise histogram
 //	observable instruments                       not supported: creating one, or registering a callback, is an error
 //
-// Names are the instruments', whatever the meter is called. Attributes become tags, with their values as text: the
-// number 1 and the string "1" are the same. Descriptions and bucket boundaries are not used, and neither are contexts.
+// Instruments of one scope, name, kind and unit are one instrument, however often it is created. Letter case in the
+// name makes no difference, as in the SDK; the first creation decides it. Two instruments that would share a series are
+// kept apart: counters of one name and different units; gauges of different units; an UpDownCounter and a Gauge of one
+// name. The first one has the plain name. The others have the tag otel.instrument with their kind and unit, and
+// [otel.Handle] gets an error that names both. Histograms need no such tag, because the unit is part of a histogram's
+// series, and timers are converted to nanoseconds.
 //
-// The buffer counts in whole numbers. Of what is added to a Float64Counter, the whole part is recorded and the rest,
-// less than one for each series, is kept until more is added. What a histogram that is no timer is given is rounded:
-// choose a unit in which that does not matter.
+// An invalid name, or bucket boundaries that do not increase, give the SDK's error and an instrument that works.
 //
-// What cannot be recorded is counted, in the counter otelbridge.rejected with the instrument's name as a tag: negative
-// values given to a counter, and values that are NaN, infinite or too large for an int64 given to a counter or
-// histogram. Negative values given to a histogram are recorded as zero, which [metricsbuffer.Stats] counts.
+// # Attributes and scopes
+//
+// Attributes become tags. Their values become text, so the number 1 and the string "1" are the same.
+//
+// A scope becomes the tags otel.scope.name, otel.scope.version and otel.scope.schema_url, and one tag
+// otel.scope.KEY for each of its attributes. Empty parts have no tag. [WithoutScope] leaves all of them out;
+// instruments of several scopes are then one instrument. If an attribute has the key of such a tag, its own tag is
+// called attribute.KEY.
+//
+// The buffer has no place for the unit of a counter or gauge, and none for descriptions and bucket boundaries:
+// [MeterProvider.Instruments] returns them. The boundaries are not used. The buffer's own buckets are 4.4 % wide,
+// which is finer than any usual boundaries; a sink that needs boundaries has its own option for them.
+//
+// # Fractions
+//
+// The buffer counts in whole numbers. A series keeps its fraction until it makes a whole, and no fraction is lost: the
+// delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
+// float64.
+//
+//   - Float64Counter: the delivered sum is the recorded sum, rounded down. Nothing is delivered before it reaches 1.
+//   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
+//     one nanosecond.
+//   - Float64Histogram in another unit: the same, rounded to 3 decimal places, or to 6 if the unit is 1 or %
+//     ([WithDecimals] chooses another number). The buffer's values are thousandths or millionths, and its unit says so
+//     in the notation of UCUM: "10*-3.By", "10*-6.%". [Unscale] undoes it. A sum wraps around at 2^63 of these between
+//     two deliveries: 9.2e15 at 3 decimal places, 9.2e12 at 6.
+//   - Gauges and UpDownCounters hold a float64, which is exact for whole numbers up to 2^53.
+//
+// # Differences from the SDK
+//
+// Instruments that differ only in their description are one instrument, as are an Int64Counter and a Float64Counter of
+// one name. The SDK exports them as two streams of the same name.
+//
+// The counter otelbridge.rejected, with the tags instrument and scope, counts updates that cannot be recorded: a
+// negative number for a Counter; NaN, an infinity or a number that does not fit an int64 for a Counter or Histogram;
+// NaN or an infinity for an UpDownCounter. The SDK adds such numbers to its sum. Negative numbers for a histogram are
+// recorded as zero, and counted in [metricsbuffer.Stats].
+//
+// The number of series has a limit ([WithMaxSeries]). Beyond it, updates go to a series of their instrument with the
+// one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The limit also
+// holds for instruments; those beyond it are one for each kind, with the name otelbridge.overflow.
+//
+// Instruments hold their series, so the buffer's idle expiry does not forget them.
 package otelbridge
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"time"
+	"sync"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/embedded"
-	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// NewMeterProvider returns a provider of meters that record into the buffer. If that is nil they do nothing. Like the
-// instruments, it may be used concurrently.
-func NewMeterProvider(buffer *metricsbuffer.Buffer) metric.MeterProvider {
-	return &provider{buffer: buffer}
-}
-
-type provider struct {
+// A MeterProvider makes meters whose instruments record into a buffer. [NewMeterProvider] makes one. It, its meters and
+// their instruments may be used concurrently.
+type MeterProvider struct {
 	embedded.MeterProvider
-	buffer *metricsbuffer.Buffer
+
+	buffer       *metricsbuffer.Buffer
+	withoutScope bool
+	maxSeries    int
+	decimals     func(name, unit string) int
+
+	counters      table[*sum]
+	gauges        table[*metricsbuffer.Gauge]
+	distributions table[*distribution]
+
+	mu          sync.Mutex // guards the fields below; held while an instrument is created
+	definitions map[identity]*definition
+	inOrder     []*definition
+	owners      map[seriesName]identity
 }
 
-// Meter returns the same meter for all names.
-func (p *provider) Meter(string, ...metric.MeterOption) metric.Meter { return &meter{buffer: p.buffer} }
+// An Option configures a [MeterProvider].
+type Option func(*MeterProvider) error
 
-type meter struct {
-	embedded.Meter
-	buffer *metricsbuffer.Buffer
-}
-
-func (m *meter) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	return &int64Counter{counters: m.counters(name)}, nil
-}
-
-func (m *meter) Float64Counter(name string, _ ...metric.Float64CounterOption) (metric.Float64Counter, error) {
-	return &float64Counter{counters: m.counters(name)}, nil
-}
-
-func (m *meter) Int64UpDownCounter(
-	name string, _ ...metric.Int64UpDownCounterOption,
-) (metric.Int64UpDownCounter, error) {
-	return &int64UpDownCounter{gauges: m.gauges(name)}, nil
-}
-
-func (m *meter) Float64UpDownCounter(
-	name string, _ ...metric.Float64UpDownCounterOption,
-) (metric.Float64UpDownCounter, error) {
-	return &float64UpDownCounter{gauges: m.gauges(name)}, nil
-}
-
-func (m *meter) Int64Gauge(name string, _ ...metric.Int64GaugeOption) (metric.Int64Gauge, error) {
-	return &int64Gauge{gauges: m.gauges(name)}, nil
-}
-
-func (m *meter) Float64Gauge(name string, _ ...metric.Float64GaugeOption) (metric.Float64Gauge, error) {
-	return &float64Gauge{gauges: m.gauges(name)}, nil
-}
-
-func (m *meter) Int64Histogram(name string, opts ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
-	return &int64Histogram{distributions: m.distributions(name, metric.NewInt64HistogramConfig(opts...).Unit())}, nil
-}
-
-func (m *meter) Float64Histogram(
-	name string, opts ...metric.Float64HistogramOption,
-) (metric.Float64Histogram, error) {
-	return &float64Histogram{distributions: m.distributions(name, metric.NewFloat64HistogramConfig(opts...).Unit())}, nil
-}
-
-// ErrObservable is what creating an observable instrument, or registering a callback, returns.
-var ErrObservable = errors.New("otelbridge: observable instruments are not supported: " +
-	"nothing asks a buffer's instruments for their values; use a Gauge, and set it")
-
-func observable(name string) error { return fmt.Errorf("%w (%q)", ErrObservable, name) }
-
-func (m *meter) Int64ObservableCounter(
-	name string, _ ...metric.Int64ObservableCounterOption,
-) (metric.Int64ObservableCounter, error) {
-	return noop.Int64ObservableCounter{}, observable(name)
-}
-
-func (m *meter) Int64ObservableUpDownCounter(
-	name string, _ ...metric.Int64ObservableUpDownCounterOption,
-) (metric.Int64ObservableUpDownCounter, error) {
-	return noop.Int64ObservableUpDownCounter{}, observable(name)
-}
-
-func (m *meter) Int64ObservableGauge(
-	name string, _ ...metric.Int64ObservableGaugeOption,
-) (metric.Int64ObservableGauge, error) {
-	return noop.Int64ObservableGauge{}, observable(name)
-}
-
-func (m *meter) Float64ObservableCounter(
-	name string, _ ...metric.Float64ObservableCounterOption,
-) (metric.Float64ObservableCounter, error) {
-	return noop.Float64ObservableCounter{}, observable(name)
-}
-
-func (m *meter) Float64ObservableUpDownCounter(
-	name string, _ ...metric.Float64ObservableUpDownCounterOption,
-) (metric.Float64ObservableUpDownCounter, error) {
-	return noop.Float64ObservableUpDownCounter{}, observable(name)
-}
-
-func (m *meter) Float64ObservableGauge(
-	name string, _ ...metric.Float64ObservableGaugeOption,
-) (metric.Float64ObservableGauge, error) {
-	return noop.Float64ObservableGauge{}, observable(name)
-}
-
-func (m *meter) RegisterCallback(metric.Callback, ...metric.Observable) (metric.Registration, error) {
-	return noop.Registration{}, ErrObservable
-}
-
-// durations are the units of histograms that are timers.
-var durations = map[string]time.Duration{
-	"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond,
-}
-
-// wholeNumber returns v as an int64, if it is finite and has room in one.
-func wholeNumber(v float64) (int64, bool) {
-	if v = math.Round(v); v >= math.MinInt64 && v < math.MaxInt64 { // as floats, -2^63 and 2^63; false for NaN
-		return int64(v), true
+// NewMeterProvider returns a provider for the buffer. If the buffer is nil, the instruments do nothing. It is an error
+// if an option is nil or has a value that makes no sense.
+func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvider, error) {
+	p := &MeterProvider{
+		buffer:        buffer,
+		maxSeries:     defaultMaxSeries,
+		decimals:      func(_, unit string) int { return defaultDecimals(unit) },
+		counters:      newTable[*sum](),
+		gauges:        newTable[*metricsbuffer.Gauge](),
+		distributions: newTable[*distribution](),
+		definitions:   make(map[identity]*definition),
+		owners:        make(map[seriesName]identity),
 	}
-	return 0, false
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("otelbridge: NewMeterProvider: option %d of %d is nil; leave it out", i+1, len(opts))
+		}
+		if err := opt(p); err != nil {
+			return nil, fmt.Errorf("otelbridge: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// WithoutScope leaves scopes out of the tags. Instruments of the same name, kind and unit are then one instrument,
+// whichever scope created them.
+func WithoutScope() Option {
+	return func(p *MeterProvider) error {
+		p.withoutScope = true
+		return nil
+	}
+}
+
+const defaultMaxSeries = 100_000
+
+// WithMaxSeries limits how many counters, gauges, and timers and histograms the provider uses, each of the three to n,
+// and how many instruments. The default is 100,000, as for the buffer. If the buffer's own limit is changed
+// ([metricsbuffer.WithMaxSeries]), this one should be, too.
+func WithMaxSeries(n int) Option {
+	return func(p *MeterProvider) error {
+		if n < 1 {
+			return fmt.Errorf("WithMaxSeries: %d is not positive", n)
+		}
+		p.maxSeries = n
+		return nil
+	}
+}
+
+// WithDecimals chooses how many decimal places of a Float64Histogram are kept, from 0 to 9. The function is called with
+// the name and the unit of each such instrument that is not a timer. A number out of range is an error of the
+// instrument's creation, and the default is used.
+func WithDecimals(decimals func(name, unit string) int) Option {
+	return func(p *MeterProvider) error {
+		if decimals == nil {
+			return fmt.Errorf("WithDecimals: the function is nil; leave the option out to use the default")
+		}
+		p.decimals = decimals
+		return nil
+	}
+}
+
+// Meter returns the meter of a scope.
+func (p *MeterProvider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
+	m := &meter{provider: p}
+	if !p.withoutScope {
+		m.scope, m.tags = scopeOf(name, metric.NewMeterConfig(opts...))
+	}
+	return m
+}
+
+// Instruments returns all instruments that were created so far, in order.
+func (p *MeterProvider) Instruments() []Instrument {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	instruments := make([]Instrument, len(p.inOrder))
+	for i, d := range p.inOrder {
+		instruments[i] = d.clone()
+	}
+	return instruments
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
@@ -19,20 +20,32 @@ import (
 
 type tag = metricsbuffer.Tag
 
-// instrumented returns a meter, and a function that flushes and returns what has been recorded.
-func instrumented(t testing.TB) (metric.Meter, func() *sinktest.Recorder) {
+// instrumented returns a meter, and a function that flushes and returns the recorder.
+func instrumented(t testing.TB, opts ...otelbridge.Option) (metric.Meter, func() *sinktest.Recorder) {
 	t.Helper()
 	recorder := new(sinktest.Recorder)
 	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(0)))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = buffer.Close() })
-	return otelbridge.NewMeterProvider(buffer).Meter("test"), func() *sinktest.Recorder {
+	provider, err := otelbridge.NewMeterProvider(buffer, opts...)
+	require.NoError(t, err)
+	return provider.Meter(""), func() *sinktest.Recorder {
 		require.NoError(t, buffer.Flush(t.Context()))
 		return recorder
 	}
 }
 
-// must is for what fails only if it is not supported.
+// handleErrors returns the errors that OpenTelemetry's global handler gets during the test.
+func handleErrors(t *testing.T) *[]error {
+	t.Helper()
+	var handled []error
+	before := otel.GetErrorHandler()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { handled = append(handled, err) }))
+	t.Cleanup(func() { otel.SetErrorHandler(before) })
+	return &handled
+}
+
+// must returns the instrument.
 func must[I any](i I, err error) I {
 	if err != nil {
 		panic(err)
@@ -104,9 +117,9 @@ func TestGauges(t *testing.T) {
 func TestHistograms(t *testing.T) {
 	meter, flush := instrumented(t)
 	for unit, want := range map[string]int64{"s": 2_500_000_000, "ms": 2_500_000, "us": 2500, "ns": 3} {
-		h := must(meter.Float64Histogram("float "+unit, metric.WithUnit(unit)))
+		h := must(meter.Float64Histogram("float_"+unit, metric.WithUnit(unit)))
 		h.Record(t.Context(), 2.5)
-		p := flush().Total(metricsbuffer.KindTimer, "float "+unit)
+		p := flush().Total(metricsbuffer.KindTimer, "float_"+unit)
 		require.Equal(t, want, p.Sum)
 		require.EqualValues(t, 1, p.Count)
 	}
@@ -116,7 +129,7 @@ func TestHistograms(t *testing.T) {
 	size := must(meter.Int64Histogram("size", metric.WithUnit("By")))
 	size.Record(t.Context(), math.MaxInt64)
 	p := flush().Total(metricsbuffer.KindHistogram, "size")
-	require.EqualValues(t, math.MaxInt64, p.Max)
+	require.Equal(t, int64(math.MaxInt64), p.Max)
 	require.Equal(t, "By", p.Unit)
 
 	days := must(meter.Int64Histogram("days", metric.WithUnit("s")))
@@ -159,10 +172,12 @@ func TestAllocations(t *testing.T) {
 	meter, _ := instrumented(t)
 	counter, histogram := must(meter.Int64Counter("jobs")), must(meter.Float64Histogram("latency", metric.WithUnit("s")))
 	set := metric.WithAttributeSet(attribute.NewSet(attribute.String("queue", "a"), attribute.Int("shard", 1)))
+	cost := must(meter.Float64Counter("cost"))
 	add, record := []metric.AddOption{set}, []metric.RecordOption{set}
 	ctx := t.Context()
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		counter.Add(ctx, 1, add...)
+		cost.Add(ctx, 0.3, add...)
 		histogram.Record(ctx, 0.5, record...)
 	}))
 }
@@ -184,7 +199,7 @@ func TestManySets(t *testing.T) {
 }
 
 func TestNil(t *testing.T) {
-	meter := otelbridge.NewMeterProvider(nil).Meter("test")
+	meter := must(otelbridge.NewMeterProvider(nil)).Meter("test")
 	must(meter.Int64Counter("a")).Add(t.Context(), 1)
 	must(meter.Float64Counter("a")).Add(t.Context(), -1.5)
 	must(meter.Float64Gauge("a")).Record(t.Context(), 1)
@@ -198,9 +213,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	provider := otelbridge.NewMeterProvider(buffer)
+	provider, err := otelbridge.NewMeterProvider(buffer)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 
-	// What follows knows nothing of the buffer.
+	// The code from here on does not know the buffer.
 	requests, err := provider.Meter("example.com/server").Int64Counter("requests")
 	if err != nil {
 		fmt.Println(err)
@@ -216,5 +235,52 @@ func Example() {
 	for _, p := range recorder.Totals() {
 		fmt.Println(p.Kind, p.Name, p.Tags, p.Count)
 	}
-	// Output: counter requests [{status 200}] 1000
+	// Output: counter requests [{otel.scope.name example.com/server} {status 200}] 1000
+}
+
+// The cost of a histogram whose durations are whole nanoseconds, and of one whose values are not.
+func BenchmarkFloat64Histogram(b *testing.B) {
+	for name, step := range map[string]float64{"whole": 1e-9, "fractions": 0.3e-9} {
+		b.Run(name, func(b *testing.B) {
+			meter, _ := instrumented(b)
+			latency := must(meter.Float64Histogram("latency", metric.WithUnit("s")))
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 1; pb.Next(); i++ {
+					latency.Record(context.Background(), float64(i)*step)
+				}
+			})
+		})
+	}
+}
+
+// A sink undoes the scale of a histogram that was given fractions.
+func ExampleUnscale() {
+	sink := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+		for _, p := range batch.Points {
+			unit, divisor := otelbridge.Unscale(p.Unit)
+			fmt.Printf("%s: %d in %q, so %v in %q\n", p.Name, p.Sum, p.Unit, float64(p.Sum)/divisor, unit)
+		}
+		return nil
+	})
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	provider, err := otelbridge.NewMeterProvider(buffer)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	load, err := provider.Meter("").Float64Histogram("load", metric.WithUnit("%"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	load.Record(context.Background(), 12.5)
+	load.Record(context.Background(), 0.25)
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output: load: 12750000 in "10*-6.%", so 12.75 in "%"
 }

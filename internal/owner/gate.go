@@ -13,8 +13,8 @@ import (
 //
 // Assumptions: one flusher at a time flips and awaits.
 //
-// Guarantees: between Enter and Leave a writer may write to the bank that Enter returned. After Flip and Await nobody
-// writes to the bank that Flip returned, until the next Flip. All accesses are sequentially consistent: a writer whose
+// Guarantees: between Enter and Leave a writer may write to the bank that Enter returned. After Flip to one bank and
+// Await of the other nobody writes to that other bank, until the next Flip. All accesses are sequentially consistent: a writer whose
 // second look finds its bank active had registered before the flip, so that Await, which comes after the flip, finds it.
 // A bank that was drained and flipped in again between the two looks is active again; the registration counts for it.
 //
@@ -39,12 +39,11 @@ func (g *SharedGate) Enter() (bank uint32) {
 // Leave closes the section.
 func (g *SharedGate) Leave(bank uint32) { g.inside[bank%2].Add(-1) }
 
-// Active returns the active bank. Only a caller whom the flusher awaits at another gate, which is flipped later, may
-// write to it.
-func (g *SharedGate) Active() (bank uint32) { return g.active.Load() }
+// Flip makes the given bank, which must be empty, the active one.
+func (g *SharedGate) Flip(to uint32) { flip(&g.active, to) }
 
-// Flip makes the other bank, which must be empty, the active one, and returns the one that was.
-func (g *SharedGate) Flip() (drained uint32) { return flip(&g.active) }
+// Active returns the active bank. Flusher only: for everybody else it may be another one at once.
+func (g *SharedGate) Active() (bank uint32) { return g.active.Load() }
 
 // Await returns when nobody writes to the drained bank any more.
 func (g *SharedGate) Await(drained uint32) {
@@ -57,11 +56,11 @@ func (g *SharedGate) Await(drained uint32) {
 	}
 }
 
-func flip(active *atomic.Uint32) (old uint32) {
+func flip(active *atomic.Uint32, to uint32) {
 	for {
-		old = active.Load()
-		if active.CompareAndSwap(old, 1-old) {
-			return old
+		old := active.Load()
+		if old == to || active.CompareAndSwap(old, to) {
+			return
 		}
 	}
 }

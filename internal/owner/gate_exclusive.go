@@ -22,8 +22,8 @@ import (
 // stores to passed; Go's does, as atomic operations are ordered with all memory operations in its intermediate form.
 // The stress test watches that.
 //
-// Guarantees: between Enter and Leave the owner may write to the bank that Enter returned. After Flip, fence and Await
-// nobody writes to the bank that Flip returned, until the next Flip.
+// Guarantees: between Enter and Leave the owner may write to the bank that Enter returned. After Flip to one bank, fence,
+// and Await of the other nobody writes to that other bank, until the next Flip.
 //
 // Reason: the processor may perform the owner's load of the bank before its store to passed is visible. The fence puts
 // a full barrier somewhere into the owner's instructions. If the barrier comes before the load, the load comes after
@@ -59,8 +59,8 @@ func (g *Gate) Leave(uint32) {
 	}
 }
 
-// Flip makes the other bank, which must be empty, the active one, and returns the one that was.
-func (g *Gate) Flip() (drained uint32) { return flip(&g.active) }
+// Flip makes the given bank, which must be empty, the active one.
+func (g *Gate) Flip(to uint32) { flip(&g.active, to) }
 
 // Await returns when nobody writes to the drained bank any more. A fence.Process must have come after the flip.
 func (g *Gate) Await(uint32) {

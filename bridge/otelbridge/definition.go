@@ -1,0 +1,143 @@
+package otelbridge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// An Instrument describes an instrument. Its series have its name, its tags, and the buffer's kind for it.
+type Instrument struct {
+	Name        string
+	Kind        string // "Counter", "UpDownCounter", "Gauge" or "Histogram"
+	Unit        string // as given by the instrumentation, not the buffer's
+	Description string // of the first creation, like Boundaries
+	Boundaries  []float64
+	Tags        []metricsbuffer.Tag // all its series have them: the scope, and otel.instrument if there is a conflict
+}
+
+const (
+	kindCounter       = "Counter"
+	kindUpDownCounter = "UpDownCounter"
+	kindGauge         = "Gauge"
+	kindHistogram     = "Histogram"
+)
+
+func (i Instrument) clone() Instrument {
+	i.Boundaries, i.Tags = slices.Clone(i.Boundaries), slices.Clone(i.Tags)
+	return i
+}
+
+// A scope identifies a meter. The zero scope is that of a meter without a name.
+type scope struct {
+	name, version, schema string
+	attributes            attribute.Distinct
+}
+
+const (
+	scopeTag      = "otel.scope."
+	instrumentTag = "otel.instrument"
+)
+
+// scopeOf returns the scope and its tags.
+func scopeOf(name string, config metric.MeterConfig) (scope, []metricsbuffer.Tag) {
+	attributes := config.InstrumentationAttributes()
+	s := scope{strings.Clone(name), config.InstrumentationVersion(), config.SchemaURL(), attributes.Equivalent()}
+	var tags []metricsbuffer.Tag
+	own := []metricsbuffer.Tag{
+		{Key: "name", Value: s.name}, {Key: "version", Value: s.version}, {Key: "schema_url", Value: s.schema},
+	}
+	for _, tag := range own {
+		if tag.Value != "" {
+			tags = append(tags, metricsbuffer.Tag{Key: scopeTag + tag.Key, Value: tag.Value})
+		}
+	}
+	for iter := attributes.Iter(); iter.Next(); {
+		pair := iter.Attribute()
+		key := string(pair.Key)
+		if slices.ContainsFunc(own, func(tag metricsbuffer.Tag) bool { return tag.Key == key }) {
+			key = "attribute." + key
+		}
+		tags = append(tags, metricsbuffer.Tag{Key: scopeTag + key, Value: pair.Value.String()})
+	}
+	return s, tags
+}
+
+// An identity tells instruments apart.
+type identity struct {
+	scope scope
+	kind  string
+	name  string // in lower case
+	unit  string
+	scale scale // of a histogram
+}
+
+// A seriesName is shared by instruments whose series the buffer would not tell apart.
+type seriesName struct {
+	scope scope
+	gauge bool // otherwise counter
+	name  string
+}
+
+// A definition is an instrument that was created at least once.
+type definition struct {
+	Instrument
+
+	scale   scale            // of a histogram
+	allowed attribute.Filter // nil allows all attributes
+}
+
+const overflowName = "otelbridge.overflow"
+
+// define returns the definition of the instrument, which is new if there was none.
+func (m *meter) define(i Instrument, s scale, allowed attribute.Filter) *definition {
+	d, err := m.provider.define(identity{m.scope, i.Kind, strings.ToLower(i.Name), i.Unit, s}, i, m.tags, allowed)
+	if err != nil {
+		otel.Handle(err) // outside of the lock, because a handler may create instruments
+	}
+	return d
+}
+
+func (p *MeterProvider) define(
+	id identity, i Instrument, scopeTags []metricsbuffer.Tag, allowed attribute.Filter,
+) (d *definition, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d, ok := p.definitions[id]; ok {
+		return d, nil
+	}
+	if len(p.definitions) >= p.maxSeries && i.Name != overflowName {
+		err = fmt.Errorf("otelbridge: there are %d instruments; %q is recorded as %q", p.maxSeries, i.Name, overflowName)
+		id = identity{kind: i.Kind, name: overflowName, scale: id.scale.overflow()}
+		if d, ok := p.definitions[id]; ok {
+			return d, nil
+		}
+		i, scopeTags, allowed = Instrument{Name: overflowName, Kind: i.Kind}, nil, attribute.NewAllowKeysFilter()
+	}
+	// The strings may be in memory that the caller uses again, or be parts of large ones.
+	id.name, id.unit = strings.Clone(id.name), strings.Clone(id.unit)
+	i.Name, i.Unit, i.Description = strings.Clone(i.Name), id.unit, strings.Clone(i.Description)
+	i.Boundaries, i.Tags = slices.Clone(i.Boundaries), slices.Clone(scopeTags)
+	if i.Kind != kindHistogram {
+		name := seriesName{id.scope, i.Kind != kindCounter, id.name}
+		if owner, ok := p.owners[name]; !ok {
+			p.owners[name] = id
+		} else if owner != id {
+			told := strings.TrimSpace(i.Kind + " " + i.Unit)
+			i.Tags = append(i.Tags, metricsbuffer.Tag{Key: instrumentTag, Value: told})
+			err = errors.Join(err, fmt.Errorf("otelbridge: %q is a %s in %q and a %s in %q: the latter has the tag %s=%q",
+				i.Name, owner.kind, owner.unit, i.Kind, i.Unit, instrumentTag, told))
+		}
+	}
+	d = &definition{Instrument: i, scale: id.scale, allowed: allowed}
+	p.definitions[id] = d
+	p.inOrder = append(p.inOrder, d)
+	return d, err
+}

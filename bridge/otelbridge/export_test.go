@@ -1,0 +1,23 @@
+package otelbridge
+
+import "math/big"
+
+// Kept returns the recorded sum of all series of a name, minus the delivered sum.
+func (p *MeterProvider) Kept(name string) *big.Rat {
+	kept := new(big.Rat)
+	add := func(of *definition, steps uint64, start int64) {
+		if of.Name == name {
+			n := new(big.Int).Sub(new(big.Int).SetUint64(steps), new(big.Int).Lsh(big.NewInt(start), 63))
+			kept.Add(kept, new(big.Rat).SetFrac(n, new(big.Int).Lsh(big.NewInt(1), 64)))
+		}
+	}
+	p.counters.Range(func(key seriesKey, s *sum) bool {
+		add(key.of, s.rest.Steps(), 0)
+		return true
+	})
+	p.distributions.Range(func(key seriesKey, d *distribution) bool {
+		add(key.of, d.rest.Steps(), 1) // half
+		return true
+	})
+	return kept
+}
