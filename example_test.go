@@ -12,7 +12,12 @@ import (
 
 // The usage example of the README.
 func Example() {
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(consolesink.New(os.Stderr))) // a batch every second
+	console, err := consolesink.New(os.Stderr)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(console)) // a batch every second
 	if err != nil {
 		fmt.Println(err)
 		return

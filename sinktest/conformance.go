@@ -1,62 +1,120 @@
 package sinktest
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A Subject is a sink to be tested by [Run], and what can be asked of its backend.
+// Grace is how long a Write may go on after its context ended. The buffer gives up waiting at once; the sink's next
+// batch, and closing the sink, wait for Write to return.
+const Grace = 2 * time.Second
+
+// patience limits how long the suite waits for a sink that tries again, because its backend came back. Tests of the
+// suite have less.
+var patience = 10 * time.Second
+
+// A Subject is a sink under test, and the means to read and to disturb its backend.
 type Subject struct {
 	Sink metricsbuffer.Sink
 
-	// Count returns how much of a series has arrived at the backend until now: of a counter the sum of its deltas, of a
-	// timer the number of observations. It may wait for what is still on its way. It is asked for series with names of
-	// letters and underscores, and no tag or one that is called worker. If it is nil, what has arrived is not tested.
-	Count func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64
+	// Received reads the sink's output as the backend does, and returns the series in it. It waits for output that is
+	// still on its way. The points may be in any order. The suite adds up points of the same series (Count and Sum are
+	// added, the last Value counts), so a parser of lines returns one point per line, and a parser of running totals
+	// returns each total once.
+	//
+	// Each point has the kind, and the name, tags and unit by which the backend tells series apart. A name of letters
+	// and underscores is the recorded name (without suffixes that the sink appends), with the recorded tags. Other
+	// names may stay in the sink's spelling. Count is set for counters (sum of the deltas), timers and histograms (number
+	// of observations), Value for gauges. Sum is compared if it is not zero; it is in nanoseconds for a timer and may be
+	// off by 5 %. Other fields are ignored.
+	//
+	// The parser must be as strict as the backend: an error says that a part of the output is not valid. A parser that
+	// skips such a part hides defects.
+	Received func() ([]metricsbuffer.Point, error)
 
-	// Break makes the backend fail, so that no Write can succeed, and Mend makes it work again. What it has got must
-	// still be counted. If they are nil, failures are not tested.
+	// Unchecked says why there is no Received. The suite then cannot tell whether anything has arrived, and logs
+	// this reason. Exactly one of Received and Unchecked must be set.
+	Unchecked string
+
+	// Break makes the backend fail, so that no Write can succeed. Mend makes it work again, after Break and after Stall.
+	// Output from before must still be returned by Received. Without them failures are not tested.
 	Break, Mend func()
+
+	// Stall makes the backend accept output without ever answering. Without it, Break is used instead.
+	Stall func()
 }
 
-// Run tests that a sink does what a buffer expects of it:
+// Run tests that a sink does its part of the contract with a buffer. The subtests are:
 //
-//   - It takes points of any kind, name, tags and value. Those that its backend cannot express are dropped with a
-//     reason, others are not affected, and none of them is an error that comes again and again.
-//   - It does not change the batch, and does not use it after Write has returned.
-//   - A Write whose context has ended returns soon.
-//   - What it acknowledges has arrived, once; what it does not has not. That is tested when all goes well, with a
-//     context that has ended, and while the backend fails.
+//   - Empty: a batch without points is written without an error, and nothing arrives.
+//   - Hostile: names, tags and units of any bytes neither add a series nor count in another one. Each point arrives so
+//     that it can be told from all others, or is dropped with a reason. An ordinary series after them arrives.
+//   - Values: the same for extreme values, such as a gauge that is not a number.
+//   - Retention: the sink does not change the batch, and does not use it after Write has returned.
+//   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
+//   - Failure: an acknowledged point has arrived once, and no other point has, while the backend fails and after.
+//   - Exact: the same with a buffer, concurrent writers, and a backend that comes and goes.
+//   - Close: for an [io.Closer], also behind Unwrap. A buffer that closes the sink has delivered everything. A second
+//     Close is harmless.
+//   - Attach: for a [metricsbuffer.Attacher]. Reading the backend delivers without a call of Flush, also after the
+//     buffer was closed. A second buffer is refused.
 //
-// It calls begin for each of its subtests, to get a sink with an empty backend. Run it with the race detector: that
-// sees what is used too late.
+// Run calls begin for each subtest, to get a sink with an empty backend. Use the race detector: it sees a batch that
+// is read too late.
 //
 //	func TestConformance(t *testing.T) {
 //		sinktest.Run(t, func(t *testing.T) sinktest.Subject {
 //			backend := startBackend(t)
-//			return sinktest.Subject{Sink: mysink.New(backend.Address), Count: backend.Count}
+//			return sinktest.Subject{Sink: mysink.New(backend.Address), Received: backend.Parse}
 //		})
 //	}
 func Run(t *testing.T, begin func(t *testing.T) Subject) {
 	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, s Subject)
+		name   string
+		direct bool // calls Write itself, without a buffer
+		run    func(t *testing.T, s Subject)
 	}{
-		{"Empty", testEmpty},
-		{"Anything", testAnything},
-		{"Retention", testRetention},
-		{"Cancelled", testCancelled},
-		{"Failure", testFailure},
-		{"Exact", testExact},
+		{"Empty", true, testEmpty},
+		{"Hostile", true, testHostile},
+		{"Values", true, testValues},
+		{"Retention", true, testRetention},
+		{"Cancelled", true, testCancelled},
+		{"Stalled", true, testStalled},
+		{"Failure", true, testFailure},
+		{"Exact", false, testExact},
+		{"Close", false, testClose},
+		{"Attach", false, testAttach},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, begin(t)) })
+		t.Run(test.name, func(t *testing.T) {
+			s := begin(t)
+			s.validate(t)
+			if attacher, ok := optional[metricsbuffer.Attacher](s.Sink); ok && test.direct {
+				if err := attacher.Attach(nothingPending); err != nil {
+					t.Fatalf("Attach: %v", err)
+				}
+			}
+			test.run(t, s)
+		})
+	}
+}
+
+func (s Subject) validate(t *testing.T) {
+	t.Helper()
+	switch {
+	case s.Sink == nil:
+		t.Fatal("sinktest: the subject has no Sink")
+	case s.Received != nil && s.Unchecked != "":
+		t.Fatal("sinktest: the subject has both Received and Unchecked: remove one")
+	case s.Received == nil && s.Unchecked == "":
+		t.Fatal("sinktest: the subject has no Received: give a parser of the sink's output, or set Unchecked to the " +
+			"reason why there can be none")
+	case (s.Break == nil || s.Mend == nil) && (s.Break != nil || s.Mend != nil || s.Stall != nil):
+		t.Fatal("sinktest: the subject has only a part of Break, Mend and Stall: give Break and Mend, and Stall if possible")
+	}
+	if s.Unchecked != "" {
+		t.Logf("sinktest: nothing is checked against the output: %s", s.Unchecked)
 	}
 }
 
@@ -70,184 +128,22 @@ func testEmpty(t *testing.T, s Subject) {
 	if err := s.Sink.Write(t.Context(), batchOf()); err != nil {
 		t.Errorf("Write of a batch without points: %v", err)
 	}
-}
-
-func testAnything(t *testing.T, s Subject) {
-	points := anything()
-	for range 2 {
-		batch := batchOf(clonePoints(points)...)
-		err := s.Sink.Write(t.Context(), batch)
-		if err != nil && batch.Acknowledged() < len(points) {
-			t.Fatalf("Write failed at the %d. of %d points (%.300q): drop what cannot be delivered: %v",
-				batch.Acknowledged()+1, len(points), fmt.Sprint(points[batch.Acknowledged()]), err)
-		}
-		if i := slices.IndexFunc(indexes(points), func(i int) bool { return !equal(points[i], batch.Points[i]) }); i >= 0 {
-			t.Errorf("Write changed a point of the batch, %.300q", fmt.Sprint(batch.Points[i]))
-		}
-		reasons := make(map[string]int)
-		for i, p := range points {
-			reason, dropped := batch.Dropped(i)
-			if dropped {
-				reasons[reason]++
-			}
-			if dropped && p.Name == "plain" && p.Kind == metricsbuffer.KindCounter && len(p.Tags) == 0 && p.Count > 0 {
-				t.Errorf("a counter that anybody can deliver was dropped: %s", reason)
-			}
-		}
-		t.Logf("dropped of %d points, by reason: %v", len(points), reasons)
-		if len(reasons) > 10 || reasons[""] > 0 {
-			t.Errorf("points were dropped for %d reasons: they should be few, constant and not empty", len(reasons))
-		}
+	for _, p := range s.arrived(t) {
+		t.Errorf("a batch without points brought %s", describe(p))
 	}
 }
 
-// some returns a batch in which the counter is n, and a timer has n observations.
-func some(n int64) *metricsbuffer.Batch {
-	return batchOf(
-		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: jobs, Count: n, Tags: []metricsbuffer.Tag{workerTag(0)}},
-		metricsbuffer.Point{
-			Kind: metricsbuffer.KindTimer, Name: latency, Count: n, Sum: n, Min: 1, Max: 1,
-			Buckets: &metricsbuffer.Buckets{Offset: -1, Counts: []uint64{uint64(n)}},
-		},
-	)
-}
-
-const jobs, latency = "conformance_jobs", "conformance_latency"
-
-func workerTag(i int) metricsbuffer.Tag {
-	return metricsbuffer.Tag{Key: "worker", Value: string(rune('a' + i))}
-}
-
-func (s Subject) expect(t *testing.T, n int64) {
-	t.Helper()
-	if s.Count == nil {
-		return
-	}
-	if got := s.Count(metricsbuffer.KindCounter, jobs, workerTag(0)); got != n {
-		t.Errorf("of the counter %d arrived, want %d", got, n)
-	}
-	if got := s.Count(metricsbuffer.KindTimer, latency); got != n {
-		t.Errorf("of the timer %d observations arrived, want %d", got, n)
-	}
-}
-
-// What a batch becomes after Write must not matter.
-func testRetention(t *testing.T, s Subject) {
-	for n := range int64(3) {
-		batch := some(n + 1)
-		if err := s.Sink.Write(t.Context(), batch); err != nil {
-			t.Fatalf("Write: %v", err)
+// optional returns the sink as a T, or else the first wrapped sink that is one, as a buffer finds it.
+func optional[T any](sink metricsbuffer.Sink) (found T, ok bool) {
+	for sink != nil {
+		if found, ok = sink.(T); ok {
+			return found, true
 		}
-		for i := range batch.Points {
-			p := &batch.Points[i]
-			if p.Buckets != nil {
-				p.Buckets.Counts[0], p.Buckets.Zeros = 1<<40, 1<<40
-			}
-			*p = metricsbuffer.Point{Name: "overwritten", Kind: metricsbuffer.KindGauge, Count: 1 << 40}
-		}
-		*batch = metricsbuffer.Batch{}
-	}
-	s.expect(t, 1+2+3)
-}
-
-func testCancelled(t *testing.T, s Subject) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	batch := some(5)
-	returned := make(chan error, 1)
-	go func() { returned <- s.Sink.Write(ctx, batch) }()
-	var err error
-	select {
-	case err = <-returned:
-	case <-time.After(patience):
-		t.Fatalf("Write has not returned %v after its context had ended", patience)
-	}
-	s.finish(t, batch, err)
-	s.expect(t, 5)
-}
-
-// finish delivers what of the batch has not been, as a buffer does: again and again, as a sink may take its time to
-// find a backend that has come back.
-func (s Subject) finish(t *testing.T, batch *metricsbuffer.Batch, err error) {
-	t.Helper()
-	for began := time.Now(); err != nil; time.Sleep(10 * time.Millisecond) {
-		batch = batchOf(batch.Points[batch.Acknowledged():]...)
-		if err = s.Sink.Write(t.Context(), batch); err != nil && time.Since(began) > patience {
-			t.Fatalf("Write after one that failed: %v", err)
-		}
-	}
-}
-
-// patience is how long a sink may take for what should not take long.
-const patience = 10 * time.Second
-
-func testFailure(t *testing.T, s Subject) {
-	if s.Break == nil || s.Mend == nil {
-		t.Skip("the subject has no Break and Mend")
-	}
-	for range 2 {
-		s.Break()
-		batch := some(5)
-		err := s.Sink.Write(t.Context(), batch)
-		if err == nil {
-			t.Error("Write acknowledged a batch while the backend was broken")
-		}
-		s.Mend()
-		s.finish(t, batch, err)
-	}
-	s.expect(t, 10)
-}
-
-// All together: writers, flushes, and a backend that comes and goes.
-func testExact(t *testing.T, s Subject) {
-	const workers, updates = 4, 10_000
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(s.Sink, metricsbuffer.SinkInterval(5*time.Millisecond)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var writing sync.WaitGroup
-	for i := range workers {
-		writing.Go(func() {
-			for n := range updates {
-				buffer.IncrCounter(jobs, 1, workerTag(i))
-				buffer.IncrTimer(latency, time.Duration(n+1))
-				if n%100 == 0 {
-					time.Sleep(time.Millisecond)
-				}
-			}
-		})
-	}
-	for range 5 {
-		if s.Break != nil && s.Mend != nil {
-			s.Break()
-			time.Sleep(10 * time.Millisecond)
-			s.Mend()
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	writing.Wait()
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(10 * time.Millisecond) {
-		if err = buffer.Flush(t.Context()); err == nil {
+		wrapper, ok := sink.(interface{ Unwrap() metricsbuffer.Sink })
+		if !ok {
 			break
 		}
+		sink = wrapper.Unwrap()
 	}
-	if err := errors.Join(err, buffer.Close()); err != nil {
-		t.Errorf("the last flush: %v", err)
-	}
-	stats := buffer.Stats().Sinks[0]
-	want := metricsbuffer.Totals{Increments: workers * updates, Observations: workers * updates}
-	if stats.Acknowledged != want {
-		t.Errorf("the sink has acknowledged %+v, want %+v; dropped: %v", stats.Acknowledged, want, stats.Drops)
-	}
-	if s.Count == nil {
-		return
-	}
-	for i := range workers {
-		if got := s.Count(metricsbuffer.KindCounter, jobs, workerTag(i)); got != updates {
-			t.Errorf("of counter %d %d arrived, want %d", i, got, updates)
-		}
-	}
-	if got := s.Count(metricsbuffer.KindTimer, latency); got != workers*updates {
-		t.Errorf("of the timer %d observations arrived, want %d", got, workers*updates)
-	}
+	return found, false
 }

@@ -2,11 +2,12 @@ package sinktest_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
-	"sync/atomic"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,120 +15,86 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-func subject(write func(r *sinktest.Recorder, broken bool, batch *metricsbuffer.Batch) error) sinktest.Subject {
-	recorder := new(sinktest.Recorder)
-	var broken atomic.Bool
+// subjectOf returns a subject whose sink delivers to the server.
+func subjectOf(sink metricsbuffer.Sink, server *server) sinktest.Subject {
 	return sinktest.Subject{
-		Sink: metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
-			return write(recorder, broken.Load(), batch)
-		}),
-		Count: func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64 {
-			return recorder.Total(kind, name, tags...).Count
-		},
-		Break: func() { broken.Store(true) },
-		Mend:  func() { broken.Store(false) },
+		Sink: sink, Received: server.received,
+		Break: func() { server.set(true) }, Mend: func() { server.set(false) },
 	}
 }
 
-var errBroken = errors.New("broken")
-
 func TestConformance(t *testing.T) {
-	sinktest.Run(t, func(*testing.T) sinktest.Subject {
-		return subject(func(r *sinktest.Recorder, broken bool, batch *metricsbuffer.Batch) error {
-			if broken {
-				return errBroken
-			}
-			return r.Write(context.Background(), batch)
+	for name, sink := range map[string]func(*sender) metricsbuffer.Sink{
+		"plain":    func(s *sender) metricsbuffer.Sink { return s },
+		"closable": func(s *sender) metricsbuffer.Sink { return &closable{Sink: s} },
+		"wrapped":  func(s *sender) metricsbuffer.Sink { return sinktest.Slow(&closable{Sink: s}, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			sinktest.Run(t, func(*testing.T) sinktest.Subject {
+				sender := newSender()
+				return subjectOf(sink(sender), sender.server)
+			})
+		})
+	}
+	t.Run("asked", func(t *testing.T) {
+		sinktest.Run(t, func(t *testing.T) sinktest.Subject {
+			sender := newSender()
+			sink := &asked{Sink: sender}
+			subject := subjectOf(sink, sender.server)
+			subject.Received = sink.received(t, sender.server)
+			return subject
+		})
+	})
+	t.Run("unchecked", func(t *testing.T) {
+		sinktest.Run(t, func(*testing.T) sinktest.Subject {
+			return sinktest.Subject{Sink: newSender(), Unchecked: "this test is about subjects without a parser"}
 		})
 	})
 }
 
-// Each of these sinks has one defect, and the subtest that must find it.
-var defective = map[string]struct {
-	found string
-	sink  func() sinktest.Subject
-}{
-	"fails without points": {"Empty", func() sinktest.Subject {
-		return subject(func(_ *sinktest.Recorder, _ bool, batch *metricsbuffer.Batch) error {
-			_ = batch.Points[0]
-			return nil
+// A flawed subject has one defect, which only the named subtest has to find, and the beginning of the complaint.
+type flawed struct {
+	found, complaint string
+	subject          func(t *testing.T) sinktest.Subject
+}
+
+// sending changes a sink that does everything right.
+func sending(spoil func(*sender)) func(*testing.T) sinktest.Subject {
+	return func(*testing.T) sinktest.Subject {
+		sender := newSender()
+		spoil(sender)
+		return subjectOf(sender, sender.server)
+	}
+}
+
+// wrapping puts a defective sink in front of one that does everything right.
+func wrapping(wrap func(s *sender) metricsbuffer.Sink) func(*testing.T) sinktest.Subject {
+	return func(*testing.T) sinktest.Subject {
+		sender := newSender()
+		return subjectOf(wrap(sender), sender.server)
+	}
+}
+
+// writing replaces Write.
+func writing(
+	write func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error,
+) func(*testing.T) sinktest.Subject {
+	return wrapping(func(s *sender) metricsbuffer.Sink {
+		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			return write(s, ctx, batch)
 		})
-	}},
-	"is poisoned by a name": {"Anything", func() sinktest.Subject {
-		return subject(func(_ *sinktest.Recorder, _ bool, batch *metricsbuffer.Batch) error {
-			for _, p := range batch.Points {
-				if p.Name == "\xff" {
-					return errBroken
-				}
-			}
-			return nil
-		})
-	}},
-	"changes a tag": {"Anything", func() sinktest.Subject {
-		return subject(func(_ *sinktest.Recorder, _ bool, batch *metricsbuffer.Batch) error {
-			for _, p := range batch.Points {
-				if len(p.Tags) > 0 {
-					p.Tags[0].Key = "changed"
-				}
-			}
-			return nil
-		})
-	}},
-	"has a reason for each point": {"Anything", func() sinktest.Subject {
-		return subject(func(_ *sinktest.Recorder, _ bool, batch *metricsbuffer.Batch) error {
-			for i, p := range batch.Points {
-				if p.Kind == metricsbuffer.KindGauge {
-					batch.Drop(i, "cannot deliver "+p.Name)
-				}
-			}
-			return nil
-		})
-	}},
-	"keeps the batch": {"Retention", func() sinktest.Subject {
-		var kept *metricsbuffer.Batch
-		return subject(func(r *sinktest.Recorder, _ bool, batch *metricsbuffer.Batch) error {
-			if kept != nil {
-				_ = r.Write(context.Background(), kept)
-			}
-			kept = batch
-			return nil
-		})
-	}},
-	"drops what fails": {"Failure", func() sinktest.Subject {
-		return subject(func(r *sinktest.Recorder, broken bool, batch *metricsbuffer.Batch) error {
-			if broken {
-				return nil
-			}
-			return r.Write(context.Background(), batch)
-		})
-	}},
-	"delivers, and fails": {"Failure", func() sinktest.Subject {
-		return subject(func(r *sinktest.Recorder, broken bool, batch *metricsbuffer.Batch) error {
-			err := r.Write(context.Background(), batch)
-			if broken {
-				return errBroken
-			}
-			return err
-		})
-	}},
-	"loses one in many": {"Exact", func() sinktest.Subject {
-		return subject(func(r *sinktest.Recorder, _ bool, batch *metricsbuffer.Batch) error {
-			if len(batch.Points) > 3 {
-				batch.Points = batch.Points[1:]
-			}
-			return r.Write(context.Background(), batch)
-		})
-	}},
+	})
 }
 
 // A test cannot expect another one to fail, so this runs itself with each defect.
 func TestDefects(t *testing.T) {
 	const variable = "METRICSBUFFER_TEST_DEFECT"
 	if defect := os.Getenv(variable); defect != "" {
-		sinktest.Run(t, func(*testing.T) sinktest.Subject { return defective[defect].sink() })
+		sinktest.SetPatience(time.Second)
+		sinktest.Run(t, defects[defect].subject)
 		return
 	}
-	for name, defect := range defective {
+	for name, defect := range defects {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			run := exec.Command(os.Args[0], "-test.run=^TestDefects$/^"+defect.found+"$")
@@ -135,6 +102,24 @@ func TestDefects(t *testing.T) {
 			out, err := run.CombinedOutput()
 			require.Error(t, err, "nothing was found: %s", out)
 			require.Contains(t, string(out), "--- FAIL: TestDefects/"+defect.found)
+			require.Contains(t, string(out), defect.complaint)
 		})
+	}
+}
+
+// Every subtest of the suite finds some defect.
+func TestEverySubtestCanFail(t *testing.T) {
+	source, err := os.ReadFile("conformance.go")
+	require.NoError(t, err)
+	found := make(map[string]bool)
+	for _, defect := range defects {
+		found[defect.found] = true
+	}
+	subtests := regexp.MustCompile(`\{"(\w+)", (?:true|false), test\w+\}`).FindAllStringSubmatch(string(source), -1)
+	require.NotEmpty(t, subtests)
+	for _, subtest := range subtests {
+		require.True(t, found[subtest[1]], "no defect is found by %s", subtest[1])
+		require.True(t, strings.Contains(string(source), "//   - "+subtest[1]) ||
+			strings.Contains(string(source), ", "+subtest[1]+":"), "Run's documentation lacks %s", subtest[1])
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A Till is code that counts what it does: what one wants to test.
+// A Till is code that counts, and that a test is for.
 type Till struct{ metrics *metricsbuffer.Buffer }
 
 func (t *Till) Sell(fruit string, n int64) {
 	t.metrics.IncrCounter("sold", n, metricsbuffer.Tag{Key: "fruit", Value: fruit})
 }
 
-// To test what code counts, give it a buffer with a Recorder, which delivers when the test says so.
+// A test gives the code a buffer with a Recorder. The buffer delivers when it is flushed or closed.
 func ExampleRecorder() {
 	recorder := new(sinktest.Recorder)
 	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), metricsbuffer.WithInterval(0))
@@ -35,15 +35,15 @@ func ExampleRecorder() {
 	apples := recorder.Total(metricsbuffer.KindCounter, "sold", metricsbuffer.Tag{Key: "fruit", Value: "apple"})
 	fmt.Println("apples:", apples.Count)
 	for _, p := range recorder.Totals() {
-		fmt.Println(p.Kind, p.Name, p.Tags, p.Count)
+		fmt.Println(sinktest.Line(p))
 	}
 	// Output:
 	// apples: 5
-	// counter sold [{fruit apple}] 5
-	// counter sold [{fruit pear}] 1
+	// counter sold{fruit=apple} 5
+	// counter sold{fruit=pear} 1
 }
 
-// What a failing sink refuses is delivered with the next batch.
+// A batch that was refused is delivered with the next one.
 func ExampleFailing() {
 	recorder := new(sinktest.Recorder)
 	sink := sinktest.Failing(recorder, func(write int64) bool { return write == 1 })
@@ -55,13 +55,16 @@ func ExampleFailing() {
 	for range 2 {
 		buffer.IncrCounter("requests", 1)
 		err := buffer.Flush(context.Background())
-		delivered := recorder.Total(metricsbuffer.KindCounter, "requests").Count
-		fmt.Println("refused:", errors.Is(err, sinktest.ErrInjected), "delivered:", delivered)
+		fmt.Println("refused:", errors.Is(err, sinktest.ErrInjected))
+		for _, p := range recorder.Totals() {
+			fmt.Println("delivered:", sinktest.Line(p))
+		}
 	}
 	if err := buffer.Close(); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
-	// refused: true delivered: 0
-	// refused: false delivered: 2
+	// refused: true
+	// refused: false
+	// delivered: counter requests 2
 }

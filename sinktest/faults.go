@@ -11,13 +11,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// ErrInjected is what [Failing] sinks return and [Panicking] sinks panic with.
+// ErrInjected is the error that [Failing] sinks return, and the value that [Panicking] sinks panic with.
 var ErrInjected = errors.New("sinktest: failure injected by the test")
 
-// Failing returns a sink whose Write returns [ErrInjected], without reaching next, when the function says so; it is
-// given the number of the Write, from 1. Use it for a backend that is down, or refuses single batches: what was
-// refused must arrive later, once. For an error of one's own, or one after next was reached, write a
-// [metricsbuffer.SinkFunc].
+// Failing returns a sink whose Write returns [ErrInjected], without calling next, if the function returns true for the
+// number of the Write, counted from 1. Use it for a backend that is down or refuses single batches. A refused batch
+// must arrive later, once. For another error, or an error after next was called, write a [metricsbuffer.SinkFunc].
 func Failing(next metricsbuffer.Sink, when func(write int64) bool) metricsbuffer.Sink {
 	var writes atomic.Int64
 	return &faulty{"failing", next, func(context.Context) error {
@@ -28,8 +27,8 @@ func Failing(next metricsbuffer.Sink, when func(write int64) bool) metricsbuffer
 	}}
 }
 
-// Panicking returns a sink whose Write panics with [ErrInjected] instead of returning it, else like [Failing]. Use it
-// for a sink with a bug, which must not take the program or other sinks with it.
+// Panicking is like [Failing], but Write panics with [ErrInjected]. Use it for a sink with a bug, which must not harm
+// the program or other sinks.
 func Panicking(next metricsbuffer.Sink, when func(write int64) bool) metricsbuffer.Sink {
 	var writes atomic.Int64
 	return &faulty{"panicking", next, func(context.Context) error {
@@ -40,8 +39,8 @@ func Panicking(next metricsbuffer.Sink, when func(write int64) bool) metricsbuff
 	}}
 }
 
-// Every returns a function for [Failing] and [Panicking] that chooses every n-th Write, beginning with Write n; with
-// 1, all of them. It panics if n is less than 1.
+// Every returns a function for [Failing] and [Panicking] that chooses every n-th Write, beginning with Write n.
+// Every(1) chooses all. It panics if n is less than 1.
 func Every(n int64) func(write int64) bool {
 	if n < 1 {
 		panic(fmt.Sprintf("sinktest: Every(%d): n must be at least 1", n))
@@ -49,8 +48,8 @@ func Every(n int64) func(write int64) bool {
 	return func(write int64) bool { return write%n == 0 }
 }
 
-// Slow returns a sink that waits for d before each Write to next. If the context ends first, it returns the context's
-// error and next is not reached. Use it for a backend that takes its time, up to and over the sink's timeout.
+// Slow returns a sink that waits for d before each Write to next. If the context ends first, it returns the cause of
+// that and does not call next. Use it for a backend that is slower than the sink's timeout, or nearly so.
 func Slow(next metricsbuffer.Sink, d time.Duration) metricsbuffer.Sink {
 	return &faulty{"slow", next, func(ctx context.Context) error {
 		timer := time.NewTimer(d)
@@ -64,9 +63,9 @@ func Slow(next metricsbuffer.Sink, d time.Duration) metricsbuffer.Sink {
 	}}
 }
 
-// Hanging returns a sink whose Write does not return, whatever becomes of its context, before release is called. Then
-// the Write that hung reaches next, late, as do those after it. Use it for a backend that hangs for ever, and release
-// it at the end of the test, so that no goroutine is left behind. Calling release again does nothing.
+// Hanging returns a sink whose Write does not return before release is called, even if its context ends. After that,
+// the Write that hung calls next, and later Writes do so at once. Use it for a backend that hangs for ever. Call release at
+// the end of the test, so that no goroutine is left behind. Calling it again does nothing.
 func Hanging(next metricsbuffer.Sink) (sink metricsbuffer.Sink, release func()) {
 	released := make(chan struct{})
 	sink = &faulty{"hanging", next, func(context.Context) error {
@@ -76,7 +75,7 @@ func Hanging(next metricsbuffer.Sink) (sink metricsbuffer.Sink, release func()) 
 	return sink, sync.OnceFunc(func() { close(released) })
 }
 
-// A faulty sink goes wrong before it reaches the next one.
+// A faulty sink runs before, and calls the next sink only if that returns nil.
 type faulty struct {
 	how    string
 	next   metricsbuffer.Sink
@@ -89,6 +88,9 @@ func (f *faulty) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	}
 	return f.next.Write(ctx, batch)
 }
+
+// Unwrap lets the buffer find the optional methods of the next sink.
+func (f *faulty) Unwrap() metricsbuffer.Sink { return f.next }
 
 // String names the sink in errors, as in "slow(failing(recorder))".
 func (f *faulty) String() string {

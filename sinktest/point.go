@@ -11,8 +11,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// clonePoints copies all that a point refers to; strings may be kept. A test of this package fails when points get a
-// field that it does not know.
+// clonePoints copies everything that a point refers to, except strings. A test of this package fails when points get
+// a field that is not copied.
 func clonePoints(points []metricsbuffer.Point) []metricsbuffer.Point {
 	points = slices.Clone(points)
 	for i := range points {
@@ -24,7 +24,7 @@ func clonePoints(points []metricsbuffer.Point) []metricsbuffer.Point {
 	return points
 }
 
-// cloneTags returns nil for no tags, so that equal points are equal to [reflect.DeepEqual].
+// cloneTags returns nil for no tags, so that [reflect.DeepEqual] finds equal points equal.
 func cloneTags(tags []metricsbuffer.Tag) []metricsbuffer.Tag {
 	return append([]metricsbuffer.Tag(nil), tags...)
 }
@@ -33,19 +33,20 @@ func compareTags(a, b metricsbuffer.Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
-// seriesKey returns a string that only the same kind, name and sorted tags have.
-func seriesKey(kind metricsbuffer.Kind, name string, tags []metricsbuffer.Tag) string {
-	key := strconv.AppendInt(nil, int64(kind), 10)
-	key = strconv.AppendQuote(key, name)
-	for _, tag := range tags {
+// seriesKey returns a string that only points of the same series have: the same kind, name, unit and sorted tags.
+func seriesKey(p *metricsbuffer.Point) string {
+	key := strconv.AppendInt(nil, int64(p.Kind), 10)
+	key = strconv.AppendQuote(key, p.Name)
+	key = strconv.AppendQuote(key, p.Unit)
+	for _, tag := range p.Tags {
 		key = strconv.AppendQuote(key, tag.Key)
 		key = strconv.AppendQuote(key, tag.Value)
 	}
 	return string(key)
 }
 
-// merge adds a later point of the same series to its total. It works for every kind, since the fields a kind does not
-// use are zero in all its points.
+// merge adds a later point of the same series to its total. It works for every kind, since a field that a kind does not
+// use is zero in all its points.
 func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 	total.Count += p.Count
 	total.Sum += p.Sum
@@ -53,7 +54,7 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 	total.Max = max(total.Max, p.Max)
 	total.Value = p.Value
 	if p.Buckets != nil {
-		buckets := p.Buckets.Clone() // the total's own are those of the batch it began with
+		buckets := p.Buckets.Clone() // the total's own buckets belong to the first batch
 		if total.Buckets != nil {
 			buckets.Add(total.Buckets)
 		}
@@ -62,7 +63,7 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 	return total
 }
 
-// check returns what is wrong with a batch, nil if it is well formed.
+// check returns an error that describes the fault of a batch, and nil if it is well formed.
 func check(batch *metricsbuffer.Batch) error {
 	if batch.End.Before(batch.Start) {
 		return fmt.Errorf("sinktest: the batch ends at %v, before its start at %v", batch.End, batch.Start)
@@ -70,7 +71,7 @@ func check(batch *metricsbuffer.Batch) error {
 	seen := make(map[string]bool, len(batch.Points))
 	for i, p := range batch.Points {
 		complaint := checkPoint(p)
-		key := seriesKey(p.Kind, p.Name, p.Tags)
+		key := seriesKey(&p)
 		if seen[key] {
 			complaint = "is in the batch twice"
 		}
@@ -82,8 +83,8 @@ func check(batch *metricsbuffer.Batch) error {
 	return nil
 }
 
-// checkPoint returns what is wrong with a point by itself, "" if it is well formed. Of a kind it does not know, it
-// checks what holds for all.
+// checkPoint returns the fault of a point by itself, "" if it is well formed. An unknown kind has to meet the rules for
+// all kinds.
 func checkPoint(p metricsbuffer.Point) string {
 	switch {
 	case !slices.IsSortedFunc(p.Tags, compareTags):
@@ -93,12 +94,12 @@ func checkPoint(p metricsbuffer.Point) string {
 	case p.Kind != metricsbuffer.KindTimer && p.Kind != metricsbuffer.KindHistogram:
 		return ""
 	case p.Count <= 0:
-		return fmt.Sprintf("has a count of %d: a %v nothing was observed in does not belong in a batch", p.Count, p.Kind)
+		return fmt.Sprintf("has a count of %d: a %v without observations does not belong in a batch", p.Count, p.Kind)
 	case p.Buckets != nil && inBuckets(p.Buckets) != uint64(p.Count):
 		return fmt.Sprintf("has a count of %d, and %d observations in its buckets", p.Count, inBuckets(p.Buckets))
 	}
-	// The sum must be one that so many observations between minimum and maximum can have. Where it may have overflowed
-	// it shows nothing.
+	// The sum must be possible with so many observations between minimum and maximum. A sum that may have overflowed is
+	// not checked.
 	bound := float64(p.Count) * max(math.Abs(float64(p.Min)), math.Abs(float64(p.Max)))
 	if bound < 1<<62 && (p.Sum < p.Count*p.Min || p.Sum > p.Count*p.Max) {
 		return fmt.Sprintf("has a sum of %d, which %d observations between %d and %d cannot have",

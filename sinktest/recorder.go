@@ -1,24 +1,23 @@
-// Package sinktest has sinks for tests: one that records what it was given, and ones that go wrong in each way a
-// backend can.
+// Package sinktest is for tests of sinks, and of code that has to cope with failing sinks. Tests of code that records
+// metrics are shorter with package metricstest.
 //
-// [Recorder] is for testing one's own code: give it to a buffer, run the code, flush, and compare totals. The others
-// wrap a sink, a Recorder or a real one, and go wrong before it is reached: what they refuse, it never sees. They can
-// be nested:
+// [Run] tests a sink of your own. [Recorder] is a sink that keeps everything. [Failing], [Panicking], [Slow] and
+// [Hanging] wrap another sink and fail before a batch reaches it. They can be nested:
 //
 //	recorder := new(sinktest.Recorder)
 //	sink := sinktest.Slow(sinktest.Failing(recorder, sinktest.Every(3)), 50*time.Millisecond)
 //
 // All of them run in a [testing/synctest] bubble too, where being slow takes no time.
-//
-// [Run] is for testing one's own sink.
 package sinktest
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,18 +26,18 @@ import (
 )
 
 // A Recorder is a sink that keeps a copy of every batch, and the total of every series. Its zero value is ready to
-// use. It may be read while it is written to, by any number of goroutines.
+// use. Any number of goroutines may read it while it is written to.
 //
-// A Recorder also checks the buffer: a batch that is not well formed (a series twice, a timer whose minimum is above
-// its maximum, an end before the start, …) or that arrives while another is being written is refused with an error,
-// not recorded, and reported by [Recorder.Err].
+// A Recorder also checks the buffer. It refuses a batch that is not well formed (a series is in it twice, a timer's
+// minimum is above its maximum, it ends before its start, …), and a batch that arrives during another Write. Such a
+// batch is not recorded. Write returns an error, and [Recorder.Err] keeps it.
 type Recorder struct {
 	writing atomic.Bool // owned by the Write that sets it
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	batches []metricsbuffer.Batch
 	totals  map[string]metricsbuffer.Point // by seriesKey
-	err     error                          // the first that was returned
+	err     error                          // the first one returned by Write
 }
 
 // Write records the batch.
@@ -47,7 +46,7 @@ func (r *Recorder) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 		return r.refuse(errors.New("sinktest: Write was called while another Write of the same sink was running"))
 	}
 	defer r.writing.Store(false)
-	runtime.Gosched() // lets a Write that should not be there arrive while this one can notice it
+	runtime.Gosched() // a concurrent Write, if there is one, comes now and is noticed
 
 	if err := check(batch); err != nil {
 		return r.refuse(err)
@@ -61,7 +60,7 @@ func (r *Recorder) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 		r.totals = make(map[string]metricsbuffer.Point)
 	}
 	for _, p := range r.batches[len(r.batches)-1].Points {
-		key := seriesKey(p.Kind, p.Name, p.Tags)
+		key := seriesKey(&p)
 		if total, ok := r.totals[key]; ok {
 			p = merge(total, p)
 		}
@@ -80,7 +79,7 @@ func (r *Recorder) refuse(err error) error {
 	return err
 }
 
-// Batches returns a copy of what was recorded so far, in order. The caller may change it.
+// Batches returns a copy of the recorded batches, in order. The caller may change it.
 func (r *Recorder) Batches() []metricsbuffer.Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,23 +90,61 @@ func (r *Recorder) Batches() []metricsbuffer.Batch {
 	return batches
 }
 
-// Total returns the sum of all batches for one series, whose tags may be given in any order: Count and Sum are added
-// up, Min and Max span all batches, Value is the latest. If there was none, the point has a name, tags and a kind only.
-func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) metricsbuffer.Point {
-	tags = cloneTags(tags)
-	slices.SortFunc(tags, compareTags)
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if total, ok := r.totals[seriesKey(kind, name, tags)]; ok {
-		total.Tags = tags
-		return total
+// Find returns the total of all batches for one series, whose tags may be given in any order: Count and Sum are added
+// up, Min and Max span all batches, Value is the latest. A series that was never delivered is an error, which lists the
+// nearest ones. A series that was delivered with a total of zero is not. A histogram is found in any unit, unless there
+// are several: see [Recorder.FindHistogram].
+func (r *Recorder) Find(
+	kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag,
+) (metricsbuffer.Point, error) {
+	wanted := metricsbuffer.Point{Kind: kind, Name: name, Tags: cloneTags(tags)}
+	slices.SortFunc(wanted.Tags, compareTags)
+	if kind != metricsbuffer.KindHistogram {
+		return r.find(&wanted)
 	}
-	return metricsbuffer.Point{Kind: kind, Name: name, Tags: tags}
+	var units []string
+	for _, total := range r.Totals() {
+		if sameSeries(&wanted, &total) {
+			units = append(units, strconv.Quote(total.Unit))
+			wanted.Unit = total.Unit
+		}
+	}
+	if len(units) > 1 {
+		return wanted, fmt.Errorf("sinktest: the histogram %q exists in several units, %s: name one with FindHistogram",
+			name, strings.Join(units, ", "))
+	}
+	return r.find(&wanted)
 }
 
-// Totals returns the [Recorder.Total] of every series, sorted by name, tags and kind, so that it can be compared with
-// what a test expects. A series without tags has nil Tags. The caller may change it.
+// FindHistogram is [Recorder.Find] for a histogram in the given unit.
+func (r *Recorder) FindHistogram(name, unit string, tags ...metricsbuffer.Tag) (metricsbuffer.Point, error) {
+	wanted := metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: cloneTags(tags)}
+	slices.SortFunc(wanted.Tags, compareTags)
+	return r.find(&wanted)
+}
+
+func (r *Recorder) find(wanted *metricsbuffer.Point) (metricsbuffer.Point, error) {
+	r.mu.Lock()
+	total, ok := r.totals[seriesKey(wanted)]
+	r.mu.Unlock()
+	if !ok {
+		return *wanted, unknown(wanted, r.Totals())
+	}
+	return clonePoints([]metricsbuffer.Point{total})[0], nil
+}
+
+// Total is [Recorder.Find] without an error: it panics with it. So a misspelt name does not pass for a series whose
+// total is zero.
+func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) metricsbuffer.Point {
+	total, err := r.Find(kind, name, tags...)
+	if err != nil {
+		panic(err)
+	}
+	return total
+}
+
+// Totals returns the total of every series, sorted by name, tags, kind and unit. A series without tags
+// has nil Tags. The caller may change the result.
 func (r *Recorder) Totals() []metricsbuffer.Point {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,12 +154,12 @@ func (r *Recorder) Totals() []metricsbuffer.Point {
 	}
 	slices.SortFunc(totals, func(a, b metricsbuffer.Point) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), slices.CompareFunc(a.Tags, b.Tags, compareTags),
-			cmp.Compare(a.Kind, b.Kind))
+			cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Unit, b.Unit))
 	})
 	return clonePoints(totals)
 }
 
-// Err returns why the first batch that was refused was, or nil if none was.
+// Err returns the error of the first batch that was refused, or nil if none was.
 func (r *Recorder) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

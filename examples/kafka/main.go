@@ -49,7 +49,11 @@ func run(ctx context.Context, cfg config, out io.Writer) (*audit, error) {
 	}
 	defer broker.close()
 
-	sinks := []*auditedSink{{name: "console", sink: consolesink.New(out)}}
+	console, err := consolesink.New(out)
+	if err != nil {
+		return nil, err
+	}
+	sinks := []*auditedSink{{name: "console", sink: console}}
 	if cfg.statsd != nil {
 		defer func() { _ = cfg.statsd.Close() }() // when the buffer is closed, so that nothing is under way
 		sinks = append(sinks, &auditedSink{name: "statsd", sink: cfg.statsd})

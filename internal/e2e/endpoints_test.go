@@ -172,14 +172,22 @@ func scraped(server *receivers.Prometheus, sink metricsbuffer.Sink) *endpoint {
 // inWords is for receivers that have names of no form of their own.
 func inWords(w total) string { return strings.TrimRight(w.name+" "+w.label+" "+w.part, " ") }
 
+// must is for constructors whose arguments are right.
+func must[S metricsbuffer.Sink](sink S, err error) S {
+	if err != nil {
+		panic(err)
+	}
+	return sink
+}
+
 // inMemory are the sinks that deliver within the process. Each of them is read back as a person or a program would.
 func inMemory() []*endpoint {
 	console, lines, logged, calls := new(table), new(objects), new(objects), new(backend)
 	handler := slog.NewJSONHandler(logged, nil)
 	return []*endpoint{
-		{name: "console", sink: consolesink.New(console), call: inWords, read: console.read, except: "sum"},
-		{name: "JSON lines", sink: jsonsink.New(lines), call: inWords, read: lines.read},
-		{name: "log/slog", sink: slogsink.New(handler, slog.LevelInfo), call: inWords, read: logged.read},
-		{name: "a backend", sink: backendsink.New(calls), call: inWords, read: calls.read, except: "size"},
+		{name: "console", sink: must(consolesink.New(console)), call: inWords, read: console.read, except: "sum"},
+		{name: "JSON lines", sink: must(jsonsink.New(lines)), call: inWords, read: lines.read},
+		{name: "log/slog", sink: must(slogsink.New(handler)), call: inWords, read: logged.read},
+		{name: "a backend", sink: must(backendsink.New(calls)), call: inWords, read: calls.read},
 	}
 }

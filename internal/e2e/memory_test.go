@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,29 +68,37 @@ func (o *objects) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// table reads the rows that consolesink prints: their counts, as all else is rounded, and values of gauges.
+// table reads the rows that consolesink prints: counts, since sums are not shown, and values of gauges.
 type table struct{ sums }
 
 func (t *table) Write(text []byte) (int, error) {
+	kind, name := "", ""
 	for line := range strings.Lines(string(text)) {
-		cells := strings.Fields(line) // kind, count, rate, mean, minimum, maximum, value, series
-		if len(cells) < 8 {
+		cells := strings.Fields(strings.ReplaceAll(line, ",", "")) // series, unit in brackets, figures
+		if len(cells) == 0 || strings.Contains(line, " – ") {
+			continue
+		}
+		series := cells[0]
+		cells = slices.DeleteFunc(cells[1:], func(cell string) bool { return strings.HasPrefix(cell, "[") })
+		switch {
+		case len(cells) > 0 && (cells[0] == "count" || cells[0] == "value"): // the head of a section
+			kind = series
+			continue
+		case strings.HasPrefix(series, "{"): // one of several of the name above
+			series = name + series
+		default:
+			name = series
+		}
+		if len(cells) == 0 {
 			continue
 		}
 		var w total
-		w.name, w.label, _ = strings.Cut(strings.TrimSuffix(cells[7], "}"), "{label=")
-		cell := cells[1]
-		switch cells[0] {
-		case "timer", "histogram":
+		w.name, w.label, _ = strings.Cut(strings.TrimSuffix(series, "}"), "{label=")
+		if kind == "TIMERS" || kind == "HISTOGRAMS" {
 			w.part = "count"
-		case "gauge":
-			cell = cells[6]
-		case "counter":
-		default:
-			continue
 		}
 		var err error
-		if w.value, err = strconv.ParseFloat(cell, 64); err != nil {
+		if w.value, err = strconv.ParseFloat(cells[0], 64); err != nil {
 			return 0, err
 		}
 		t.add(w)
@@ -97,7 +106,7 @@ func (t *table) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// backend is a client of three methods.
+// backend is a client of four methods.
 type backend struct{ sums }
 
 func labelOf(tags []metricsbuffer.Tag) (label string) {
@@ -118,6 +127,12 @@ func (b *backend) Gauge(name string, value float64, tags []metricsbuffer.Tag) er
 }
 
 func (b *backend) Timing(name string, count int64, sum time.Duration, tags []metricsbuffer.Tag) error {
+	b.add(total{name: name, label: labelOf(tags), part: "count", value: float64(count)})
+	b.add(total{name: name, label: labelOf(tags), part: "sum", value: float64(sum)})
+	return nil
+}
+
+func (b *backend) Histogram(name, _ string, count, sum int64, tags []metricsbuffer.Tag) error {
 	b.add(total{name: name, label: labelOf(tags), part: "count", value: float64(count)})
 	b.add(total{name: name, label: labelOf(tags), part: "sum", value: float64(sum)})
 	return nil

@@ -1,67 +1,94 @@
-// Package backendsink makes a sink of a client for metrics that one has already: write three methods for it, and
+// Package backendsink delivers to a metrics client that a program already has. Write four methods around that client:
 //
-//	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(backendsink.New(backend)))
+//	sink, err := backendsink.New(backend)
+//	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 //
-// calls them with what the buffer has aggregated, instead of once for every event.
+// The sink calls them once for each series and batch, with aggregated values, instead of once for each event.
 package backendsink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
 )
 
-// A Backend takes metrics one by one. The sink never calls its methods concurrently. They must not keep or change tags,
-// which are sorted by key; the strings may be kept.
+// A Backend takes metrics one by one. The sink never calls its methods concurrently. The methods must not keep or
+// change tags, which are sorted by key and then by value; they may keep the strings.
 //
-// A method that returns an error, or panics, has not taken the metric: it, and those after it, are given to the backend
-// again with the next batch. Those before it are not.
+// A method returns nil when it has taken the metric. If the client can never take such a metric, the method returns an
+// error that wraps [errors.ErrUnsupported]: the sink drops the metric, which [metricsbuffer.SinkStats] counts, and goes
+// on. After any other error, or a panic, this metric and those after it stay in the buffer, which delivers them again
+// with the next batch.
 type Backend interface {
-	// Increment adds delta to a counter. It may be negative, but is not zero.
+	// Increment adds delta to a counter. The delta may be negative or zero.
 	Increment(name string, delta int64, tags []metricsbuffer.Tag) error
 
-	// Gauge sets a gauge. The value may be NaN or infinite if that is what it was set to.
+	// Gauge sets a gauge. The value may be NaN or infinite.
 	Gauge(name string, value float64, tags []metricsbuffer.Tag) error
 
-	// Timing adds count durations, of which total is the sum, to a timer. A client that takes single durations only
-	// can be given the total, as though it were one, if it is sums that matter, or else the mean.
+	// Timing adds count durations, whose sum is total, to a timer. A client that takes only single durations can be
+	// given their mean, count times or with the sample rate 1/count.
 	Timing(name string, count int64, total time.Duration, tags []metricsbuffer.Tag) error
+
+	// Histogram adds count values, whose sum is total, to a histogram. Both the values and total are in unit, which is
+	// the one given to [metricsbuffer.Buffer.Histogram], such as "bytes", and may be empty.
+	Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error
 }
 
-// A Sink hands batches to a backend. [New] makes one.
+// A Sink delivers batches to a backend. Make one with [New], one for each buffer.
 type Sink struct{ backend Backend }
 
-// New returns a sink for the backend.
-func New(backend Backend) *Sink { return &Sink{backend} }
+// An Option changes a [Sink]. There is none yet; [New] takes options so that adding one breaks no caller.
+type Option func(*Sink) error
 
-// String names the sink by the type of its backend.
+// New returns a sink that delivers to the backend. A nil backend or option is an error.
+func New(backend Backend, opts ...Option) (*Sink, error) {
+	const call = "backendsink: New"
+	if err := option.Target(call, "backend", backend, "give it your implementation of Backend"); err != nil {
+		return nil, err
+	}
+	s := &Sink{backend}
+	if err := option.Apply(call, s, opts); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// String returns "backend" and the type of the backend.
 func (s *Sink) String() string { return fmt.Sprintf("backend %T", s.backend) }
 
-// Write calls the backend for each point, and returns its first error, or that of ctx. Histograms, for which a backend
-// has no method, are dropped, which [metricsbuffer.SinkStats] counts.
+// Write calls the backend for each point. It returns the first error of the backend, or that of ctx.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	for i := range batch.Points {
 		if ctx.Err() != nil {
 			return fmt.Errorf("backendsink: after %d of %d points: %w", i, len(batch.Points), context.Cause(ctx))
 		}
 		p := &batch.Points[i]
-		var err error
-		switch p.Kind {
-		case metricsbuffer.KindCounter:
-			err = s.backend.Increment(p.Name, p.Count, p.Tags)
-		case metricsbuffer.KindGauge:
-			err = s.backend.Gauge(p.Name, p.Value, p.Tags)
-		case metricsbuffer.KindTimer:
-			err = s.backend.Timing(p.Name, p.Count, time.Duration(p.Sum), p.Tags)
-		default:
-			batch.Drop(i, "a backend takes no "+p.Kind.String()+"s")
-		}
-		if err != nil {
+		switch err := s.deliver(p); {
+		case errors.Is(err, errors.ErrUnsupported):
+			batch.Drop(i, "the backend does not support it")
+		case err != nil:
 			return fmt.Errorf("backendsink: %v %q: %w", p.Kind, p.Name, err)
 		}
 		batch.Acknowledge(i + 1)
 	}
 	return nil
+}
+
+func (s *Sink) deliver(p *metricsbuffer.Point) error {
+	switch p.Kind {
+	case metricsbuffer.KindCounter:
+		return s.backend.Increment(p.Name, p.Count, p.Tags)
+	case metricsbuffer.KindGauge:
+		return s.backend.Gauge(p.Name, p.Value, p.Tags)
+	case metricsbuffer.KindTimer:
+		return s.backend.Timing(p.Name, p.Count, time.Duration(p.Sum), p.Tags)
+	case metricsbuffer.KindHistogram:
+		return s.backend.Histogram(p.Name, p.Unit, p.Count, p.Sum, p.Tags)
+	}
+	return errors.ErrUnsupported // a kind that is newer than this package
 }

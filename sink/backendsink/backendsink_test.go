@@ -13,14 +13,17 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/backendsink"
 )
 
-// A client has adapted what a program has already, here its standard output, to a Backend.
-type client struct{ refuse string }
+// A client adapts the client that a program already has, here its standard output, to a Backend.
+type client struct{ refuse, unsupported string }
 
 var errRefused = errors.New("refused")
 
 func (c *client) print(name string, v any, tags []metricsbuffer.Tag) error {
 	if name == c.refuse {
 		return errRefused
+	}
+	if name == c.unsupported {
+		return fmt.Errorf("%s: %w", name, errors.ErrUnsupported)
 	}
 	fmt.Println(name, v, tags)
 	return nil
@@ -38,8 +41,25 @@ func (c *client) Timing(name string, _ int64, total time.Duration, tags []metric
 	return c.print(name, total, tags)
 }
 
+func (c *client) Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error {
+	return c.print(name, fmt.Sprintf("%d × %d %s", count, total/count, unit), tags)
+}
+
+func sinkFor(backend backendsink.Backend) *backendsink.Sink {
+	sink, err := backendsink.New(backend)
+	if err != nil {
+		panic(err)
+	}
+	return sink
+}
+
 func Example() {
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(backendsink.New(new(client))))
+	sink, err := backendsink.New(new(client))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -48,6 +68,7 @@ func Example() {
 		buffer.IncrCounter("jobs", 1, metricsbuffer.Tag{Key: "queue", Value: "mail"})
 		buffer.IncrTimer("latency", time.Millisecond)
 	}
+	buffer.Histogram("size", "bytes").Observe(512)
 	buffer.SetGauge("depth", 7)
 	if err := buffer.Close(); err != nil {
 		fmt.Println(err)
@@ -55,13 +76,14 @@ func Example() {
 	// Output:
 	// jobs 1000 [{queue mail}]
 	// latency 1s []
+	// size 1 × 512 bytes []
 	// depth 7 []
 }
 
-// What the backend refuses, and what comes after it, is pending; what it took is not.
+// A refused metric and those after it stay pending; those before it do not.
 func TestRefusal(t *testing.T) {
 	c := &client{refuse: "b"}
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(backendsink.New(c), metricsbuffer.SinkInterval(0)))
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sinkFor(c), metricsbuffer.SinkInterval(0)))
 	require.NoError(t, err)
 	for i, name := range []string{"a", "b", "c"} {
 		buffer.IncrCounter(name, int64(i+1))
@@ -78,20 +100,57 @@ func TestRefusal(t *testing.T) {
 	require.EqualValues(t, 6, buffer.Stats().Sinks[0].Acknowledged.Increments)
 }
 
+// A histogram arrives with its unit, its count and its sum.
 func TestHistogram(t *testing.T) {
+	r := new(recording)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sinkFor(r), metricsbuffer.SinkInterval(0)))
+	require.NoError(t, err)
+	size := buffer.Histogram("size", "bytes", metricsbuffer.Tag{Key: "queue", Value: "mail"})
+	for v := range int64(4) {
+		size.Observe(v)
+	}
+	require.NoError(t, buffer.Close())
+	got, err := r.received()
+	require.NoError(t, err)
+	require.Equal(t, []metricsbuffer.Point{{
+		Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "bytes", Count: 4, Sum: 6,
+		Tags: []metricsbuffer.Tag{{Key: "queue", Value: "mail"}},
+	}}, got)
+	require.EqualValues(t, 4, buffer.Stats().Sinks[0].Acknowledged.Observations)
+}
+
+// A metric that the backend never takes is dropped and counted; the others are delivered.
+func TestUnsupported(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
 		{Kind: metricsbuffer.KindHistogram, Name: "size", Count: 1},
+		{Kind: 200, Name: "newer"},
+		{Kind: metricsbuffer.KindCounter, Name: "jobs", Count: 1},
 	}}
-	require.NoError(t, backendsink.New(new(client)).Write(t.Context(), batch))
-	reason, dropped := batch.Dropped(0)
-	require.True(t, dropped)
-	require.Equal(t, "a backend takes no histograms", reason)
+	require.NoError(t, sinkFor(&client{unsupported: "size"}).Write(t.Context(), batch))
+	for i := range 2 {
+		reason, dropped := batch.Dropped(i)
+		require.True(t, dropped)
+		require.Equal(t, "the backend does not support it", reason)
+	}
+	_, dropped := batch.Dropped(2)
+	require.False(t, dropped)
+	require.Equal(t, 3, batch.Acknowledged())
+}
+
+func TestNew(t *testing.T) {
+	_, err := backendsink.New(nil)
+	require.EqualError(t, err, "backendsink: New: the backend is nil; give it your implementation of Backend")
+	_, err = backendsink.New((*client)(nil))
+	require.ErrorContains(t, err, "the backend is a nil *backendsink_test.client")
+	_, err = backendsink.New(new(client), nil)
+	require.EqualError(t, err, "backendsink: New: option 1 of 1 is nil; leave it out")
+	require.Equal(t, "backend *backendsink_test.client", sinkFor(new(client)).String())
 }
 
 func TestContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errRefused)
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{{Name: "jobs", Count: 1}}}
-	require.ErrorIs(t, backendsink.New(new(client)).Write(ctx, batch), errRefused)
+	require.ErrorIs(t, sinkFor(new(client)).Write(ctx, batch), errRefused)
 	require.Zero(t, batch.Acknowledged())
 }

@@ -1,27 +1,43 @@
 package backendsink_test
 
 import (
-	"context"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/backendsink"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A recording is a backend that takes down what it is told, unless it is broken.
+// A recording is a backend that records its calls, unless it is broken.
 type recording struct {
-	sinktest.Recorder
-	broken atomic.Bool
+	mu     sync.Mutex
+	broken bool
+	points []metricsbuffer.Point
+}
+
+func (r *recording) breakDown(broken bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = broken
+}
+
+func (r *recording) received() ([]metricsbuffer.Point, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.points), nil
 }
 
 func (r *recording) take(p metricsbuffer.Point) error {
-	if r.broken.Load() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
 		return errRefused
 	}
-	return r.Write(context.Background(), &metricsbuffer.Batch{Points: []metricsbuffer.Point{p}})
+	p.Tags = slices.Clone(p.Tags)
+	r.points = append(r.points, p)
+	return nil
 }
 
 func (r *recording) Increment(name string, delta int64, tags []metricsbuffer.Tag) error {
@@ -34,7 +50,13 @@ func (r *recording) Gauge(name string, value float64, tags []metricsbuffer.Tag) 
 
 func (r *recording) Timing(name string, count int64, total time.Duration, tags []metricsbuffer.Tag) error {
 	return r.take(metricsbuffer.Point{
-		Kind: metricsbuffer.KindTimer, Name: name, Tags: tags, Count: count, Sum: int64(total), Max: int64(total),
+		Kind: metricsbuffer.KindTimer, Name: name, Tags: tags, Count: count, Sum: int64(total),
+	})
+}
+
+func (r *recording) Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error {
+	return r.take(metricsbuffer.Point{
+		Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: tags, Count: count, Sum: total,
 	})
 }
 
@@ -42,12 +64,10 @@ func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(*testing.T) sinktest.Subject {
 		r := new(recording)
 		return sinktest.Subject{
-			Sink: backendsink.New(r),
-			Count: func(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64 {
-				return r.Total(kind, name, tags...).Count
-			},
-			Break: func() { r.broken.Store(true) },
-			Mend:  func() { r.broken.Store(false) },
+			Sink:     sinkFor(r),
+			Received: r.received,
+			Break:    func() { r.breakDown(true) },
+			Mend:     func() { r.breakDown(false) },
 		}
 	})
 }

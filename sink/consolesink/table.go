@@ -1,174 +1,252 @@
 package consolesink
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A row is a point and its printed series.
-type row struct {
-	series string
-	point  *metricsbuffer.Point
+const (
+	plainWidth = 120 // of a table that is not on a terminal
+	minLabel   = 16  // the narrowest column of names
+	usualLabel = 22  // its width at least where there is room; it leaves room for all columns of timers in 80
+	columnGap  = 2
+)
+
+// A table lays out batches. It remembers the widths of columns and the units of timers, so that they do not jump from
+// one batch to the next.
+type table struct {
+	label    int // the width of the column of names, in the sections that have room for it
+	sections map[metricsbuffer.Kind]*section
+	units    map[string]int // of the timers in the last table, by name; an index of durationUnits
 }
 
-// printTable prints the batch with at most maxRows rows (0 or less: all), and an empty line after it.
-func printTable(out *bytes.Buffer, batch *metricsbuffer.Batch, maxRows int) {
-	rows := make([]row, len(batch.Points))
-	for i := range batch.Points {
-		point := &batch.Points[i]
-		rows[i] = row{formatSeries(point.Name, point.Tags), point}
-		if point.Unit != "" {
-			rows[i].series += " [" + formatWord(point.Unit) + "]"
-		}
-	}
-	leftOut := 0
-	if maxRows > 0 && len(rows) > maxRows {
-		leftOut = len(rows) - maxRows
-		slices.SortFunc(rows, busiestFirst)
-		rows = rows[:maxRows]
-	}
-	slices.SortFunc(rows, bySeries)
+// A section has the rows of one kind.
+type section struct {
+	title   string
+	columns []string // their heads
+	widths  []int    // of columns
+	entries []entry  // of the current batch
+}
 
-	fmt.Fprintf(out, "%s  %s  %s\n", formatTimes(batch.Start, batch.End),
-		formatDuration(batch.End.Sub(batch.Start)), plural(len(batch.Points), "point"))
-	printAligned(out, rows, batch.End.Sub(batch.Start))
+// A line is one line of output. Its text contains only printable characters.
+type line struct {
+	text  string
+	style style
+	width int // in columns of a terminal
+}
+
+// lines returns the table of a batch. The rows are in order; leftOut is how many others the batch had.
+func (t *table) lines(batch *metricsbuffer.Batch, rows []row, leftOut, width int) []line {
+	elapsed := batch.End.Sub(batch.Start)
+	head := fmt.Sprintf("%s  %s  %d series",
+		formatTimes(batch.Start, batch.End), formatDuration(elapsed), len(batch.Points))
+	lines := []line{newLine(head, plain)}
+	units := make(map[string]int)
+	var sections []*section
+	for len(rows) > 0 {
+		n := prefix(rows, func(a, b *row) bool { return a.kind == b.kind })
+		s := t.section(rows[0].kind)
+		s.entries = t.entries(rows[:n], elapsed, units)
+		t.label = max(t.label, usualLabel, s.widen(width))
+		sections = append(sections, s)
+		rows = rows[n:]
+	}
+	t.units = units
+	for _, s := range sections {
+		lines = append(append(lines, line{}), s.lines(t.label, width)...)
+	}
 	if leftOut > 0 {
-		fmt.Fprintf(out, "… and %d more series, those with the smallest counts\n", leftOut)
+		note := fmt.Sprintf("… and %d more series, those with the smallest counts", leftOut)
+		lines = append(lines, line{}, newLine(note, warning))
 	}
-	out.WriteByte('\n')
+	return lines
 }
 
-// columns are a row's cells before the series, which stands last.
-type columns [7]string
+func newLine(text string, style style) line { return line{text, style, displayWidth(text)} }
 
-var titles = columns{"KIND", "COUNT", "RATE/S", "MEAN", "MIN", "MAX", "VALUE"}
-
-func printAligned(out *bytes.Buffer, rows []row, elapsed time.Duration) {
-	lines := make([]columns, 1, 1+len(rows))
-	lines[0] = titles
-	series := []string{"SERIES"}
-	for _, r := range rows {
-		lines = append(lines, columnsOf(r.point, elapsed))
-		series = append(series, r.series)
+// prefix returns how many rows at the beginning are alike.
+func prefix(rows []row, alike func(a, b *row) bool) int {
+	n := 1
+	for n < len(rows) && alike(&rows[0], &rows[n]) {
+		n++
 	}
-	var widths [len(titles)]int
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for n, line := range lines {
-		for i, cell := range line {
-			fmt.Fprintf(out, "%*s  ", widths[i], cell)
-		}
-		fmt.Fprintln(out, series[n])
-	}
+	return n
 }
 
-// columnsOf returns a point's columns. A kind this package does not know shows what it has of a count and a value.
-func columnsOf(p *metricsbuffer.Point, elapsed time.Duration) columns {
-	count, rate, mean, least, most, value := "-", "-", "-", "-", "-", "-"
-	if p.Kind == metricsbuffer.KindCounter || p.Kind == metricsbuffer.KindTimer || p.Count != 0 {
-		count = strconv.FormatInt(p.Count, 10)
-		if elapsed > 0 {
-			rate = formatRate(float64(p.Count) / elapsed.Seconds())
-		}
+func (t *table) section(kind metricsbuffer.Kind) *section {
+	if s, ok := t.sections[kind]; ok {
+		return s
 	}
-	if p.Kind == metricsbuffer.KindTimer && p.Count > 0 {
-		mean = formatDuration(time.Duration(p.Sum / p.Count))
-		least, most = formatDuration(time.Duration(p.Min)), formatDuration(time.Duration(p.Max))
+	// A head is as wide as its column is at least.
+	s := &section{title: strings.ToUpper(kind.String()), columns: []string{"  count", "  per s", "  value"}}
+	switch {
+	case kind == metricsbuffer.KindCounter:
+		s.title, s.columns = "COUNTERS", s.columns[:2]
+	case kind == metricsbuffer.KindGauge:
+		s.title, s.columns = "GAUGES", s.columns[2:]
+	case isDistribution(kind):
+		s.title += "S"
+		s.columns = append(s.columns[:2:2], "   p50", "   p99", "  mean", "   min", "   max")
 	}
-	if p.Kind == metricsbuffer.KindGauge || p.Value != 0 {
-		value = formatValue(p.Value)
+	for _, head := range s.columns {
+		s.widths = append(s.widths, len(head))
 	}
-	return columns{p.Kind.String(), count, rate, mean, least, most, value}
-}
-
-// bySeries orders rows as they are printed. Kinds may share a series' name.
-func bySeries(a, b row) int {
-	return cmp.Or(strings.Compare(a.series, b.series), cmp.Compare(a.point.Kind, b.point.Kind))
-}
-
-// busiestFirst orders rows by which is kept when there are too many, the same way every time.
-func busiestFirst(a, b row) int {
-	return cmp.Or(cmp.Compare(updates(b.point), updates(a.point)), bySeries(a, b))
-}
-
-// updates estimates how much was recorded in a series: a counter's sum may be negative, and a gauge has no count.
-func updates(p *metricsbuffer.Point) float64 {
-	return max(math.Abs(float64(p.Count)), 1)
-}
-
-// formatSeries returns name{key=value,…}.
-func formatSeries(name string, tags []metricsbuffer.Tag) string {
-	var b strings.Builder
-	b.WriteString(formatWord(name))
-	for i, tag := range tags {
-		b.WriteByte("{,"[min(i, 1)])
-		b.WriteString(formatWord(tag.Key) + "=" + formatWord(tag.Value))
+	if t.sections == nil {
+		t.sections = make(map[metricsbuffer.Kind]*section)
 	}
-	if len(tags) > 0 {
-		b.WriteByte('}')
-	}
-	return b.String()
-}
-
-// formatWord returns s as it is if it is one plain word, and a quoted Go string if it is empty, holds what does not
-// print (control and formatting characters, bytes that are not UTF-8), a space, or what gives a series its form.
-func formatWord(s string) string {
-	if quoted := strconv.Quote(s); len(quoted) != len(s)+2 || s == "" || strings.ContainsAny(s, " {},=[]") {
-		return quoted
-	}
+	t.sections[kind] = s
 	return s
 }
 
-// formatTimes leaves out the second date where it is the first.
-func formatTimes(start, end time.Time) string {
-	const date, clock = "2006-01-02 ", "15:04:05.000"
-	layout := clock
-	if start.Format(date) != end.Format(date) {
-		layout = date + clock
-	}
-	return start.Format(date+clock) + " – " + end.Format(layout)
+// An entry is one line of a section: a name, or a row.
+type entry struct {
+	label string
+	cells []string // nil for a name alone
+	style style
 }
 
-// formatDuration rounds to three significant digits, but to nothing coarser than a second.
-func formatDuration(d time.Duration) string {
-	unit := time.Duration(1)
-	for unit < time.Second && d.Abs() >= 1000*unit {
-		unit *= 10
+// entries groups the rows of one kind by name.
+func (t *table) entries(rows []row, elapsed time.Duration, units map[string]int) (entries []entry) {
+	for len(rows) > 0 {
+		n := prefix(rows, func(a, b *row) bool { return a.name == b.name && a.unit == b.unit })
+		group := rows[:n]
+		rows = rows[n:]
+		unit, scale := group[0].unit, 1.0
+		if group[0].kind == metricsbuffer.KindTimer {
+			i := t.durationUnit(group)
+			units[group[0].name] = i
+			unit, scale = durationUnits[i].name, durationUnits[i].scale
+		}
+		if unit != "" {
+			unit = " [" + unit + "]"
+		}
+		if n > 1 && group[0].tags != "" {
+			entries = append(entries, entry{label: group[0].name + unit})
+		}
+		for i := range group {
+			r := &group[i]
+			e := entry{label: "  " + r.tags, cells: r.cells(elapsed, scale)}
+			if n == 1 || r.tags == "" {
+				e.label = r.name + r.tags + unit
+			}
+			if r.quiet > 0 {
+				e.style = faint
+			}
+			entries = append(entries, e)
+		}
 	}
-	return d.Round(unit).String()
+	return entries
 }
 
-// formatRate rounds to three significant digits, but to nothing coarser than a whole number.
-func formatRate(rate float64) string {
-	if math.Abs(rate) >= 100 || rate == math.Trunc(rate) {
-		return strconv.FormatFloat(rate, 'f', 0, 64)
+var durationUnits = []struct {
+	name  string
+	scale float64
+}{{"ns", 1}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}}
+
+// durationUnit returns the unit of a timer: the largest in which the smallest median is at least 1. It keeps the last
+// table's while that reads well.
+func (t *table) durationUnit(group []row) int {
+	typical := math.Inf(1)
+	for _, r := range group {
+		median := r.figures[0]
+		if math.IsNaN(median) {
+			median = r.figures[2] // the mean
+		}
+		if median > 0 {
+			typical = min(typical, median)
+		}
 	}
-	return strconv.FormatFloat(rate, 'g', 3, 64)
+	last, known := t.units[group[0].name]
+	if math.IsInf(typical, 1) {
+		return last
+	}
+	if in := typical / durationUnits[last].scale; known && in >= 0.1 && in < 10_000 {
+		return last
+	}
+	best := 0
+	for i, unit := range durationUnits {
+		if unit.scale <= typical {
+			best = i
+		}
+	}
+	return best
 }
 
-// formatValue returns the shortest digits that mean exactly v, without an exponent where they are easy to read.
-func formatValue(v float64) string {
-	if size := math.Abs(v); v == 0 || size >= 1e-4 && size < 1e15 {
-		return strconv.FormatFloat(v, 'f', -1, 64)
+// cells returns the row's cells for the columns of its kind.
+func (r *row) cells(elapsed time.Duration, scale float64) []string {
+	count := []string{groupThousands(strconv.FormatInt(r.count, 10)), formatRate(r.count, elapsed)}
+	switch {
+	case r.kind == metricsbuffer.KindCounter:
+		return count
+	case r.kind == metricsbuffer.KindGauge:
+		return []string{formatValue(r.value)}
+	case isDistribution(r.kind):
+		for _, v := range r.figures {
+			count = append(count, formatFigure(v/scale))
+		}
+		return count
 	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
+	return append(count, formatValue(r.value)) // a kind that is newer than this package
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// widen widens the columns for the entries, and returns the width of the longest label that has room beside them.
+func (s *section) widen(width int) (label int) {
+	for _, e := range s.entries {
+		for i, cell := range e.cells {
+			s.widths[i] = max(s.widths[i], len(cell))
+		}
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	_, room := s.fit(width)
+	for _, e := range s.entries {
+		if n := displayWidth(e.label); n <= room {
+			label = max(label, n)
+		}
+	}
+	return label
+}
+
+// fit returns how many columns there is room for, from the left, and how much room they leave for labels.
+func (s *section) fit(width int) (columns, room int) {
+	room = width
+	for _, w := range s.widths {
+		if columns > 0 && room-columnGap-w < minLabel {
+			break
+		}
+		room -= columnGap + w
+		columns++
+	}
+	return columns, max(room, minLabel)
+}
+
+// lines lays out the entries. A label that does not fit into its column stands on a line of its own.
+func (s *section) lines(label, width int) []line {
+	columns, room := s.fit(width)
+	label = min(label, room)
+	lines := []line{newLine(s.join(s.title, s.columns[:columns], label), heading)}
+	for _, e := range s.entries {
+		if e.cells == nil {
+			lines = append(lines, newLine(e.label, e.style))
+			continue
+		}
+		if displayWidth(e.label) > label {
+			lines = append(lines, newLine(e.label, e.style))
+			e.label = ""
+		}
+		lines = append(lines, newLine(s.join(e.label, e.cells[:columns], label), e.style))
+	}
+	return lines
+}
+
+func (s *section) join(label string, cells []string, width int) string {
+	var b strings.Builder
+	b.WriteString(label + strings.Repeat(" ", width-displayWidth(label)))
+	for i, cell := range cells {
+		fmt.Fprintf(&b, "%*s", columnGap+s.widths[i], cell)
+	}
+	return b.String()
 }

@@ -8,20 +8,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// unfit returns why the point cannot be written, or "".
-func unfit(p *metricsbuffer.Point) string {
-	valid := utf8.ValidString(p.Name) && utf8.ValidString(p.Unit)
-	for _, tag := range p.Tags {
-		valid = valid && utf8.ValidString(tag.Key) && utf8.ValidString(tag.Value)
-	}
-	if !valid {
-		return "not UTF-8"
-	}
-	return ""
-}
-
 // appendPoint appends the rest of the point's line.
-func appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
+func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
 	dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
 	dst = appendString(append(dst, `,"name":`...), p.Name)
 	if len(p.Tags) > 0 {
@@ -44,7 +32,7 @@ func appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
 		dst = appendInt(dst, "sum", p.Sum)
 		dst = appendInt(dst, "min", p.Min)
 		dst = appendInt(dst, "max", p.Max)
-		if p.Buckets != nil {
+		if p.Buckets != nil && !s.withoutBuckets {
 			dst = appendBuckets(append(dst, `,"buckets":`...), p.Buckets)
 		}
 	}
@@ -68,7 +56,7 @@ func appendFloat(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'g', -1, 64)
 }
 
-// appendTags appends an object. Tags are sorted, so that values of one key stand beside one another.
+// appendTags appends an object. Tags are sorted, so the values of one key are neighbours.
 func appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
 	for i := 0; i < len(tags); {
 		dst = append(dst, "{,"[min(i, 1)])
@@ -88,7 +76,7 @@ func appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
 	return append(dst, '}')
 }
 
-// appendBuckets appends the buckets without the empty ones at both ends.
+// appendBuckets appends the buckets, except empty ones at both ends.
 func appendBuckets(dst []byte, b *metricsbuffer.Buckets) []byte {
 	low, high := 0, len(b.Counts)
 	for low < high && b.Counts[low] == 0 {
@@ -110,8 +98,8 @@ func appendBuckets(dst []byte, b *metricsbuffer.Buckets) []byte {
 	return append(dst, "]}"...)
 }
 
-// appendString appends s, which is UTF-8, as a JSON string. Line and paragraph separators, which end a line to some
-// programs, are escaped.
+// appendString appends s, which is UTF-8, as a JSON string. It also escapes the characters that some programs take for
+// the end of a line: U+0085, U+2028 and U+2029.
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

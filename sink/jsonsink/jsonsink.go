@@ -1,17 +1,21 @@
-// Package jsonsink writes batches as JSON lines: one object, in one line, for each point.
+// Package jsonsink writes batches as JSON lines: one object on one line for each point.
 //
 //	{"start":"2025-11-23T12:00:00Z","end":"2025-11-23T12:00:01Z","kind":"gauge","name":"depth","value":0.5}
 //	{"start":…,"end":…,"kind":"counter","name":"jobs","tags":{"queue":"mail"},"count":3}
 //	{"start":…,"end":…,"kind":"timer","name":"latency","unit":"ns","count":2,"sum":5,"min":2,"max":3,
 //	 "buckets":{"scale":4,"zeros":0,"offset":15,"counts":[1,0,0,0,0,0,0,0,0,0,1]}}
 //
-// The last one stands in one line, too. A counter's count is the sum of its deltas. The counts of buckets are those
-// of [metricsbuffer.Buckets], beginning with the one at offset. Integers have all their digits, of which programs that
-// read numbers as floating point, as JavaScript does, keep 15. Gauges that are NaN or infinite are the strings "NaN",
-// "Infinity" and "-Infinity". A key with several values has them all, in an array.
+// The last object is broken into two lines only here.
 //
-// Strings that are not UTF-8 cannot be written in JSON: points with one are dropped, which [metricsbuffer.SinkStats]
-// counts. All others can be read back as they were.
+//   - The count of a counter is the sum of its deltas.
+//   - A timer's sum, min and max are in nanoseconds, those of a histogram in its unit.
+//   - The counts of buckets are those of [metricsbuffer.Buckets]; the first one belongs to the bucket at offset.
+//   - Integers are written with all their digits. Programs that read numbers as floating point, as JavaScript does,
+//     keep 15 of them.
+//   - Gauges that are NaN or infinite are the strings "NaN", "Infinity" and "-Infinity".
+//   - If a key has several values, they stand in an array.
+//   - A point with a string that is not UTF-8 cannot be written in JSON. It is dropped, which
+//     [metricsbuffer.SinkStats] counts. All other strings can be read back unchanged.
 package jsonsink
 
 import (
@@ -21,46 +25,60 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
-// A Sink writes batches to a writer. [New] makes one.
+// A Sink writes batches to a writer. Make one with [New], one for each buffer.
 type Sink struct {
-	w     io.Writer
-	lines []byte // reused
-	ends  []int  // of points' lines, in lines
-	cut   bool   // the last Write ended within a line
+	w              io.Writer
+	withoutBuckets bool
+
+	lines []byte // reused by every Write
+	ends  []int  // the end of each point's line in lines
+	cut   bool   // the last line in the writer lacks its newline
 }
 
-// New returns a sink that writes to w, each batch with one call of its Write.
-func New(w io.Writer) *Sink { return &Sink{w: w} }
+// An Option changes a [Sink]; see [New].
+type Option func(*Sink) error
+
+// WithoutBuckets leaves out the buckets of timers and histograms, which are most of their lines' length.
+func WithoutBuckets() Option {
+	return func(s *Sink) error {
+		s.withoutBuckets = true
+		return nil
+	}
+}
+
+// New returns a sink that writes each batch by one call of w.Write. It neither buffers nor closes w. A nil writer or
+// option is an error.
+func New(w io.Writer, opts ...Option) (*Sink, error) {
+	const call = "jsonsink: New"
+	if err := option.Target(call, "writer", w, "give it an open file, for example"); err != nil {
+		return nil, err
+	}
+	s := &Sink{w: w}
+	if err := option.Apply(call, s, opts); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
 
 // String returns "json".
 func (s *Sink) String() string { return "json" }
 
-// Write writes a line for each point. If the writer fails, the points whose lines it took as a whole leave the buffer;
-// the others are written again with the next batch, and a line that was cut off is ended first, so that it is the only
-// one that is not JSON.
+// Write writes one line for each point. If the writer fails, the points whose lines it took leave the buffer. The
+// others are written again with the next batch, on a new line: the line that was cut off is the only one that is not
+// JSON. A line that lacks only its newline counts as written; the next Write supplies the newline.
 //
-// An [io.Writer] knows no context: Write lasts as long as the writer does, whatever becomes of ctx.
+// An [io.Writer] knows no context: Write returns when the writer does, even if ctx has ended.
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
-	s.lines, s.ends = s.lines[:0], s.ends[:0]
-	if s.cut {
-		s.lines = append(s.lines, '\n')
-	}
-	times := appendTimes(nil, batch.Start, batch.End)
-	for i := range batch.Points {
-		p := &batch.Points[i]
-		if reason := unfit(p); reason != "" {
-			batch.Drop(i, reason)
-		} else {
-			s.lines = append(appendPoint(append(s.lines, times...), p), '\n')
-		}
-		s.ends = append(s.ends, len(s.lines))
-	}
+	s.encode(batch)
 	if len(s.lines) == 0 {
 		return nil
 	}
-
+	cut := s.cut
+	s.cut = true // in case that the writer panics
 	n, err := s.w.Write(s.lines)
 	if err == nil && n < len(s.lines) {
 		err = io.ErrShortWrite
@@ -70,14 +88,33 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 		return nil
 	}
 	whole := 0
-	for whole < len(s.ends) && s.ends[whole]-1 <= n { // the end of a line that has no more than that to come, comes
+	for whole < len(s.ends) && s.ends[whole]-1 <= n {
 		whole++
 	}
 	batch.Acknowledge(whole)
+	s.cut = cut
 	if n > 0 {
 		s.cut = s.lines[n-1] != '\n'
 	}
 	return fmt.Errorf("jsonsink: after %d of %d lines: %w", whole, len(batch.Points), err)
+}
+
+// encode fills lines and ends.
+func (s *Sink) encode(batch *metricsbuffer.Batch) {
+	s.lines, s.ends = s.lines[:0], s.ends[:0]
+	if s.cut {
+		s.lines = append(s.lines, '\n')
+	}
+	times := appendTimes(nil, batch.Start, batch.End)
+	for i := range batch.Points {
+		p := &batch.Points[i]
+		if point.UTF8(p) {
+			s.lines = append(s.appendPoint(append(s.lines, times...), p), '\n')
+		} else {
+			batch.Drop(i, point.NotUTF8)
+		}
+		s.ends = append(s.ends, len(s.lines))
+	}
 }
 
 // appendTimes appends the beginning of each line.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strings"
@@ -22,6 +23,14 @@ type tag = metricsbuffer.Tag
 
 var start = time.Date(2025, time.November, 23, 12, 0, 0, 0, time.UTC)
 
+func sinkFor(w io.Writer, opts ...jsonsink.Option) *jsonsink.Sink {
+	sink, err := jsonsink.New(w, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return sink
+}
+
 func second(points ...metricsbuffer.Point) *metricsbuffer.Batch {
 	return &metricsbuffer.Batch{Start: start, End: start.Add(time.Second), Points: points}
 }
@@ -35,8 +44,12 @@ func gauge(value float64) metricsbuffer.Point {
 }
 
 func ExampleSink_Write() {
-	err := jsonsink.New(os.Stdout).Write(context.Background(), second(counter("jobs", 3), gauge(0.5)))
+	sink, err := jsonsink.New(os.Stdout)
 	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := sink.Write(context.Background(), second(counter("jobs", 3), gauge(0.5))); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
@@ -46,7 +59,7 @@ func ExampleSink_Write() {
 
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
-	require.NoError(t, jsonsink.New(&out).Write(t.Context(), second(
+	require.NoError(t, sinkFor(&out).Write(t.Context(), second(
 		counter("lowest", math.MinInt64),
 		counter("twice", 1, tag{Key: "a", Value: ""}, tag{Key: "k", Value: "1"}, tag{Key: "k", Value: "2"}, tag{Key: "z"}),
 		gauge(math.NaN()), gauge(math.Inf(1)), gauge(math.Inf(-1)), gauge(1e300),
@@ -73,7 +86,7 @@ func TestLines(t *testing.T) {
 	}, "\n"), strings.ReplaceAll(out.String(), prefix, ""))
 }
 
-// A writer that takes so many bytes more.
+// A limited writer takes a number of bytes and then fails.
 type limited struct {
 	bytes.Buffer
 	left int
@@ -91,16 +104,61 @@ func (l *limited) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Wherever the writer fails, every point is in one whole line.
+func TestWithoutBuckets(t *testing.T) {
+	var out bytes.Buffer
+	p := metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: "t", Count: 1, Sum: 2, Min: 2, Max: 2,
+		Buckets: &metricsbuffer.Buckets{Offset: 15, Counts: []uint64{1}}}
+	require.NoError(t, sinkFor(&out, jsonsink.WithoutBuckets()).Write(t.Context(), second(p)))
+	require.Contains(t, out.String(), `"name":"t","unit":"ns","count":1,"sum":2,"min":2,"max":2}`+"\n")
+}
+
+func TestNew(t *testing.T) {
+	_, err := jsonsink.New(nil)
+	require.EqualError(t, err, "jsonsink: New: the writer is nil; give it an open file, for example")
+	_, err = jsonsink.New((*os.File)(nil))
+	require.ErrorContains(t, err, "the writer is a nil *os.File")
+	_, err = jsonsink.New(io.Discard, nil, jsonsink.WithoutBuckets())
+	require.EqualError(t, err, "jsonsink: New: option 1 of 2 is nil; leave it out")
+	require.Equal(t, "json", sinkFor(io.Discard).String())
+}
+
+// A panicking writer takes a number of bytes and then panics, once.
+type panicking struct {
+	bytes.Buffer
+	at int
+}
+
+func (p *panicking) Write(text []byte) (int, error) {
+	if p.at >= 0 {
+		_, _ = p.Buffer.Write(text[:p.at])
+		p.at = -1
+		panic("torn")
+	}
+	return p.Buffer.Write(text)
+}
+
+// A buffer recovers from a panic and delivers the batch again. The torn line must not spoil the first one after it.
+func TestPanic(t *testing.T) {
+	w := &panicking{at: 20}
+	sink := sinkFor(w)
+	require.Panics(t, func() { _ = sink.Write(t.Context(), second(counter("a", 1))) })
+	require.NoError(t, sink.Write(t.Context(), second(counter("a", 1))))
+	lines := strings.Split(w.String(), "\n")
+	require.Len(t, lines, 3)
+	require.Len(t, lines[0], 20)
+	require.True(t, json.Valid([]byte(lines[1])), lines[1])
+}
+
+// At whichever byte the writer fails, every point is on one whole line.
 func TestFailure(t *testing.T) {
 	var whole bytes.Buffer
 	points := []metricsbuffer.Point{
 		counter("\xff", 1), counter("a", 1), counter("b", 2), counter("\xfe", 1), counter("c", 3),
 	}
-	require.NoError(t, jsonsink.New(&whole).Write(t.Context(), second(points...)))
+	require.NoError(t, sinkFor(&whole).Write(t.Context(), second(points...)))
 	for at := range whole.Len() {
 		w := &limited{left: at}
-		sink := jsonsink.New(w)
+		sink := sinkFor(w)
 		batch := second(points...)
 		require.ErrorIs(t, sink.Write(t.Context(), batch), errFull)
 		rest := points[batch.Acknowledged():]
@@ -125,7 +183,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// Whatever the strings, a line is read back as the point it was made of, by Go's decoder.
+// Go's decoder reads the same point back from a line, with any strings.
 func FuzzLine(f *testing.F) {
 	f.Add("jobs", "queue", "a", "", int64(1), 1.5)
 	f.Fuzz(func(t *testing.T, name, key, value, other string, count int64, v float64) {
@@ -134,7 +192,7 @@ func FuzzLine(f *testing.F) {
 		g := gauge(v)
 		g.Name = name
 		batch := second(counter(name, count, tags...), g, counter("last", 1))
-		require.NoError(t, jsonsink.New(&out).Write(t.Context(), batch))
+		require.NoError(t, sinkFor(&out).Write(t.Context(), batch))
 		lines := strings.Split(out.String(), "\n")
 		if _, dropped := batch.Dropped(0); !dropped {
 			var p struct {

@@ -1,18 +1,22 @@
 package slogsink_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/slogsink"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// A file is on a disk that can be full.
+// A file is on a disk that can be full. Writes then fail.
 type file struct {
 	mu   sync.Mutex
 	full bool
@@ -34,33 +38,91 @@ func (f *file) fill(full bool) {
 	f.full = full
 }
 
-func (f *file) count(kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) (total int64) {
+// received parses all lines of a JSON log. It refuses any that is not a point.
+func (f *file) received() (points []metricsbuffer.Point, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for line := range strings.Lines(f.text.String()) {
-		var p struct {
-			Kind, Name   string
-			Count, Delta int64
-			Tags         map[string]string
+		p, err := parse(line)
+		if err != nil {
+			return nil, fmt.Errorf("%w in %q", err, line)
 		}
-		if json.Unmarshal([]byte(line), &p) != nil || p.Kind != kind.String() || p.Name != name {
-			continue
-		}
-		if len(tags) == 0 || p.Tags[tags[0].Key] == tags[0].Value {
-			total += p.Count + p.Delta
+		points = append(points, p)
+	}
+	return points, nil
+}
+
+var kinds = map[string]metricsbuffer.Kind{
+	"counter": metricsbuffer.KindCounter, "timer": metricsbuffer.KindTimer, "gauge": metricsbuffer.KindGauge,
+	"histogram": metricsbuffer.KindHistogram,
+}
+
+func parse(line string) (p metricsbuffer.Point, err error) {
+	var fields struct {
+		Time              time.Time
+		Level, Msg        string
+		Kind, Name, Unit  string
+		Tags              json.RawMessage
+		Count, Delta, Sum int64
+		Over, Min, Max    int64
+		P50, P99          int64
+		Value             any
+	}
+	decoder := json.NewDecoder(strings.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&fields); err != nil {
+		return p, err
+	}
+	kind, known := kinds[fields.Kind]
+	if !known || fields.Time.IsZero() || fields.Msg != "metric" {
+		return p, errors.New("no kind, no time or no message")
+	}
+	p = metricsbuffer.Point{
+		Kind: kind, Name: fields.Name, Unit: fields.Unit, Count: fields.Count + fields.Delta, Sum: fields.Sum,
+	}
+	switch v := fields.Value.(type) {
+	case float64:
+		p.Value = v
+	case string:
+		if p.Value, err = strconv.ParseFloat(v, 64); err != nil {
+			return p, err
 		}
 	}
-	return total
+	p.Tags, err = parseTags(fields.Tags)
+	return p, err
+}
+
+// parseTags reads an object in which a key may be repeated.
+func parseTags(object []byte) (tags []metricsbuffer.Tag, err error) {
+	if object == nil {
+		return nil, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if _, err := decoder.Token(); err != nil { // the opening brace
+		return nil, err
+	}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		value, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, metricsbuffer.Tag{Key: key.(string), Value: value.(string)})
+	}
+	return tags, nil
 }
 
 func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(*testing.T) sinktest.Subject {
 		f := new(file)
 		return sinktest.Subject{
-			Sink:  slogsink.New(slog.NewJSONHandler(f, nil), slog.LevelInfo),
-			Count: f.count,
-			Break: func() { f.fill(true) },
-			Mend:  func() { f.fill(false) },
+			Sink:     sinkFor(slog.NewJSONHandler(f, nil)),
+			Received: f.received,
+			Break:    func() { f.fill(true) },
+			Mend:     func() { f.fill(false) },
 		}
 	})
 }

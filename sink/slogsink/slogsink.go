@@ -1,17 +1,20 @@
 // Package slogsink writes batches to a structured log, one record for each point.
 //
-//	handler := slog.NewTextHandler(os.Stderr, nil) // or slog.Default().Handler()
-//	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(slogsink.New(handler, slog.LevelInfo)))
+//	sink, err := slogsink.New(slog.NewTextHandler(os.Stderr, nil)) // or slog.Default().Handler()
+//	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 //
 // A record has the time of the batch's end, the message "metric" and these attributes:
 //
 //	kind, name       of the point
-//	tags             a group, if there are any; a key that is there twice is in it twice
+//	tags             a group, present if the point has tags; a repeated key is repeated in the group
 //	over             the time from the batch's start to its end
 //	delta            of a counter
 //	value            of a gauge; NaN and infinities are strings
-//	count, sum, min, p50, p99, max, unit
-//	                 of a timer, as durations and without a unit, or of a histogram
+//	count, sum, min, p50, p99, max
+//	                 of a timer, as durations, or of a histogram, as integers in its unit
+//	unit             of a histogram, present if it has one
+//
+// The quantiles p50 and p99 are estimates with an error of at most 2.2 %; see [metricsbuffer.Point.Quantile].
 package slogsink
 
 import (
@@ -23,24 +26,48 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
-// A Sink writes batches to a log. [New] makes one.
+// A Sink writes batches to a log. Make one with [New], one for each buffer.
 type Sink struct {
 	handler slog.Handler
 	level   slog.Level
 }
 
-// New returns a sink that hands records of the given level to the handler. It does not take a [slog.Logger], from which
-// no error would come back.
-func New(handler slog.Handler, level slog.Level) *Sink { return &Sink{handler, level} }
+// An Option changes a [Sink]; see [New].
+type Option func(*Sink) error
+
+// WithLevel sets the level of the records; the default is [slog.LevelInfo].
+func WithLevel(level slog.Level) Option {
+	return func(s *Sink) error {
+		s.level = level
+		return nil
+	}
+}
+
+// New returns a sink that gives its records to the handler. It takes a handler instead of a [slog.Logger] because a
+// logger returns no errors. A nil handler or option is an error.
+func New(handler slog.Handler, opts ...Option) (*Sink, error) {
+	const call = "slogsink: New"
+	if err := option.Target(call, "handler", handler, "give it slog.Default().Handler(), for example"); err != nil {
+		return nil, err
+	}
+	s := &Sink{handler, slog.LevelInfo}
+	if err := option.Apply(call, s, opts); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
 
 // String returns "slog".
 func (s *Sink) String() string { return "slog" }
 
-// Write hands a record for each point to the handler, and returns its first error, or that of ctx: then that point and
-// those after it remain in the buffer. If the handler's level is higher, all points are dropped, which
-// [metricsbuffer.SinkStats] counts.
+// Write gives the handler one record for each point. It returns the handler's first error, or that of ctx: this point
+// and those after it then stay in the buffer. If the handler is not enabled for the sink's level, all points are
+// dropped, which [metricsbuffer.SinkStats] counts. So are points with a string that is not UTF-8: a JSON handler would
+// replace its bytes, and make one series of two.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	enabled := s.handler.Enabled(ctx, s.level)
 	for i := range batch.Points {
@@ -48,8 +75,12 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 			return fmt.Errorf("slogsink: after %d of %d points: %w", i, len(batch.Points), context.Cause(ctx))
 		}
 		p := &batch.Points[i]
-		if !enabled {
+		switch {
+		case !enabled:
 			batch.Drop(i, "the log's level is higher")
+			continue
+		case !point.UTF8(p):
+			batch.Drop(i, point.NotUTF8)
 			continue
 		}
 		record := slog.NewRecord(batch.End, s.level, "metric", 0)
@@ -75,24 +106,31 @@ func attrs(p *metricsbuffer.Point, over time.Duration) []slog.Attr {
 	attrs = append(attrs, slog.Duration("over", over))
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		attrs = append(attrs, slog.Int64("delta", p.Count))
+		return append(attrs, slog.Int64("delta", p.Count))
 	case metricsbuffer.KindGauge:
-		attrs = append(attrs, slog.Attr{Key: "value", Value: float(p.Value)})
-	default:
-		value := slog.Int64Value
+		return append(attrs, slog.Attr{Key: "value", Value: float(p.Value)})
+	}
+	return appendDistribution(attrs, p)
+}
+
+func appendDistribution(attrs []slog.Attr, p *metricsbuffer.Point) []slog.Attr {
+	add := func(key string, v int64) {
 		if p.Kind == metricsbuffer.KindTimer {
-			value = func(v int64) slog.Value { return slog.DurationValue(time.Duration(v)) }
+			attrs = append(attrs, slog.Duration(key, time.Duration(v)))
+		} else {
+			attrs = append(attrs, slog.Int64(key, v))
 		}
-		attrs = append(attrs, slog.Int64("count", p.Count), slog.Attr{Key: "sum", Value: value(p.Sum)},
-			slog.Attr{Key: "min", Value: value(p.Min)})
-		if p.Buckets != nil && p.Count > 0 {
-			attrs = append(attrs, slog.Attr{Key: "p50", Value: value(int64(p.Quantile(0.5)))},
-				slog.Attr{Key: "p99", Value: value(int64(p.Quantile(0.99)))})
-		}
-		attrs = append(attrs, slog.Attr{Key: "max", Value: value(p.Max)})
-		if p.Unit != "" {
-			attrs = append(attrs, slog.String("unit", p.Unit))
-		}
+	}
+	attrs = append(attrs, slog.Int64("count", p.Count))
+	add("sum", p.Sum)
+	add("min", p.Min)
+	if p.Buckets != nil && p.Count > 0 {
+		add("p50", int64(p.Quantile(0.5)))
+		add("p99", int64(p.Quantile(0.99)))
+	}
+	add("max", p.Max)
+	if p.Unit != "" {
+		attrs = append(attrs, slog.String("unit", p.Unit))
 	}
 	return attrs
 }

@@ -25,7 +25,12 @@ func Example() {
 		return attr
 	}
 	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTimes})
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(slogsink.New(handler, slog.LevelInfo)))
+	sink, err := slogsink.New(handler)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -44,13 +49,21 @@ func Example() {
 
 var start = time.Date(2025, time.November, 23, 12, 0, 0, 0, time.UTC)
 
+func sinkFor(handler slog.Handler, opts ...slogsink.Option) *slogsink.Sink {
+	sink, err := slogsink.New(handler, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return sink
+}
+
 func second(points ...metricsbuffer.Point) *metricsbuffer.Batch {
 	return &metricsbuffer.Batch{Start: start, End: start.Add(time.Second), Points: points}
 }
 
 func TestRecords(t *testing.T) {
 	var out strings.Builder
-	sink := slogsink.New(slog.NewJSONHandler(&out, nil), slog.LevelWarn)
+	sink := sinkFor(slog.NewJSONHandler(&out, nil), slogsink.WithLevel(slog.LevelWarn))
 	require.NoError(t, sink.Write(t.Context(), second(
 		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: "low\n", Count: math.MinInt64},
 		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "nan", Value: math.NaN()},
@@ -70,13 +83,24 @@ func TestRecords(t *testing.T) {
 func TestLevel(t *testing.T) {
 	var out strings.Builder
 	batch := second(metricsbuffer.Point{Name: "jobs", Count: 1})
-	require.NoError(t, slogsink.New(slog.NewTextHandler(&out, nil), slog.LevelDebug).Write(t.Context(), batch))
+	sink := sinkFor(slog.NewTextHandler(&out, nil), slogsink.WithLevel(slog.LevelDebug))
+	require.NoError(t, sink.Write(t.Context(), batch))
 	_, dropped := batch.Dropped(0)
 	require.True(t, dropped)
 	require.Empty(t, out.String())
 }
 
-// A handler that fails at the n-th record.
+func TestNew(t *testing.T) {
+	_, err := slogsink.New(nil)
+	require.EqualError(t, err, "slogsink: New: the handler is nil; give it slog.Default().Handler(), for example")
+	_, err = slogsink.New((*slog.JSONHandler)(nil))
+	require.ErrorContains(t, err, "the handler is a nil *slog.JSONHandler")
+	_, err = slogsink.New(slog.DiscardHandler, slogsink.WithLevel(slog.LevelWarn), nil)
+	require.EqualError(t, err, "slogsink: New: option 2 of 2 is nil; leave it out")
+	require.Equal(t, "slog", sinkFor(slog.DiscardHandler).String())
+}
+
+// A failing handler fails after a number of records.
 type failing struct {
 	slog.Handler
 	left int
@@ -94,12 +118,12 @@ func (f *failing) Handle(context.Context, slog.Record) error {
 func TestFailure(t *testing.T) {
 	handler := &failing{slog.NewTextHandler(new(strings.Builder), nil), 1}
 	batch := second(metricsbuffer.Point{Name: "a", Count: 1}, metricsbuffer.Point{Name: "b", Count: 1})
-	err := slogsink.New(handler, slog.LevelInfo).Write(t.Context(), batch)
+	err := sinkFor(handler).Write(t.Context(), batch)
 	require.ErrorIs(t, err, errFull)
 	require.ErrorContains(t, err, `counter "b"`)
 	require.Equal(t, 1, batch.Acknowledged())
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, slogsink.New(handler, slog.LevelInfo).Write(ctx, batch), context.Canceled)
+	require.ErrorIs(t, sinkFor(handler).Write(ctx, batch), context.Canceled)
 }

@@ -1,0 +1,11 @@
+//go:build unix
+
+package consolesink
+
+import (
+	"os"
+	"syscall"
+)
+
+// defaultSignals are those of [DumpOnSignal].
+var defaultSignals = []os.Signal{syscall.SIGUSR1}

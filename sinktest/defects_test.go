@@ -1,0 +1,299 @@
+package sinktest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
+)
+
+// newlinesKept escapes everything but the end of the line.
+func newlinesKept(s *sender) {
+	escape := s.escape
+	s.escape = func(text string) string { return strings.ReplaceAll(escape(text), "%0A", "\n") }
+}
+
+var defects = map[string]flawed{
+	// Subjects that say nothing.
+	"no parser": {"Empty", "the subject has no Received", func(*testing.T) sinktest.Subject {
+		return sinktest.Subject{Sink: newSender()}
+	}},
+	"parser and excuse": {"Empty", "both Received and Unchecked", func(*testing.T) sinktest.Subject {
+		subject := subjectOf(newSender(), new(server))
+		subject.Unchecked = "no reason"
+		return subject
+	}},
+	"Break without Mend": {"Empty", "only a part of Break, Mend and Stall", func(*testing.T) sinktest.Subject {
+		subject := subjectOf(newSender(), new(server))
+		subject.Mend = nil
+		return subject
+	}},
+
+	"fails without points": {"Empty", "Write of a batch without points", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			_ = s.Write(ctx, batch)
+			if len(batch.Points) == 0 {
+				return errBroken
+			}
+			return nil
+		})},
+	"sends a series of its own": {"Empty", `a batch without points brought counter "batches" = 1`, writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			return errors.Join(s.server.send("batches counter/=1\n"), s.Write(ctx, batch))
+		})},
+
+	"does not escape newlines": {"Hostile", "the output is not valid", sending(newlinesKept)},
+	"does not escape newlines, with a lenient parser": {"Hostile", `counter "root" = `, sending(func(s *sender) {
+		newlinesKept(s)
+		s.server.lenient = true
+	})},
+	"writes empty values": {"Hostile", "the output is not valid", sending(func(s *sender) { s.drop = infinite })},
+	"replaces what it cannot write": {"Hostile", "have not arrived as series of their own", sending(func(s *sender) {
+		s.escape = func(text string) string {
+			return strings.Map(func(r rune) rune {
+				if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz", r) {
+					return r
+				}
+				return '_'
+			}, text)
+		}
+	})},
+	"folds case": {"Hostile", `counter "root" = `, sending(func(s *sender) {
+		s.escape = func(text string) string { return newSender().escape(strings.ToLower(text)) }
+	})},
+	"forgets the unit": {"Hostile", `histogram "size" = `, sending(func(s *sender) { s.unitless = true })},
+	"is poisoned by a name": {"Hostile", `A point that cannot be delivered must be dropped`, writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			for _, p := range batch.Points {
+				if p.Name == "\xff" {
+					return errBroken
+				}
+			}
+			return s.Write(ctx, batch)
+		})},
+	"changes a tag": {"Hostile", "Write changed a point of the batch", writing(
+		func(_ *sender, _ context.Context, batch *metricsbuffer.Batch) error {
+			for _, p := range batch.Points {
+				if len(p.Tags) > 0 {
+					p.Tags[0].Key = "changed"
+				}
+			}
+			return nil
+		})},
+	"has a reason for each point": {"Hostile", "reasons must be few", sending(func(s *sender) {
+		s.drop = func(p *metricsbuffer.Point) string { return fmt.Sprintf("cannot deliver %q", p.Name) }
+	})},
+	"drops without a reason": {"Hostile", "reasons must be few, constant and not empty", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			err := s.Write(ctx, batch)
+			for i := range batch.Points {
+				if _, dropped := batch.Dropped(i); dropped {
+					batch.Drop(i, "")
+				}
+			}
+			return err
+		})},
+	"skips without dropping": {"Hostile", "have not arrived as series of their own", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points})
+		})},
+	"delivers dropped points": {"Hostile", "series arrived that were not recorded", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			err := s.Write(ctx, batch)
+			if len(batch.Points) > 100 {
+				batch.Drop(100, "cannot be delivered")
+			}
+			return err
+		})},
+	"gives up at the first drop": {"Hostile", "have not arrived as series of their own", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			first := slices.IndexFunc(batch.Points, func(p metricsbuffer.Point) bool { return s.drop(&p) != "" })
+			if first < 0 {
+				return s.Write(ctx, batch)
+			}
+			batch.Drop(first, "the name is empty")
+			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:first]})
+		})},
+	"drops everything after a hostile batch": {"Hostile", `counter "conformance_jobs" "worker"="a" = 5 has not arrived`,
+		sending(func(s *sender) {
+			drop, seen := s.drop, false
+			s.drop = func(p *metricsbuffer.Point) string {
+				if seen && strings.HasPrefix(p.Name, "conformance") {
+					return "blocked"
+				}
+				seen = true
+				return drop(p)
+			}
+		})},
+	"counts wrong": {"Hostile", "series have got another value", sending(func(s *sender) {
+		s.value = func(p *metricsbuffer.Point) string {
+			if p.Name == "root" && len(p.Tags) > 0 {
+				return "7"
+			}
+			return number(p)
+		}
+	})},
+
+	"writes NaN": {"Values", "the output is not valid", sending(func(s *sender) {
+		s.drop = func(p *metricsbuffer.Point) string {
+			return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags})
+		}
+	})},
+	"writes zero for NaN": {"Values", "has arrived as", sending(func(s *sender) {
+		s.drop = func(p *metricsbuffer.Point) string {
+			return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags})
+		}
+		s.value = func(p *metricsbuffer.Point) string {
+			if infinite(p) != "" {
+				return "0"
+			}
+			return number(p)
+		}
+	})},
+	"counts in 32 bits": {"Values", "has arrived as", sending(func(s *sender) {
+		s.value = func(p *metricsbuffer.Point) string {
+			count := int64(int32(p.Count)) //nolint:gosec // the defect
+			return number(&metricsbuffer.Point{Kind: p.Kind, Value: p.Value, Count: count})
+		}
+	})},
+	"skips timers of zero": {"Values", "was acknowledged, and has not arrived", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			return s.Write(ctx, &metricsbuffer.Batch{
+				Points: slices.DeleteFunc(slices.Clone(batch.Points), func(p metricsbuffer.Point) bool {
+					return p.Kind == metricsbuffer.KindTimer && p.Max == 0
+				}),
+			})
+		})},
+
+	"keeps the batch": {"Retention", "", wrapping(func(s *sender) metricsbuffer.Sink {
+		var kept *metricsbuffer.Batch
+		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			if kept != nil {
+				_ = s.Write(ctx, kept)
+			}
+			kept = batch
+			return nil
+		})
+	})},
+	"keeps the points": {"Retention", `the sink used a batch after Write had returned: gauge "overwritten"`,
+		wrapping(func(s *sender) metricsbuffer.Sink {
+			var kept []metricsbuffer.Point
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				_ = s.Write(ctx, &metricsbuffer.Batch{Points: kept})
+				kept = batch.Points
+				return s.Write(ctx, batch)
+			})
+		})},
+
+	"ignores the context": {"Cancelled", "Write has not returned 2s after its context ended", writing(
+		func(_ *sender, ctx context.Context, _ *metricsbuffer.Batch) error {
+			<-ctx.Done()
+			select {}
+		})},
+	"ignores the end of the context": {"Stalled", "Write has not returned 2s after its context ended", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			for s.server.isBroken() {
+				time.Sleep(time.Millisecond)
+			}
+			return s.Write(ctx, batch)
+		})},
+	"does not recover": {"Stalled", "Write still fails 1s after one that failed", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			var failed bool
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				if failed {
+					return errBroken
+				}
+				err := s.Write(ctx, batch)
+				failed = err != nil
+				return err
+			})
+		})},
+
+	"loses the batch that fails": {"Failure", "Write acknowledged a batch while the backend was broken", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			_ = s.Write(ctx, batch)
+			return nil
+		})},
+	"acknowledges too much": {"Failure", "has not arrived", sending(func(s *sender) {
+		s.done = func(err error, batch *metricsbuffer.Batch) error {
+			batch.Acknowledge(len(batch.Points))
+			return err
+		}
+	})},
+	"acknowledges too little": {"Failure", "has arrived as", wrapping(func(s *sender) metricsbuffer.Sink {
+		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			broken := s.server.isBroken()
+			s.server.set(false)
+			err := s.Write(ctx, batch)
+			if s.server.set(broken); broken {
+				return errBroken
+			}
+			return err
+		})
+	})},
+	"drops when the backend fails": {"Failure", "Write dropped", sending(func(s *sender) {
+		s.done = func(err error, batch *metricsbuffer.Batch) error {
+			if err != nil {
+				batch.Drop(0, "the backend failed")
+			}
+			return err
+		}
+	})},
+
+	"loses one in many": {"Exact", "has arrived as", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:min(3, len(batch.Points))]})
+		})},
+	"sums wrong": {"Retention", "has arrived with a sum of", func(*testing.T) sinktest.Subject {
+		sender := newSender()
+		subject := subjectOf(sender, sender.server)
+		subject.Received = func() ([]metricsbuffer.Point, error) {
+			points, err := sender.server.received()
+			for i := range points {
+				points[i].Sum *= 2
+			}
+			return points, err
+		}
+		return subject
+	}},
+
+	"panics when closed twice": {"Close", "Close of the closed sink panicked: close of closed channel", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			closed := make(chan struct{})
+			return &closable{Sink: s, onClose: func() error { close(closed); return nil }}
+		})},
+	"hangs when closed twice": {"Close", "Close of the closed sink has not returned after 2s", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			var mu sync.Mutex
+			return &closable{Sink: s, onClose: func() error { mu.Lock(); return nil }}
+		})},
+	"fails when closed": {"Close", "Close of the buffer", wrapping(func(s *sender) metricsbuffer.Sink {
+		return &closable{Sink: s, onClose: func() error { return errBroken }}
+	})},
+	"loses when closed": {"Close", "has not arrived", wrapping(func(s *sender) metricsbuffer.Sink {
+		var kept *metricsbuffer.Batch // acknowledged, and only sent with the next batch
+		return &closable{Sink: metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			if kept != nil {
+				_ = s.Write(ctx, kept)
+			}
+			kept = &metricsbuffer.Batch{Points: slices.Clone(batch.Points)}
+			return nil
+		})}
+	})},
+
+	"belongs to two buffers": {"Attach", "Attach must return an error the second time",
+		askedWith(func(a *asked) { a.shared = true })},
+	"does not ask":     {"Attach", "has not arrived", askedWith(func(a *asked) { a.silent = true })},
+	"refuses a buffer": {"Attach", "a buffer with the sink", askedWith(func(a *asked) { a.flush = otherBuffer })},
+}

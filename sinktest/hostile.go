@@ -1,0 +1,171 @@
+package sinktest
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// hostileStrings have a meaning in some protocol, cannot be expressed in it, or become equal to another of them when
+// characters are replaced, removed, or read as separators.
+var hostileStrings = []string{
+	"", "_", ".", "-", "plain", "with space", "a.b", "a-b", "a:b|c", "a#b,c", "a;b=c", `a"b\c'd`, "{a}", "%s%n", "a/b",
+	"__a", "1st", "le", "quantile", "constructor", "\x00", "\n", "a\nb:1|c", "a\r\nb", "\t", "\x7f\x1b[0m",
+	"é", "e\u0301", "日本", "\u2028", "\ufeff", "\xff", "\ufffd", "a\xc3", "\xed\xa0\x80", strings.Repeat("long", 2560),
+	"evil\nroot", "evil\nroot,admin", "evil\r\nroot", "evil\rroot", "evil\u2028root", "x 7\nroot", "x,k=v value=7\nroot",
+	"x:7|c\nroot", "x:7|c|#root", "root:7|c\nx", "root|c", "root\x00", "root\\", `root"} 7`, `root{admin="x"}`,
+	"root{admin=x}", "root,admin=x", "root;admin=x", "root|#admin:x", "root[admin:x]", " root", "root ", "root\t",
+	"Root", "root.admin", "root-admin", "root/admin", "root:admin", "root admin", "root=admin", "root,admin", "root\xff",
+	`root\nadmin`, "<b>root", `"},{"name":"root","count":7}`, "\x1b[2Jroot",
+}
+
+// decoys are ordinary series, into which a hostile series falls if its separators are not escaped.
+var decoys = []struct {
+	name string
+	tags []metricsbuffer.Tag
+}{
+	{name: "root"}, {name: "evil"}, {name: "x"}, {name: "root_admin"}, {name: "rootadmin"}, {name: "a_b"}, {name: "ab"},
+	{"root", []metricsbuffer.Tag{{Key: "admin", Value: "x"}}}, {"plain", []metricsbuffer.Tag{{Key: "key", Value: "root"}}},
+	{"plain", []metricsbuffer.Tag{{Key: "root", Value: "x"}}}, {"plain", []metricsbuffer.Tag{{Key: "key", Value: "evil"}}},
+}
+
+// hostile returns points of all kinds with hostile names, tags and units, and the decoys. Within a kind no two points
+// have the same value, and no value is the sum of others: so a value tells which point has arrived.
+func hostile() (points []metricsbuffer.Point) {
+	add := func(name, unit string, tags ...metricsbuffer.Tag) {
+		tags = slices.Compact(slices.SortedFunc(slices.Values(tags), compareTags))
+		for _, kind := range []metricsbuffer.Kind{
+			metricsbuffer.KindCounter, metricsbuffer.KindGauge, metricsbuffer.KindTimer, metricsbuffer.KindHistogram,
+		} {
+			p := metricsbuffer.Point{Name: name, Tags: tags, Kind: kind}
+			if kind == metricsbuffer.KindHistogram {
+				p.Unit = unit
+			}
+			points = append(points, p)
+		}
+	}
+	for i, s := range hostileStrings {
+		next := hostileStrings[(i+1)%len(hostileStrings)]
+		add(s, s)
+		add("plain", "", metricsbuffer.Tag{Key: "key", Value: s})
+		add("plain", "", metricsbuffer.Tag{Key: s, Value: "x"})
+		add(s, s, metricsbuffer.Tag{Key: "key", Value: s}, metricsbuffer.Tag{Key: s, Value: next},
+			metricsbuffer.Tag{Key: s, Value: "x"})
+		points = append(points, metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: s})
+	}
+	for _, d := range decoys {
+		add(d.name, "", d.tags...)
+	}
+	seen := make(map[string]bool)
+	points = slices.DeleteFunc(points, func(p metricsbuffer.Point) bool {
+		key := seriesKey(&p)
+		twice := seen[key]
+		seen[key] = true
+		return twice
+	})
+	next := make(map[metricsbuffer.Kind]int64)
+	for i := range points {
+		p := &points[i]
+		setValue(p, smallestValue+next[p.Kind])
+		next[p.Kind]++
+	}
+	return points
+}
+
+// smallestValue of [hostile] is more than there are points of a kind, so that the sum of two is larger than any.
+const smallestValue = 1000
+
+// setValue sets a value, of which a timer or histogram has so many observations of typical.
+func setValue(p *metricsbuffer.Point, n int64) {
+	switch p.Kind {
+	case metricsbuffer.KindGauge:
+		p.Value = float64(n)
+	case metricsbuffer.KindTimer, metricsbuffer.KindHistogram:
+		p.Sum, p.Min, p.Max = n*typical, typical, typical
+		p.Buckets = &metricsbuffer.Buckets{Offset: 20<<metricsbuffer.BucketScale - 1, Counts: []uint64{uint64(n)}}
+		fallthrough
+	default:
+		p.Count = n
+	}
+}
+
+// typical is an observation, about a millisecond in nanoseconds.
+const typical = 1 << 20
+
+func testHostile(t *testing.T, s Subject) {
+	points := hostile()
+	want := clonePoints(points)
+	for i := range want {
+		setValue(&want[i], 0)
+	}
+	for range 2 {
+		for i, dropped := range s.writeAll(t, points) {
+			if !dropped {
+				want[i] = merge(want[i], points[i])
+			}
+		}
+		s.expectAll(t, want)
+	}
+	s.write(t, some(5))
+	s.expectOrdinary(t, 5)
+}
+
+// testValues has one ordinary series for each extreme value.
+func testValues(t *testing.T, s Subject) {
+	var points []metricsbuffer.Point
+	add := func(p metricsbuffer.Point) {
+		p.Name = "conformance_value_" + string(rune('a'+len(points)))
+		points = append(points, p)
+	}
+	for _, n := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
+		add(metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Count: n})
+	}
+	for _, v := range []float64{
+		0, math.Copysign(0, -1), -1.5, math.NaN(), math.Inf(1), math.Inf(-1), 1.5e308, -1.5e308, 5e-324, 0.1,
+	} {
+		add(metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Value: v})
+	}
+	for _, kind := range []metricsbuffer.Kind{metricsbuffer.KindTimer, metricsbuffer.KindHistogram} {
+		all := &metricsbuffer.Buckets{Zeros: 1, Offset: -1, Counts: make([]uint64, 64<<metricsbuffer.BucketScale)}
+		all.Counts[0], all.Counts[63<<metricsbuffer.BucketScale] = 1, 1
+		add(metricsbuffer.Point{Kind: kind, Count: 3, Sum: math.MaxInt64, Max: math.MaxInt64, Buckets: all})
+		add(metricsbuffer.Point{Kind: kind, Count: 2, Buckets: &metricsbuffer.Buckets{Zeros: 2}})
+	}
+	dropped := s.writeAll(t, points)
+	if s.Received == nil {
+		return
+	}
+	arrived := s.arrived(t)
+	for i, p := range points {
+		got, ok := ordinary(arrived, &p)
+		switch {
+		case dropped[i] && ok:
+			t.Errorf("%s was dropped, and has arrived", describe(p))
+		case !dropped[i] && !ok && (p.Kind != metricsbuffer.KindCounter || p.Count != 0):
+			t.Errorf("%s was acknowledged, and has not arrived", describe(p))
+		case ok && !sameValue(got, p):
+			t.Errorf("%s has arrived as %s", describe(p), describe(got))
+		}
+	}
+	for _, p := range arrived {
+		if !slices.ContainsFunc(points, func(q metricsbuffer.Point) bool { return sameSeries(&p, &q) }) {
+			t.Errorf("a series arrived that was not recorded: %s", describe(p))
+		}
+	}
+}
+
+// sameValue allows for a backend that has floating-point numbers only.
+func sameValue(a, b metricsbuffer.Point) bool {
+	x, y := valueOf(&a), valueOf(&b)
+	return x == y || math.IsNaN(x) && math.IsNaN(y) || math.Abs(x-y) <= 1e-9*math.Abs(y)
+}
+
+func valueOf(p *metricsbuffer.Point) float64 {
+	if p.Kind == metricsbuffer.KindGauge {
+		return p.Value
+	}
+	return float64(p.Count)
+}

@@ -1,0 +1,17 @@
+//go:build race
+
+package sinktest_test
+
+import (
+	"context"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+func init() {
+	defects["reads the batch on another goroutine"] = flawed{"Retention", "DATA RACE", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			go func() { _ = len(batch.Points) }()
+			return s.Write(ctx, batch)
+		})}
+}
