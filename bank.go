@@ -170,6 +170,26 @@ func (c *distributionCell) observeShared(v int64, index int) bool {
 	return true
 }
 
+// make records an observation that the cell was found to have room for. The window may be another one by now, which
+// covers all that the one before did; and a tally that is full has as much room again (internal/owner).
+func (c *distributionCell) make(v int64, index int, own bool) {
+	if v <= 0 {
+		c.zeroShared()
+		return
+	}
+	w := c.window.Load()
+	tally := &w.counts[index-w.first]
+	if own {
+		tally.Inc()
+		c.add(v)
+		return
+	}
+	tally.AddShared(1)
+	c.sum.AddShared(v)
+	c.greatest.RaiseShared(v)
+	c.least.RaiseShared(math.MaxInt64 - v)
+}
+
 // zeroShared records an observation of zero in a cell that has no owner.
 func (c *distributionCell) zeroShared() {
 	c.zeros.AddShared(1)

@@ -164,7 +164,7 @@ func (s *scene) commitUnpinned() {
 	for done := false; !done; {
 		in := s.b.shards.enterUnpinned()
 		if done = hasRoom(s.b.shards, in, []*LocalCounter{counter}, []*localDistribution{timer}); done {
-			move(s.b.shards, in, []*LocalCounter{counter}, []*localDistribution{timer})
+			move([]*LocalCounter{counter}, []*localDistribution{timer})
 		}
 		s.b.shards.leave(in)
 		if !done {

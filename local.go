@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // A Local accumulates updates privately, for inner loops in which even a few nanoseconds matter, and for updates that
@@ -32,6 +33,7 @@ type Local struct {
 // A LocalCounter is the part of a [Counter] that is private to a [Local]. A nil *LocalCounter does nothing.
 type LocalCounter struct {
 	n      int64
+	word   *owner.Word // where it is committed to; valid in that section
 	slot   uint32
 	buffer *Buffer
 	lease  *lease
@@ -49,9 +51,10 @@ type localDistribution struct {
 	buckets              Buckets
 	negatives            int64
 
-	narrow bool    // the cell's window has no room for the buckets
-	seen   *window // the cell's when it was found narrow
-	wider  *window // to take its place
+	cell   *distributionCell // where it is committed to; valid in that section
+	narrow bool              // the cell's window has no room for the buckets
+	seen   *window           // the cell's when it was found narrow
+	wider  *window           // to take its place
 	step   int
 
 	slot   uint32
@@ -209,7 +212,7 @@ func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribut
 			in = s.enterUnpinned()
 		}
 		if done = hasRoom(s, in, counters, distributions); done {
-			move(s, in, counters, distributions)
+			move(counters, distributions)
 		}
 		s.leave(in)
 		if !done {
@@ -224,11 +227,16 @@ func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribut
 	}
 }
 
-// hasRoom says whether all chunks and windows are there. It puts the windows in place that makeRoom has made.
+// hasRoom finds the places of all updates, and says whether there is room at each. It puts the windows in place that
+// makeRoom has made. Places are looked up once: the flusher may take a chunk away at any time, and then a second look
+// finds another one, or none.
 func hasRoom(s *shards, in section, counters []*LocalCounter, distributions []*localDistribution) bool {
 	room := true
 	for _, c := range counters {
-		room = room && (c.n == 0 || s.word(in, c.slot) != nil)
+		if c.n != 0 {
+			c.word, _ = s.word(in, c.slot)
+			room = room && c.word != nil
+		}
 	}
 	for _, d := range distributions {
 		if d.count != 0 && !d.fits(s.cell(in, d.slot)) {
@@ -258,18 +266,17 @@ func makeRoom(s *shards, counters []*LocalCounter, distributions []*localDistrib
 	}
 }
 
-// move adds everything to the banks of the section, which have room for it.
-func move(s *shards, in section, counters []*LocalCounter, distributions []*localDistribution) {
+// move adds everything at the places that hasRoom has found.
+func move(counters []*LocalCounter, distributions []*localDistribution) {
 	for _, c := range counters {
 		if c.n != 0 {
-			s.word(in, c.slot).AddShared(c.n)
-			c.n = 0
+			c.word.AddShared(c.n)
+			c.n, c.word = 0, nil
 		}
 	}
 	for _, d := range distributions {
 		if d.count != 0 {
-			cell, _ := s.cell(in, d.slot)
-			cell.addShared(d)
+			d.cell.addShared(d)
 			d.empty()
 		}
 	}
@@ -277,7 +284,7 @@ func move(s *shards, in section, counters []*LocalCounter, distributions []*loca
 
 // fits says whether the cell has room. If it has not, seen and step tell from what to make a wider window.
 func (d *localDistribution) fits(cell *distributionCell, step int) bool {
-	d.narrow = false
+	d.cell, d.narrow = cell, false
 	if cell == nil {
 		return false
 	}
@@ -294,7 +301,7 @@ func (d *localDistribution) empty() {
 	d.count, d.sum, d.greatest, d.least = 0, 0, 0, 0
 	d.buckets.Zeros = 0
 	clear(d.buckets.Counts)
-	d.seen, d.wider = nil, nil
+	d.cell, d.seen, d.wider = nil, nil, nil
 }
 
 // A localIndex finds by slot what is private to a Local.

@@ -159,3 +159,45 @@ func TestStressLocal(t *testing.T) {
 	require.Equal(t, committed, delivered)
 	t.Logf("%d commits", committed)
 }
+
+// TestCommitOfManyTimers: the first commit of many timers takes time in proportion to their number, and is not pinned.
+func TestCommitOfManyTimers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("commits 16,000 timers")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	sections := func(n int) (allocs uint64) {
+		b, err := New()
+		require.NoError(t, err)
+		l := b.Local()
+		for i := range n {
+			l.Timer(b.Timer(fmt.Sprint(i))).Observe(time.Duration(i + 1))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		l.Commit()
+		runtime.ReadMemStats(&after)
+		require.Equal(t, Totals{Observations: int64(n)}, b.Stats().Recorded)
+		return after.Mallocs - before.Mallocs
+	}
+	few, many := sections(500), sections(16_000)
+	t.Logf("%d allocations for 500 timers, %d for 16,000", few, many)
+	require.LessOrEqual(t, many, few*40, "32 times as many timers")
+}
+
+// TestLongCommitIsNotPinned: the world can be stopped while a commit of many instruments is under way.
+func TestLongCommitIsNotPinned(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	in := b.shards.enterUnpinned()
+	require.Nil(t, in.shard)
+	runtime.GC() // would wait for ever for a goroutine that is pinned
+	b.shards.leave(in)
+	l := b.Local()
+	for i := range maxPinned + 1 {
+		l.Counter(b.Counter(fmt.Sprint(i))).Inc()
+	}
+	l.Commit()
+	require.Zero(t, b.shards.procs.Load(), "it went to the common gate")
+	require.EqualValues(t, maxPinned+1, b.Stats().Recorded.Increments)
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing, and
@@ -55,8 +56,8 @@ func (g *Gauge) Level(v float64) Update {
 func bucketOf(v int64) int16 { return int16(bucket.Index(v)) }
 
 // Record makes several updates together. They arrive in the same batch, so that no batch has more errors than requests,
-// say, and they cost less than one by one. It allocates nothing once the instruments have been used on each P. Updates
-// of several buffers arrive in one batch of each.
+// say, and they cost less than one by one. Up to 8 of them allocate nothing once the instruments have been used on each
+// P. Updates of several buffers arrive in one batch of each.
 //
 //	metricsbuffer.Record(requests.Delta(1), bytes.Delta(n), latency.Took(d))
 func Record(updates ...Update) {
@@ -78,8 +79,24 @@ func hasOf(updates []Update, s *shards) bool {
 	return false
 }
 
+// A target is the place of an update, found inside a section and valid until its end. It is looked up once: the flusher
+// may take a chunk away at any time, and then a second look finds another place, or none.
+type target struct {
+	word *owner.Word       // of a counter
+	cell *distributionCell // of a distribution
+	own  bool              // the P's: it is written with plain instructions
+}
+
+// fewUpdates is how many updates Record makes without allocating.
+const fewUpdates = 8
+
 // record makes the updates that belong to these shards in one section.
 func (s *shards) record(updates []Update) {
+	var few [fewUpdates]target
+	targets := few[:]
+	if len(updates) > len(few) {
+		targets = make([]target, len(updates))
+	}
 	for {
 		var in section
 		if len(updates) <= maxPinned {
@@ -87,102 +104,82 @@ func (s *shards) record(updates []Update) {
 		} else {
 			in = s.enterUnpinned()
 		}
-		lacking := s.lacking(in, updates)
-		var promoted *Update
+		lacking := s.find(in, updates, targets)
 		if lacking == nil {
-			promoted = s.makeAll(in, updates)
+			promoted := s.makeAll(in, updates, targets)
+			s.leave(in)
+			if promoted != nil {
+				s.promote(promoted)
+			}
+			return
 		}
 		s.leave(in)
-		switch {
-		case lacking != nil && lacking.timed:
+		if lacking.timed {
 			s.makeWindow(lacking.slot, int(lacking.bucket))
-		case lacking != nil:
+		} else {
 			s.common.makeCounters(lacking.slot)
-		case promoted == nil:
-			return
-		case promoted.timed:
-			s.promoteDistributions(promoted.slot / distributionsPerChunk)
-			return
-		default:
-			s.promoteCounters(promoted.slot / countersPerChunk)
-			return
 		}
 	}
 }
 
-// lacking returns the first update that there is no room for, or nil.
-func (s *shards) lacking(in section, updates []Update) *Update {
+// find finds the place of every update. It returns the first update that there is no room for, or nil.
+func (s *shards) find(in section, updates []Update, targets []target) (lacking *Update) {
 	for i := range updates {
-		u := &updates[i]
-		if u.shards != s || u.gauge != nil {
-			continue
-		}
-		if !u.timed {
-			if s.word(in, u.slot) == nil {
+		u, at := &updates[i], &targets[i]
+		switch {
+		case u.shards != s || u.gauge != nil:
+		case u.timed:
+			var step int
+			at.cell, step = s.cell(in, u.slot)
+			at.own = step == ownStep
+			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(int(u.bucket)) {
 				return u
 			}
-			continue
-		}
-		cell, _ := s.cell(in, u.slot)
-		if cell == nil || u.value > 0 && !cell.hasRoom(int(u.bucket)) {
-			return u
+		default:
+			if at.word, at.own = s.word(in, u.slot); at.word == nil {
+				return u
+			}
 		}
 	}
 	return nil
 }
 
-// makeAll makes the updates, all of which have room. It returns one whose chunk is to become the P's own, or nil.
-func (s *shards) makeAll(in section, updates []Update) (promoted *Update) {
+// makeAll makes the updates. It returns one whose chunk is to become the P's own, or nil.
+func (s *shards) makeAll(in section, updates []Update, targets []target) (promoted *Update) {
 	for i := range updates {
-		u := &updates[i]
+		u, at := &updates[i], &targets[i]
 		switch {
 		case u.shards != s:
 		case u.gauge != nil:
 			u.gauge.set(math.Float64frombits(uint64(u.value)))
 		case u.timed:
-			if s.makeObservation(in, u) {
+			if u.value < 0 {
+				s.negatives.Add(1)
+			}
+			at.cell.make(u.value, int(u.bucket), at.own)
+			if !at.own && in.shard != nil && in.shard.sample() &&
+				in.shard.distributions.elect(u.slot/distributionsPerChunk, s.votesAgainst()) {
 				promoted = u
 			}
-		case s.makeDelta(in, u):
-			promoted = u
+		case at.own:
+			at.word.Add(u.value)
+		default:
+			at.word.AddShared(u.value)
+			if in.shard != nil && in.shard.sample() &&
+				in.shard.counters.elect(u.slot/countersPerChunk, s.votesAgainst()) {
+				promoted = u
+			}
 		}
 	}
 	return promoted
 }
 
-// makeDelta makes an update of a counter, and says whether its chunk is to become the P's own.
-func (s *shards) makeDelta(in section, u *Update) bool {
-	number := u.slot / countersPerChunk
-	if in.shard == nil {
-		s.word(in, u.slot).AddShared(u.value)
-		return false
+func (s *shards) promote(u *Update) {
+	if u.timed {
+		s.promoteDistributions(u.slot / distributionsPerChunk)
+	} else {
+		s.promoteCounters(u.slot / countersPerChunk)
 	}
-	if chunk := in.shard.counters.at(number).Load(); chunk != nil && chunk.number() == number {
-		chunk.word(in.bank, u.slot).Add(u.value)
-		return false
-	}
-	s.common.counters.at(number).word(in.bank, u.slot).AddShared(u.value)
-	return in.shard.sample() && in.shard.counters.elect(number, s.votesAgainst())
-}
-
-// makeObservation makes an update of a distribution, and says whether its chunk is to become the P's own.
-func (s *shards) makeObservation(in section, u *Update) bool {
-	cell, step := s.cell(in, u.slot)
-	switch {
-	case u.value <= 0:
-		if u.value < 0 {
-			s.negatives.Add(1)
-		}
-		cell.zeroShared()
-	case step == ownStep:
-		cell.count(int(u.bucket))
-		cell.add(u.value)
-	default:
-		cell.observeShared(u.value, int(u.bucket))
-	}
-	number := u.slot / distributionsPerChunk
-	return step != ownStep && in.shard != nil && in.shard.sample() &&
-		in.shard.distributions.elect(number, s.votesAgainst())
 }
 
 // makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now.

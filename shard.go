@@ -139,7 +139,7 @@ func (s *shards) addCommon(shard *shard, bank, slot uint32, delta int64) bool {
 func (s *shards) addSlow(slot uint32, delta int64) {
 	for {
 		in := s.enter()
-		word := s.word(in, slot)
+		word, _ := s.word(in, slot)
 		if word != nil {
 			word.AddShared(delta)
 		}
@@ -290,22 +290,22 @@ func (s *shards) leave(in section) {
 	owner.Unpin()
 }
 
-// word returns a counter's word, to be written by AddShared, or nil if there is no chunk.
-func (s *shards) word(in section, slot uint32) *owner.Word {
+// word returns a counter's word, or nil if there is no chunk. The owner may write to its own with plain instructions.
+func (s *shards) word(in section, slot uint32) (word *owner.Word, own bool) {
 	number := slot / countersPerChunk
 	if in.shard != nil {
 		if chunk := in.shard.counters.at(number).Load(); chunk != nil && chunk.number() == number {
-			return chunk.word(in.bank, slot)
+			return chunk.word(in.bank, slot), true
 		}
 	}
 	if chunk := s.common.counters.at(number); chunk != nil {
-		return chunk.word(in.bank, slot)
+		return chunk.word(in.bank, slot), false
 	}
-	return nil
+	return nil, false
 }
 
-// cell returns a distribution's cell, to be written as if it were shared, and the step of its windows, or nil if there
-// is no chunk.
+// cell returns a distribution's cell, and the step of its windows, or nil if there is no chunk. The step of the P's own is
+// ownStep; the owner may write to it with plain instructions.
 func (s *shards) cell(in section, slot uint32) (cell *distributionCell, step int) {
 	number := slot / distributionsPerChunk
 	if in.shard != nil {
