@@ -4,13 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/promsink"
 )
 
 // Whatever the strings, a pedantic registry accepts the page, its text is read back as what was acknowledged, and
@@ -27,12 +25,11 @@ func FuzzPage(f *testing.F) {
 			metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: name, Tags: tags, Count: 8, Buckets: buckets},
 			metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: other, Unit: value, Count: 8, Buckets: buckets},
 		)
-		sink := promsink.New()
+		sink := detached(t)
 		_ = sink.Write(t.Context(), batch)
 		require.Equal(t, len(batch.Points), batch.Acknowledged())
 
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(sink.Collector(nil))
+		registry := registryOf(sink)
 		page := text(t, registry)
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(page))

@@ -2,6 +2,7 @@ package promsink_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -37,19 +38,38 @@ func gauge(name string, value float64, tags ...tag) metricsbuffer.Point {
 	return metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: name, Value: value, Tags: tags}
 }
 
-// served is a buffer with a sink, served by a registry that checks all it can.
-func served(t testing.TB) (*metricsbuffer.Buffer, *prometheus.Registry) {
+// served is a buffer with a sink, served by a registry.
+func served(t testing.TB, opts ...promsink.Option) (*metricsbuffer.Buffer, *prometheus.Registry) {
 	t.Helper()
-	sink := promsink.New()
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink, metricsbuffer.SinkInterval(0)))
+	sink := newSink(t, opts...)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = buffer.Close() })
-	registry := prometheus.NewPedanticRegistry()
-	require.NoError(t, registry.Register(sink.Collector(buffer)))
-	return buffer, registry
+	return buffer, registryOf(sink)
 }
 
-// text is what a scraper of the text format gets.
+func newSink(t testing.TB, opts ...promsink.Option) *promsink.Sink {
+	t.Helper()
+	sink, err := promsink.New(opts...)
+	require.NoError(t, err)
+	return sink
+}
+
+// detached is a sink whose only batches are those that the test writes.
+func detached(t testing.TB, opts ...promsink.Option) *promsink.Sink {
+	t.Helper()
+	sink := newSink(t, opts...)
+	require.NoError(t, sink.Attach(func(context.Context) error { return nil }))
+	return sink
+}
+
+func registryOf(collectors ...prometheus.Collector) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors...)
+	return registry
+}
+
+// text is the page that a scraper of the text format gets.
 func text(t testing.TB, registry prometheus.Gatherer) string {
 	t.Helper()
 	families, err := registry.Gather()
@@ -184,9 +204,8 @@ func TestNativeHistograms(t *testing.T) {
 }
 
 func TestCreated(t *testing.T) {
-	sink := promsink.New()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(sink.Collector(nil))
+	sink := detached(t)
+	registry := registryOf(sink)
 	require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 1))))
 	later := second(counter("jobs", 1))
 	later.Start = start.Add(time.Hour)
@@ -196,37 +215,64 @@ func TestCreated(t *testing.T) {
 	require.InDelta(t, 2, c.GetValue(), 0)
 }
 
-// Labels that a registry adds must not end up in the sink's.
-// TestScrapeAndOtherSinks: a scrape does not wait for other sinks, and one of a sink inside of another still flushes.
+// A counter that exceeds an int64 begins at zero, and its creation time tells. The same holds for a timer's sum.
+func TestCreatedMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buffer, registry := served(t)
+		jobs, latency := buffer.Counter("jobs"), buffer.Timer("latency")
+		var before time.Time
+		for range 3 {
+			time.Sleep(time.Minute)
+			jobs.Add(math.MaxInt64)
+			latency.Observe(math.MaxInt64)
+			families := scrape(t, registry)
+			c, h := families["jobs_total"].Metric[0].Counter, families["latency_seconds"].Metric[0].Histogram
+			require.InDelta(t, float64(math.MaxInt64), c.GetValue(), 0)
+			require.EqualValues(t, 1, h.GetSampleCount())
+			require.True(t, c.GetCreatedTimestamp().AsTime().After(before), "%v after %v", c.GetCreatedTimestamp().AsTime(), before)
+			require.Equal(t, c.GetCreatedTimestamp().AsTime(), h.GetCreatedTimestamp().AsTime())
+			before = c.GetCreatedTimestamp().AsTime()
+		}
+		require.NoError(t, buffer.Close())
+	})
+}
+
+// wrapper is a sink around another one.
+type wrapper struct{ metricsbuffer.Sink }
+
+func (w wrapper) Unwrap() metricsbuffer.Sink { return w.Sink }
+
+// TestScrapeAndOtherSinks: a scrape does not wait for other sinks, and finds its buffer through a wrapper.
 func TestScrapeAndOtherSinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := promsink.New()
-		hanging, release := sinktest.Hanging(new(sinktest.Recorder))
-		defer release()
-		wrapped := sinktest.Failing(sink, func(int64) bool { return false })
-		for given, waits := range map[metricsbuffer.Sink]bool{sink: false, wrapped: true} {
+		for i := range 2 {
+			sink := newSink(t)
+			given := metricsbuffer.Sink(sink)
+			if i == 1 {
+				given = wrapper{sink}
+			}
+			hanging, release := sinktest.Hanging(new(sinktest.Recorder))
 			buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(given),
 				metricsbuffer.WithSink(hanging), metricsbuffer.WithCloseTimeout(time.Second))
 			require.NoError(t, err)
-			registry := prometheus.NewPedanticRegistry()
-			require.NoError(t, registry.Register(sink.Collector(buffer)))
-			name := fmt.Sprint("recorded_", waits)
-			buffer.IncrCounter(name, 1)
+			buffer.IncrCounter("recorded", 1)
 			begin := time.Now()
-			require.Contains(t, text(t, registry), name)
-			require.Equal(t, waits, time.Now().After(begin))
+			require.Contains(t, text(t, registryOf(sink)), "recorded_total 1")
+			require.Equal(t, begin, time.Now())
 			require.Error(t, buffer.Close(), "the other sink hangs")
+			release()
 		}
 	})
 }
 
+// Labels that a registry adds must not end up in the sink's.
 func TestWrapped(t *testing.T) {
-	sink := promsink.New()
-	registry := prometheus.NewPedanticRegistry()
+	sink := detached(t)
+	registry := prometheus.NewRegistry()
 	for i := range 2 {
 		labels := prometheus.Labels{"a": fmt.Sprint(i)}
 		wrapped := prometheus.WrapRegistererWithPrefix("app_", prometheus.WrapRegistererWith(labels, registry))
-		wrapped.MustRegister(sink.Collector(nil))
+		wrapped.MustRegister(sink)
 	}
 	require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 1,
 		tag{Key: "k", Value: "v"}, tag{Key: "l", Value: "v"}, tag{Key: "m", Value: "v"})))) // in a slice with room for four
