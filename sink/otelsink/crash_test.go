@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 )
 
 // What a receiver took, and crashed before it answered, is exported again: the protocol has nothing to tell that it
@@ -18,7 +17,7 @@ func TestCrash(t *testing.T) {
 			receiver, exporter := begin(t)
 			crash := make(chan struct{})
 			buffer, err := metricsbuffer.New(
-				metricsbuffer.WithSink(otelsink.New(exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
+				metricsbuffer.WithSink(newSink(t, exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
 			require.NoError(t, err)
 			twice := newReceiver(t) // adds up what the crash left without an answer
 			record(buffer, func() {
