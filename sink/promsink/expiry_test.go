@@ -65,6 +65,9 @@ func TestInUse(t *testing.T) {
 		registry := registryOf(sink)
 		buffer.IncrCounter("idle", 1)
 		for i := range 10 {
+			if i > 1 {
+				require.Len(t, scrape(t, registry), 5)
+			}
 			buffer.IncrCounter("jobs", 1)
 			buffer.IncrTimer("latency", 1)
 			buffer.SetGauge("depth", 7)

@@ -214,6 +214,7 @@ func TestIdleExpiry(t *testing.T) {
 func FuzzKey(f *testing.F) {
 	f.Add("x", "", "a", "v", "xa", "", "", "v")
 	f.Add("x", "y", "", "", "xy", "", "", "")
+	f.Add("x", "bytes", "", "", "x", "rows", "", "")
 	f.Fuzz(func(t *testing.T, name, unit, key, value, name2, unit2, key2, value2 string) {
 		a := point{Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
 		b := point{Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
