@@ -40,18 +40,20 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 	for i := range batch.Points {
 		p := &batch.Points[i]
 		t.key = AppendKey(t.key[:0], p)
-		s := t.series[string(t.key)]
-		if s == nil {
+		s, negative := t.series[string(t.key)], p.Kind == metricsbuffer.KindCounter && p.Count < 0
+		if s == nil && !negative {
 			var err error
 			if s, err = t.admit(p, batch.Start); err != nil {
 				errs = append(errs, err)
 			}
 		}
-		s.updated = batch.End
+		if s != nil {
+			s.updated = batch.End
+		}
 		switch {
-		case s.refused != "":
+		case s != nil && s.refused != "":
 			batch.Drop(i, s.refused)
-		case p.Kind == metricsbuffer.KindCounter && p.Count < 0:
+		case negative:
 			batch.Drop(i, NegativeDelta)
 		default:
 			s.add(p, batch.Start)

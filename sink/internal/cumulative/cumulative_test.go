@@ -130,6 +130,12 @@ func TestNegativeDelta(t *testing.T) {
 	}
 	points, _ := byName(&totals)
 	require.EqualValues(t, 5, points["jobs"].Count)
+
+	batch = minute(1, counter("never", -1))
+	require.NoError(t, totals.Add(batch))
+	_, dropped := batch.Dropped(0)
+	require.True(t, dropped)
+	require.Equal(t, 1, totals.Len(), "a series begins with a point that counts")
 }
 
 // Admit is asked once for each series. Release is called once for each series that was admitted.
