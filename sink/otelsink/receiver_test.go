@@ -21,6 +21,8 @@ import (
 	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -40,6 +42,9 @@ type receiver struct {
 	crash   chan struct{} // closed once a request was taken that will not be answered; nil to answer
 	exports int
 	request *collector.ExportMetricsServiceRequest // the last one
+
+	requests []*collector.ExportMetricsServiceRequest // all
+	stalled  chan struct{}                            // until it is closed nothing is taken or answered; nil to do both
 }
 
 // seen is what arrived of a series.
@@ -113,7 +118,11 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	response, _ := r.Export(request.Context(), &message)
+	response, err := r.Export(request.Context(), &message)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	body, _ = proto.Marshal(response)
 	w.Header().Set("Content-Type", "application/x-protobuf")
 	_, _ = w.Write(body)
@@ -123,9 +132,20 @@ func (r *receiver) Export(
 	ctx context.Context, request *collector.ExportMetricsServiceRequest,
 ) (*collector.ExportMetricsServiceResponse, error) {
 	r.mu.Lock()
+	stalled := r.stalled
+	r.mu.Unlock()
+	if stalled != nil {
+		select {
+		case <-stalled:
+		case <-ctx.Done():
+		}
+		return nil, status.Error(codes.Unavailable, "it was stalled")
+	}
+	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.exports++
 	r.request = request
+	r.requests = append(r.requests, request)
 	if r.crash != nil {
 		defer func(crash chan struct{}) {
 			close(crash)
@@ -193,6 +213,32 @@ func (r *receiver) add(m *otlp.Metric, attributes []*common.KeyValue, start, end
 		}
 	}
 	r.totals[key] = s
+}
+
+// stall makes the receiver accept requests without an answer.
+func (r *receiver) stall() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stalled = make(chan struct{})
+}
+
+// mend ends a stall, or starts a receiver that was stopped.
+func (r *receiver) mend() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stalled == nil {
+		r.Start()
+		return
+	}
+	close(r.stalled)
+	r.stalled = nil
+}
+
+// exported returns all requests.
+func (r *receiver) exported() []*collector.ExportMetricsServiceRequest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests
 }
 
 // total returns the sum of what was exported of a series.
