@@ -32,9 +32,9 @@ func WithResource(r *resource.Resource) Option {
 	}
 }
 
-// WithIdleExpiry makes a [Producer] forget the total of a series that got no update for d, so that series which come and
-// go need no more memory than those in use. A series that comes back begins at zero, with a new start. Give the same d
-// to [metricsbuffer.WithIdleExpiry]. It must be positive. A [Sink] keeps no totals.
+// WithIdleExpiry makes a [Producer] forget the total of a series that got no update for d, so that series which come
+// and go need no more memory than those in use. A series that comes back begins at zero, with a new start. Give the
+// same d to [metricsbuffer.WithIdleExpiry]. It must be positive. A [Sink] keeps no totals.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {

@@ -26,7 +26,7 @@ func TestOptionErrors(t *testing.T) {
 		{none, nil, "otelsink: New: the exporter is nil; make one"},
 		{new(closing), []otelsink.Option{nil}, "otelsink: New: option 1 of 1 is nil"},
 		{new(closing), []otelsink.Option{otelsink.WithResource(nil)}, "otelsink: WithResource: the resource is nil"},
-		{new(closing), []otelsink.Option{otelsink.WithIdleExpiry(time.Hour)}, "otelsink: New: WithIdleExpiry is for NewProducer"},
+		{new(closing), []otelsink.Option{otelsink.WithIdleExpiry(time.Hour)}, "otelsink: New: WithIdleExpiry is for"},
 	} {
 		sink, err := otelsink.New(c.exporter, c.opts...)
 		require.ErrorContains(t, err, c.want)

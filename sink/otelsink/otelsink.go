@@ -31,8 +31,10 @@
 // nanoseconds for that reason: the buckets of seconds have other bounds. Names and tags are carried unchanged, tags as
 // string attributes. A name used for two kinds makes two metrics of that name.
 //
-// Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that are
-// not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic.
+// Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that
+// are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic.
+//
+// A timer and a histogram in the unit ns of the same name and tags are one series to a backend: name them differently.
 package otelsink
 
 import "go.opentelemetry.io/otel/sdk/instrumentation"

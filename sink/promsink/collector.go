@@ -34,9 +34,9 @@ func (s *Sink) Describe(descs chan<- *prometheus.Desc) {
 	descs <- s.id
 }
 
-// Collect flushes the buffer to this sink and collects the totals. It waits at most 5 seconds for the flush. An error of
-// the flush does not fail the scrape: pending updates are in a later one, and the buffer's error handler is told. The
-// totals of a closed buffer remain.
+// Collect flushes the buffer to this sink and collects the totals. It waits at most 5 seconds for the flush. An error
+// of the flush does not fail the scrape: pending updates are in a later one, and the buffer's error handler is told.
+// The totals of a closed buffer remain.
 //
 // A sink without a buffer fails the scrape.
 func (s *Sink) Collect(metrics chan<- prometheus.Metric) {

@@ -98,7 +98,8 @@ func TestUnits(t *testing.T) {
 	require.ErrorContains(t, err, `histogram "size" in "bytes" and histogram "size.bytes" would both be size_bytes:`)
 	require.ErrorContains(t, err,
 		`histogram "size" in "bytes" and histogram "size.bytes" in "bytes" would both be size_bytes:`)
-	require.ErrorContains(t, err, `histogram "size" in "b/s" and histogram "size" in "b.s"{"k"="v"} would both be size_b_s:`)
+	require.ErrorContains(t, err,
+		`histogram "size" in "b/s" and histogram "size" in "b.s"{"k"="v"} would both be size_b_s:`)
 	require.Equal(t, 4, strings.Count(err.Error(), once))
 	for i, want := range []bool{false, false, false, true, true, true, true} {
 		_, dropped := batch.Dropped(i)

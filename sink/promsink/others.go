@@ -35,7 +35,8 @@ func (s *space) othersHave(of *family, key string) bool {
 }
 
 func yield(s *series, name string) error {
-	return fmt.Errorf("promsink: %s would be %s, which another collector serves: it is dropped; rename one", describe(s), name)
+	return fmt.Errorf("promsink: %s would be %s, which another collector serves: it is dropped; rename one",
+		describe(s), name)
 }
 
 // yieldTo notes the families that others serve now. It refuses the sink's series that collide with them.

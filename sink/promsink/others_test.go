@@ -18,18 +18,24 @@ import (
 
 // One series that another collector serves already does not blank the page: it is left out, counted and reported.
 func TestOthers(t *testing.T) {
+	gauge := func(name string) func(*metricsbuffer.Buffer) {
+		return func(b *metricsbuffer.Buffer) { b.SetGauge(name, 1) }
+	}
 	for series, record := range map[string]func(*metricsbuffer.Buffer){
-		`counter "requests.total" would be requests_total`: func(b *metricsbuffer.Buffer) { b.IncrCounter("requests.total", 1) },
+		`counter "requests.total" would be requests_total`: func(b *metricsbuffer.Buffer) {
+			b.IncrCounter("requests.total", 1)
+		},
 		`counter "requests"{"code"="200"} would be requests_total`: func(b *metricsbuffer.Buffer) {
 			b.IncrCounter("requests", 1, tag{Key: "code", Value: "200"})
 		},
-		`gauge "requests" would be requests,`:                 func(b *metricsbuffer.Buffer) { b.SetGauge("requests", 1) },
-		`gauge "size-count" would be size_count`:              func(b *metricsbuffer.Buffer) { b.SetGauge("size-count", 1) },
-		`gauge "summary_sum" would be summary_sum`:            func(b *metricsbuffer.Buffer) { b.SetGauge("summary_sum", 1) },
-		`timer "took" would be took_seconds_sum`:              func(b *metricsbuffer.Buffer) { b.IncrTimer("took", 1) },
-		`gauge "go.goroutines" would be go_goroutines`:        func(b *metricsbuffer.Buffer) { b.SetGauge("go.goroutines", 1) },
-		`histogram "size" would be size,`:                     func(b *metricsbuffer.Buffer) { b.Histogram("size", "").Observe(1) },
-		`gauge "go.gc.duration.seconds" would be go_gc_durat`: func(b *metricsbuffer.Buffer) { b.SetGauge("go.gc.duration.seconds", 1) },
+		`timer "took" would be took_seconds_sum`: func(b *metricsbuffer.Buffer) { b.IncrTimer("took", 1) },
+		`histogram "size" would be size,`:        func(b *metricsbuffer.Buffer) { b.Histogram("size", "").Observe(1) },
+
+		`gauge "requests" would be requests,`:                 gauge("requests"),
+		`gauge "size-count" would be size_count`:              gauge("size-count"),
+		`gauge "summary_sum" would be summary_sum`:            gauge("summary_sum"),
+		`gauge "go.goroutines" would be go_goroutines`:        gauge("go.goroutines"),
+		`gauge "go.gc.duration.seconds" would be go_gc_durat`: gauge("go.gc.duration.seconds"),
 	} {
 		registry := registryOf(collectors.NewGoCollector(),
 			prometheus.NewHistogram(prometheus.HistogramOpts{Name: "size", Help: "All."}),
@@ -78,7 +84,8 @@ func TestOthers(t *testing.T) {
 func TestOthersAppear(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	sink := detached(t, promsink.WithGatherer(registry))
-	require.NoError(t, sink.Write(t.Context(), second(gauge("a", 1), gauge("a", 2, tag{Key: "k", Value: "v"}), gauge("b", 3))))
+	require.NoError(t, sink.Write(t.Context(),
+		second(gauge("a", 1), gauge("a", 2, tag{Key: "k", Value: "v"}), gauge("b", 3))))
 	require.Len(t, scrape(t, sink), 2)
 	theirs := prometheus.NewGauge(prometheus.GaugeOpts{Name: "a"})
 	registry.MustRegister(theirs)

@@ -229,9 +229,10 @@ func TestCreatedMoves(t *testing.T) {
 			c, h := families["jobs_total"].Metric[0].Counter, families["latency_seconds"].Metric[0].Histogram
 			require.InDelta(t, float64(math.MaxInt64), c.GetValue(), 0)
 			require.EqualValues(t, 1, h.GetSampleCount())
-			require.True(t, c.GetCreatedTimestamp().AsTime().After(before), "%v after %v", c.GetCreatedTimestamp().AsTime(), before)
-			require.Equal(t, c.GetCreatedTimestamp().AsTime(), h.GetCreatedTimestamp().AsTime())
-			before = c.GetCreatedTimestamp().AsTime()
+			created := c.GetCreatedTimestamp().AsTime()
+			require.True(t, created.After(before), "%v after %v", created, before)
+			require.Equal(t, created, h.GetCreatedTimestamp().AsTime())
+			before = created
 		}
 		require.NoError(t, buffer.Close())
 	})
