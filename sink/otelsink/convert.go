@@ -45,7 +45,7 @@ type metrics struct {
 	index map[identity]int
 }
 
-// An identity is what the points of one metric have in common.
+// An identity is the common part of the points of one metric.
 type identity struct {
 	kind metricsbuffer.Kind
 	name string

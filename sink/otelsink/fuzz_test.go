@@ -19,8 +19,7 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 	return recorder.Result(), nil
 }
 
-// Whatever the strings and values, a real exporter encodes them, and the receiver has exactly the points that were not
-// dropped, as they were.
+// A real exporter encodes any strings and values, and the receiver gets exactly the points that were not dropped.
 func FuzzRequest(f *testing.F) {
 	// Without a network, whose goroutines the fuzzer would take for its inputs' doing.
 	receiver := newReceiver(f)

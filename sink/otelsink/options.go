@@ -11,7 +11,7 @@ import (
 type config struct {
 	resource *resource.Resource // nil: the default
 	expiry   time.Duration      // 0: none
-	errs     []error            // what is wrong with the options
+	errs     []error            // faults of the options
 }
 
 func (c *config) reject(format string, args ...any) {

@@ -127,7 +127,7 @@ func TestLargeBatch(t *testing.T) {
 	}
 }
 
-// Each batch has its own times, and what an exporter keeps of one is not changed by the next.
+// Each batch has its own times. An exporter may keep its metrics: the next batch does not change them.
 func TestDeltas(t *testing.T) {
 	receiver, exporter := startGRPC(t)
 	keeping := &keeping{Exporter: exporter}
@@ -178,7 +178,7 @@ func (f *flaky) Export(ctx context.Context, rm *metricdata.ResourceMetrics) erro
 	return f.Exporter.Export(ctx, rm)
 }
 
-// The protocol forbids to send again what was taken in part.
+// The protocol forbids to repeat a request that was taken in part.
 func TestPartialSuccess(t *testing.T) {
 	for name, begin := range protocols {
 		t.Run(name, func(t *testing.T) {

@@ -69,8 +69,8 @@ func (p *Producer) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	return p.totals.Add(batch)
 }
 
-// Produce flushes the buffer to this producer alone, and returns the totals. They are cumulative, whatever the reader's
-// temporality, as is usual for producers. A reader calls it. It waits at most 5 seconds for the flush. An error of the
+// Produce flushes the buffer to this producer alone, and returns the totals. They are cumulative for every reader,
+// as is usual for producers. A reader calls it. It waits at most 5 seconds for the flush. An error of the
 // flush does not keep the totals back: pending updates are in later ones, and the buffer's error handler is told. The
 // totals of a closed buffer remain.
 //

@@ -189,7 +189,7 @@ func TestReaders(t *testing.T) {
 		collect(t, manual)["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
 }
 
-// periodic returns a provider that exports what the producer gives when it is flushed.
+// periodic returns a provider that exports the producer's metrics when it is flushed.
 func periodic(exporter sdk.Exporter, producer sdk.Producer) *sdk.MeterProvider {
 	return sdk.NewMeterProvider(sdk.WithReader(
 		sdk.NewPeriodicReader(exporter, sdk.WithProducer(producer), sdk.WithInterval(time.Hour))))

@@ -26,14 +26,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A receiver takes OTLP, by gRPC or HTTP, and adds up what it gets.
+// A receiver takes OTLP, by gRPC or HTTP, and adds up the points.
 type receiver struct {
 	collector.UnimplementedMetricsServiceServer
 	t       testing.TB
 	address string
 	start   func(net.Listener) (stop, kill func())
-	stop    func() // finishes what it has begun to answer
-	kill    func() // does not
+	stop    func() // answers the requests that have begun
+	kill    func() // does not wait for them
 
 	mu      sync.Mutex
 	totals  map[string]seen // by name and attributes, as fmt prints them
@@ -47,7 +47,7 @@ type receiver struct {
 	stalled  chan struct{}                            // until it is closed nothing is taken or answered; nil to do both
 }
 
-// seen is what arrived of a series.
+// seen is the content of a series that has arrived.
 type seen struct {
 	kind, unit      string
 	count, zeros    uint64
@@ -241,10 +241,10 @@ func (r *receiver) exported() []*collector.ExportMetricsServiceRequest {
 	return r.requests
 }
 
-// total returns the sum of what was exported of a series.
+// total returns the sum of a series' exported points.
 func (r *receiver) total(key string) seen { return r.locked(&r.totals, key) }
 
-// last returns what was exported last.
+// last returns the point that was exported last.
 func (r *receiver) last(key string) seen { return r.locked(&r.latest, key) }
 
 func (r *receiver) locked(in *map[string]seen, key string) seen {

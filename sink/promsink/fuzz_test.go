@@ -12,8 +12,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// Whatever the strings, a pedantic registry accepts the page, its text is read back as what was acknowledged, and
-// nothing else is in it.
+// A registry accepts the page with any strings, and its text is read back as the acknowledged points, with no others.
 func FuzzPage(f *testing.F) {
 	f.Add("jobs.done", "queue", "a", "jobs_done", int64(1), 1.5)
 	f.Add("", "", "", "\x00", int64(7), -1.0)

@@ -106,7 +106,7 @@ func labels(p *metricsbuffer.Point, constant []*dto.LabelPair) (labels []*dto.La
 			return nil, twoValues
 		}
 	}
-	return slices.Clip(labels), "" // those who append more must not share them
+	return slices.Clip(labels), "" // a registry appends to them, once for each of its wrappers
 }
 
 func labelName(kind metricsbuffer.Kind, key string) string {

@@ -17,7 +17,7 @@ type config struct {
 	expiry time.Duration // 0: none
 	others prometheus.Gatherer
 	labels []*dto.LabelPair // of every series
-	errs   []error          // what is wrong with the options
+	errs   []error          // faults of the options
 }
 
 func (c *config) reject(format string, args ...any) {

@@ -43,7 +43,7 @@ func TestOptionErrors(t *testing.T) {
 	require.ErrorContains(t, err, "WithGatherer is given twice")
 }
 
-// get returns what promhttp serves, by default with its default options.
+// get returns the page that promhttp serves, with its default options unless others are given.
 func get(t testing.TB, gatherer prometheus.Gatherer, opts ...promhttp.HandlerOpts) (status int, body string) {
 	t.Helper()
 	server := httptest.NewServer(promhttp.HandlerFor(gatherer, append(opts, promhttp.HandlerOpts{})[0]))

@@ -46,7 +46,7 @@ type family struct {
 	members int // not released
 }
 
-// A space says who has which name in Prometheus.
+// A space holds the owner of each name in Prometheus.
 type space struct {
 	families map[string]*family // by the names of metrics, and of their samples
 	labels   map[string]*series // by the key of a metric's name and labels
