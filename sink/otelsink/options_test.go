@@ -23,9 +23,9 @@ func TestOptionErrors(t *testing.T) {
 		want     string
 	}{
 		{nil, nil, "otelsink: New: the exporter is nil; make one"},
-		{none, nil, "otelsink: New: the exporter is nil; make one"},
+		{none, nil, "otelsink: New: the exporter is a nil *otlpmetricgrpc.Exporter; make one"},
 		{new(closing), []otelsink.Option{nil}, "otelsink: New: option 1 of 1 is nil"},
-		{new(closing), []otelsink.Option{otelsink.WithResource(nil)}, "otelsink: WithResource: the resource is nil"},
+		{new(closing), []otelsink.Option{otelsink.WithResource(nil)}, "otelsink: New: WithResource: the resource is nil"},
 		{new(closing), []otelsink.Option{otelsink.WithIdleExpiry(time.Hour)}, "otelsink: New: WithIdleExpiry is for"},
 	} {
 		sink, err := otelsink.New(c.exporter, c.opts...)
@@ -33,10 +33,10 @@ func TestOptionErrors(t *testing.T) {
 		require.Nil(t, sink)
 	}
 	for want, opt := range map[string]otelsink.Option{
-		"otelsink: NewProducer: option 1 of 1 is nil":           nil,
-		"otelsink: WithIdleExpiry: 0s is not positive":          otelsink.WithIdleExpiry(0),
-		"otelsink: WithIdleExpiry: -1m0s is not positive":       otelsink.WithIdleExpiry(-time.Minute),
-		"otelsink: NewProducer: WithResource is for New; give ": otelsink.WithResource(resource.Empty()),
+		"otelsink: NewProducer: option 1 of 1 is nil":                  nil,
+		"otelsink: NewProducer: WithIdleExpiry: 0s is not positive":    otelsink.WithIdleExpiry(0),
+		"otelsink: NewProducer: WithIdleExpiry: -1m0s is not positive": otelsink.WithIdleExpiry(-time.Minute),
+		"otelsink: NewProducer: WithResource is for New; give ":        otelsink.WithResource(resource.Empty()),
 	} {
 		producer, err := otelsink.NewProducer(opt)
 		require.ErrorContains(t, err, want)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
 )
 
 // A Producer is a sink that keeps the totals of one buffer, for the SDK's readers. It is a [metricsbuffer.Attacher] and
@@ -27,13 +28,13 @@ type Producer struct {
 // NewProducer returns a producer without any totals. Give it to one buffer, with [metricsbuffer.WithSink], and to any
 // number of readers, with metric.WithProducer.
 func NewProducer(opts ...Option) (*Producer, error) {
-	c := configure("NewProducer", opts)
-	if c.resource != nil {
-		c.reject("NewProducer: WithResource is for New; give the resource to the reader's MeterProvider, " +
-			"with metric.WithResource")
-	}
-	if err := c.err(); err != nil {
+	var c config
+	if err := option.Apply("otelsink: NewProducer", &c, opts); err != nil {
 		return nil, err
+	}
+	if c.resource != nil {
+		return nil, errors.New("otelsink: NewProducer: WithResource is for New; give the resource to the reader's " +
+			"MeterProvider, with metric.WithResource")
 	}
 	return &Producer{totals: cumulative.Totals[attribute.Set]{IdleExpiry: c.expiry, Admit: admit}}, nil
 }

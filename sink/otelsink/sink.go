@@ -2,8 +2,8 @@ package otelsink
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
 )
 
 // A Sink pushes batches through an exporter. [New] makes one.
@@ -28,15 +29,15 @@ type Sink struct {
 // Exporters retry by themselves, for a minute in OTLP's case. The sink's timeout ([metricsbuffer.SinkTimeout]) ends
 // that: the batch then waits in the buffer.
 func New(exporter sdk.Exporter, opts ...Option) (*Sink, error) {
-	c := configure("New", opts)
-	if v := reflect.ValueOf(exporter); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		c.reject("New: the exporter is nil; make one, for example with otlpmetricgrpc.New(ctx)")
+	var c config
+	err := errors.Join(
+		option.Target("otelsink: New", "exporter", exporter, "make one, for example with otlpmetricgrpc.New(ctx)"),
+		option.Apply("otelsink: New", &c, opts))
+	if err != nil {
+		return nil, err
 	}
 	if c.expiry != 0 {
-		c.reject("New: WithIdleExpiry is for NewProducer; a Sink keeps no totals, so leave it out")
-	}
-	if err := c.err(); err != nil {
-		return nil, err
+		return nil, errors.New("otelsink: New: WithIdleExpiry is for NewProducer; a Sink keeps no totals, so leave it out")
 	}
 	if c.resource == nil {
 		c.resource = resource.Default()

@@ -18,16 +18,16 @@ import (
 func TestOptionErrors(t *testing.T) {
 	var none *prometheus.Registry
 	for want, opt := range map[string]promsink.Option{
-		"promsink: New: option 1 of 1 is nil":                nil,
-		"promsink: WithIdleExpiry: 0s is not positive":       promsink.WithIdleExpiry(0),
-		"promsink: WithIdleExpiry: -1ns is not positive":     promsink.WithIdleExpiry(-1),
-		"promsink: WithGatherer: the gatherer is nil":        promsink.WithGatherer(nil),
-		"WithGatherer: the gatherer is nil; give a registry": promsink.WithGatherer(none),
-		`promsink: WithLabels: "a.b" cannot be`:              promsink.WithLabels(prometheus.Labels{"a.b": "c"}),
-		`promsink: WithLabels: "" cannot be`:                 promsink.WithLabels(prometheus.Labels{"": "c"}),
-		`promsink: WithLabels: "le" cannot be`:               promsink.WithLabels(prometheus.Labels{"le": "c"}),
-		`promsink: WithLabels: "__a" cannot be`:              promsink.WithLabels(prometheus.Labels{"__a": "c"}),
-		`promsink: WithLabels: a=""`:                         promsink.WithLabels(prometheus.Labels{"a": ""}),
+		"promsink: New: option 1 of 1 is nil":                      nil,
+		"promsink: New: WithIdleExpiry: 0s is not positive":        promsink.WithIdleExpiry(0),
+		"promsink: New: WithIdleExpiry: -1ns is not positive":      promsink.WithIdleExpiry(-1),
+		"promsink: New: WithGatherer: the gatherer is nil":         promsink.WithGatherer(nil),
+		"WithGatherer: the gatherer is a nil *prometheus.Registry": promsink.WithGatherer(none),
+		`promsink: New: WithLabels: "a.b" cannot be`:               promsink.WithLabels(prometheus.Labels{"a.b": "c"}),
+		`promsink: New: WithLabels: "" cannot be`:                  promsink.WithLabels(prometheus.Labels{"": "c"}),
+		`promsink: New: WithLabels: "le" cannot be`:                promsink.WithLabels(prometheus.Labels{"le": "c"}),
+		`promsink: New: WithLabels: "__a" cannot be`:               promsink.WithLabels(prometheus.Labels{"__a": "c"}),
+		`promsink: New: WithLabels: a=""`:                          promsink.WithLabels(prometheus.Labels{"a": ""}),
 	} {
 		sink, err := promsink.New(opt)
 		require.ErrorContains(t, err, want)

@@ -67,6 +67,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
 )
 
 // A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher], a [prometheus.Collector] and a
@@ -87,11 +88,10 @@ type Sink struct {
 
 // New returns a sink without any totals. Give it to one buffer, with [metricsbuffer.WithSink].
 func New(opts ...Option) (*Sink, error) {
-	config, err := configure(opts)
-	if err != nil {
+	s := &Sink{id: newID(), own: prometheus.NewRegistry(), space: newSpace()}
+	if err := option.Apply("promsink: New", &s.config, opts); err != nil {
 		return nil, err
 	}
-	s := &Sink{config: config, id: newID(), own: prometheus.NewRegistry(), space: newSpace()}
 	s.totals = cumulative.Totals[*entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.space.release}
 	if err := s.own.Register(unchecked{s}); err != nil {
 		return nil, err
