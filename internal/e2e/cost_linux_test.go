@@ -38,7 +38,6 @@ func BenchmarkWriters(b *testing.B) {
 		defer buffer.Close()
 		buffers[i] = buffer
 	}
-	all.serve(buffers[1])
 
 	operations := []string{"Counter.Inc", "Timer.Observe", "IncrCounter"}
 	costs := make(map[string]*[2][]float64)

@@ -29,7 +29,6 @@ func TestAllSinks(t *testing.T) {
 	endpoints := startAll(t)
 	buffer, err := metricsbuffer.New(options(endpoints, 7*time.Millisecond)...)
 	require.NoError(t, err)
-	endpoints.serve(buffer)
 	crowd := startCrowd(buffer)
 	batches := func() (all []int64) {
 		for _, sink := range buffer.Stats().Sinks {

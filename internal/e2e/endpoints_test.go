@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/receivers"
@@ -44,7 +45,6 @@ type endpoints struct {
 	list      []*endpoint
 	otlp      *otlpServer // can be stopped, and started again without having forgotten anything
 	stoppable int         // the index of its endpoint
-	serve     func(*metricsbuffer.Buffer)
 }
 
 // options has every sink flushed at another interval.
@@ -67,18 +67,27 @@ func startAll(t testing.TB) *endpoints {
 	e.otlp = startOTLP(t)
 	e.stoppable = len(e.list)
 	e.list = append(e.list, &endpoint{
-		name: "OTLP, gRPC", sink: otelsink.New(e.otlp.grpcExporter()), call: inWords, read: e.otlp.rpc.read,
+		name: "OTLP, gRPC", sink: pushing(t, e.otlp.grpcExporter()), call: inWords, read: e.otlp.rpc.read,
 	}, &endpoint{
-		name: "OTLP, HTTP", sink: otelsink.New(e.otlp.httpExporter()), call: inWords, read: e.otlp.web.read,
+		name: "OTLP, HTTP", sink: pushing(t, e.otlp.httpExporter()), call: inWords, read: e.otlp.web.read,
 	})
 
-	// The only one with two ways out: at its interval, which fills the totals, and whenever it is scraped.
-	sink, registry := promsink.New(), prometheus.NewRegistry()
+	// The only sink with two ways out: it fills its totals at its interval, and whenever it is scraped.
+	sink, err := promsink.New()
+	require.NoError(t, err)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(sink)
 	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	t.Cleanup(server.Close)
-	e.serve = func(b *metricsbuffer.Buffer) { registry.MustRegister(sink.Collector(b)) }
 	e.list = append(e.list, scraped(receivers.StartPrometheus(t, strings.TrimPrefix(server.URL, "http://")), sink))
 	return e
+}
+
+func pushing(t testing.TB, exporter sdk.Exporter) *otelsink.Sink {
+	t.Helper()
+	sink, err := otelsink.New(exporter)
+	require.NoError(t, err)
+	return sink
 }
 
 func newStatsd(t testing.TB, network, address string) *statsdsink.Sink {

@@ -11,14 +11,13 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 )
 
 // The SDK's own exponential histogram, given the same values, exports the same: every bucket, the zeros, count, sum,
 // minimum and maximum.
 func TestBucketsAreThoseOfTheSDK(t *testing.T) {
 	receiver, exporter := startGRPC(t)
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(otelsink.New(exporter), metricsbuffer.SinkInterval(0)))
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(newSink(t, exporter), metricsbuffer.SinkInterval(0)))
 	require.NoError(t, err)
 	ours := buffer.Histogram("ours", "")
 

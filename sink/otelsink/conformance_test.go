@@ -1,10 +1,15 @@
 package otelsink_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
+	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
+
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
@@ -14,40 +19,75 @@ func TestConformance(t *testing.T) {
 			sinktest.Run(t, func(t *testing.T) sinktest.Subject {
 				receiver, exporter := begin(t)
 				return sinktest.Subject{
-					Sink:  otelsink.New(exporter),
-					Count: countOf(receiver.total),
-					Break: func() { receiver.stop() },
-					Mend:  func() { receiver.Start() },
+					Sink:     newSink(t, exporter),
+					Received: func() ([]metricsbuffer.Point, error) { return pointsOf(receiver.exported()) },
+					Break:    func() { receiver.stop() },
+					Mend:     receiver.mend,
+					Stall:    receiver.stall,
 				}
 			})
 		})
 	}
 }
 
-func TestTotalsConformance(t *testing.T) {
+func TestProducerConformance(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Subject {
 		receiver, exporter := startGRPC(t)
-		totals := otelsink.NewTotals()
-		provider := periodic(exporter, totals.Producer(nil))
+		producer := newProducer(t)
+		provider := periodic(exporter, producer)
 		t.Cleanup(func() { _ = provider.Shutdown(t.Context()) })
 		return sinktest.Subject{
-			Sink: totals,
-			Count: countOf(func(key string) seen {
-				if err := provider.ForceFlush(t.Context()); err != nil {
-					t.Error(err)
-				}
-				return receiver.last(key)
-			}),
+			Sink: producer,
+			Received: func() ([]metricsbuffer.Point, error) {
+				before := len(receiver.exported())
+				err := provider.ForceFlush(t.Context())
+				points, invalid := pointsOf(receiver.exported()[before:])
+				return points, errors.Join(err, invalid)
+			},
 		}
 	})
 }
 
-func countOf(read func(key string) seen) func(metricsbuffer.Kind, string, ...metricsbuffer.Tag) int64 {
-	return func(_ metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag) int64 {
-		for _, tag := range tags {
-			name += " " + tag.Key + "=" + tag.Value
+// pointsOf reads requests. A timer is a histogram in nanoseconds.
+func pointsOf(requests []*collector.ExportMetricsServiceRequest) (points []metricsbuffer.Point, err error) {
+	add := func(m *otlp.Metric, attributes []*common.KeyValue, p metricsbuffer.Point) {
+		p.Name = m.Name
+		for _, pair := range attributes {
+			if _, ok := pair.Value.Value.(*common.AnyValue_StringValue); !ok {
+				err = fmt.Errorf("the attribute %q of %q is no string", pair.Key, m.Name)
+			}
+			p.Tags = append(p.Tags, tag{Key: pair.Key, Value: pair.Value.GetStringValue()})
 		}
-		s := read(name)
-		return int64(s.value) + int64(s.count)
+		points = append(points, p)
 	}
+	for _, m := range metricsOf(requests) {
+		for _, p := range m.GetSum().GetDataPoints() {
+			add(m, p.Attributes, metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Count: p.GetAsInt()})
+		}
+		for _, p := range m.GetGauge().GetDataPoints() {
+			add(m, p.Attributes, metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Value: p.GetAsDouble()})
+		}
+		for _, p := range m.GetExponentialHistogram().GetDataPoints() {
+			point := metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Unit: m.Unit, Count: int64(p.Count)}
+			if m.Unit == "ns" {
+				point.Kind, point.Unit = metricsbuffer.KindTimer, ""
+			}
+			if sum := p.GetSum(); sum < 1<<62 {
+				point.Sum = int64(sum)
+			}
+			add(m, p.Attributes, point)
+		}
+	}
+	return points, err
+}
+
+func metricsOf(requests []*collector.ExportMetricsServiceRequest) (metrics []*otlp.Metric) {
+	for _, request := range requests {
+		for _, resource := range request.ResourceMetrics {
+			for _, scope := range resource.ScopeMetrics {
+				metrics = append(metrics, scope.Metrics...)
+			}
+		}
+	}
+	return metrics
 }

@@ -10,13 +10,11 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// unfit returns why the point cannot be carried, or "".
+// unfit returns the reason why points of the series cannot be carried, or "".
 func unfit(p *metricsbuffer.Point) (reason string) {
 	switch {
 	case p.Kind > metricsbuffer.KindHistogram:
 		return "unknown kind"
-	case p.Kind == metricsbuffer.KindCounter && p.Count < 0:
-		return "negative counter delta"
 	case !utf8.ValidString(p.Name) || !utf8.ValidString(p.Unit):
 		return notUTF8
 	}
@@ -47,7 +45,7 @@ type metrics struct {
 	index map[identity]int
 }
 
-// An identity is what the points of one metric have in common.
+// An identity is the common part of the points of one metric.
 type identity struct {
 	kind metricsbuffer.Kind
 	name string
@@ -72,7 +70,7 @@ func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
 	return &m.list[i]
 }
 
-// add adds the point, which unfit has found fit. It keeps nothing of it but strings.
+// add adds the point, which unfit has found fit. It keeps the point's strings, and copies the rest.
 func (m *metrics) add(
 	p *metricsbuffer.Point, attrs attribute.Set, temporality metricdata.Temporality, start, end time.Time,
 ) {

@@ -7,20 +7,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 )
 
-// What a receiver took, and crashed before it answered, is exported again: the protocol has nothing to tell that it
-// arrived. All the rest arrives exactly once, so that the totals are too high by just that one request.
+// A receiver takes a request and crashes before it answers. The request is exported again, because nothing in the
+// protocol tells that it has arrived. All other requests arrive exactly once, so the totals are too high by that one.
 func TestCrash(t *testing.T) {
 	for name, begin := range protocols {
 		t.Run(name, func(t *testing.T) {
 			receiver, exporter := begin(t)
 			crash := make(chan struct{})
 			buffer, err := metricsbuffer.New(
-				metricsbuffer.WithSink(otelsink.New(exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
+				metricsbuffer.WithSink(newSink(t, exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
 			require.NoError(t, err)
-			twice := newReceiver(t) // adds up what the crash left without an answer
+			twice := newReceiver(t) // adds up the request without an answer
 			record(buffer, func() {
 				receiver.mu.Lock()
 				receiver.crash = crash

@@ -20,28 +20,35 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	defer func() { _ = exporter.Shutdown(context.Background()) }()
-	sink := otelsink.New(exporter)
+	sink, err := otelsink.New(exporter)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink, metricsbuffer.SinkInterval(10*time.Second)))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer buffer.Close()
+	defer buffer.Close() // shuts the exporter down, too
 	fmt.Println(sink)
 	// Output: opentelemetry *otlpmetricgrpc.Exporter
 }
 
-// Any reader of the SDK has the buffer flush when it reads.
-func ExampleTotals() {
-	totals := otelsink.NewTotals()
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(totals, metricsbuffer.SinkInterval(0)))
+// Every reader of the SDK flushes the buffer when it reads.
+func ExampleProducer() {
+	producer, err := otelsink.NewProducer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(producer))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer buffer.Close()
-	reader := metric.NewManualReader(metric.WithProducer(totals.Producer(buffer)))
+	reader := metric.NewManualReader(metric.WithProducer(producer))
 	provider := metric.NewMeterProvider(metric.WithReader(reader))
 	defer func() { _ = provider.Shutdown(context.Background()) }()
 

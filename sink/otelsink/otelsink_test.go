@@ -37,9 +37,31 @@ func timer(name string) metricsbuffer.Point {
 	}
 }
 
+func newSink(t testing.TB, exporter sdk.Exporter) *otelsink.Sink {
+	t.Helper()
+	sink, err := otelsink.New(exporter)
+	require.NoError(t, err)
+	return sink
+}
+
+func newProducer(t testing.TB, opts ...otelsink.Option) *otelsink.Producer {
+	t.Helper()
+	producer, err := otelsink.NewProducer(opts...)
+	require.NoError(t, err)
+	return producer
+}
+
+// detached is a producer whose only batches are those that the test writes.
+func detached(t testing.TB, opts ...otelsink.Option) *otelsink.Producer {
+	t.Helper()
+	producer := newProducer(t, opts...)
+	require.NoError(t, producer.Attach(func(context.Context) error { return nil }))
+	return producer
+}
+
 func TestKinds(t *testing.T) {
 	receiver, exporter := startGRPC(t)
-	sink := otelsink.New(exporter)
+	sink := newSink(t, exporter)
 	require.NoError(t, sink.Write(t.Context(), second(
 		counter("jobs", 3, tag{Key: "a", Value: "1"}, tag{Key: "b", Value: ""}),
 		counter("jobs", 4),
@@ -74,7 +96,7 @@ func TestDropped(t *testing.T) {
 		metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "\xff", Count: 1},
 		metricsbuffer.Point{Kind: 200, Name: "new"},
 	)
-	for _, sink := range []metricsbuffer.Sink{otelsink.New(exporter), otelsink.NewTotals()} {
+	for _, sink := range []metricsbuffer.Sink{newSink(t, exporter), newProducer(t)} {
 		require.NoError(t, sink.Write(t.Context(), batch))
 		for i, want := range []string{"", "negative", "UTF-8", "UTF-8", "UTF-8", "two values", "UTF-8", "kind"} {
 			reason, dropped := batch.Dropped(i)
@@ -94,15 +116,52 @@ func TestLargeBatch(t *testing.T) {
 	}
 	batch := second(points...)
 	failing := &flaky{Exporter: exporter, failAt: 3}
-	require.ErrorIs(t, otelsink.New(failing).Write(t.Context(), batch), errInjected)
+	require.ErrorIs(t, newSink(t, failing).Write(t.Context(), batch), errInjected)
 	require.Equal(t, 2000, batch.Acknowledged())
 	require.Equal(t, 2, receiver.exports)
 
-	require.NoError(t, otelsink.New(failing).Write(t.Context(), second(points[2000:]...)))
+	require.NoError(t, newSink(t, failing).Write(t.Context(), second(points[2000:]...)))
 	require.Len(t, receiver.totals, 2500)
 	for key := range receiver.totals {
 		require.InDelta(t, 1, receiver.total(key).value, 0, key)
 	}
+}
+
+// Each batch has its own times. An exporter may keep its metrics: the next batch does not change them.
+func TestDeltas(t *testing.T) {
+	receiver, exporter := startGRPC(t)
+	keeping := &keeping{Exporter: exporter}
+	sink := newSink(t, keeping)
+	for i := range 3 {
+		batch := second(counter("jobs", 1), timer("latency"))
+		batch.Start, batch.End = start.Add(time.Duration(i)*time.Minute), start.Add(time.Duration(i+1)*time.Minute)
+		require.NoError(t, sink.Write(t.Context(), batch))
+		for _, key := range []string{"jobs", "latency"} {
+			require.Equal(t, batch.Start, receiver.last(key).start)
+			require.Equal(t, batch.End, receiver.last(key).end)
+			require.False(t, receiver.last(key).cumulative)
+		}
+		clear(batch.Points[1].Buckets.Counts) // the buffer uses them again
+	}
+	require.Len(t, keeping.histograms, 3)
+	for _, h := range keeping.histograms {
+		require.Equal(t, []uint64{3, 0, 2}, h.DataPoints[0].PositiveBucket.Counts)
+	}
+}
+
+// A keeping exporter keeps histograms.
+type keeping struct {
+	sdk.Exporter
+	histograms []metricdata.ExponentialHistogram[int64]
+}
+
+func (k *keeping) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	for _, m := range rm.ScopeMetrics[0].Metrics {
+		if h, ok := m.Data.(metricdata.ExponentialHistogram[int64]); ok {
+			k.histograms = append(k.histograms, h)
+		}
+	}
+	return k.Exporter.Export(ctx, rm)
 }
 
 type flaky struct {
@@ -119,14 +178,14 @@ func (f *flaky) Export(ctx context.Context, rm *metricdata.ResourceMetrics) erro
 	return f.Exporter.Export(ctx, rm)
 }
 
-// The protocol forbids to send again what was taken in part.
+// The protocol forbids to repeat a request that was taken in part.
 func TestPartialSuccess(t *testing.T) {
 	for name, begin := range protocols {
 		t.Run(name, func(t *testing.T) {
 			receiver, exporter := begin(t)
 			receiver.answer = &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 1, ErrorMessage: "too old"}
 			batch := second(counter("a", 1), counter("b", 1))
-			require.ErrorContains(t, otelsink.New(exporter).Write(t.Context(), batch), "too old (1 metric data points rejected)")
+			require.ErrorContains(t, newSink(t, exporter).Write(t.Context(), batch), "too old (1 metric data points rejected)")
 			require.Equal(t, 2, batch.Acknowledged())
 		})
 	}
@@ -159,7 +218,7 @@ const (
 	writers         = 8
 	half            = 65_536 // of the updates that each makes of a series
 	recordedUpdates = 2 * writers * half
-	recordedSum     = 2 * writers * (half - 1) * half / 2
+	recordedSum     = float64(2 * writers * (half - 1) * half / 2) // too large for an int of 32 bits
 )
 
 // The receiver stops while updates are recorded, and comes back: the totals are exact.
@@ -168,7 +227,7 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			receiver, exporter := begin(t)
 			buffer, err := metricsbuffer.New(
-				metricsbuffer.WithSink(otelsink.New(exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
+				metricsbuffer.WithSink(newSink(t, exporter), metricsbuffer.SinkInterval(5*time.Millisecond)))
 			require.NoError(t, err)
 			failures := func() int64 { return buffer.Stats().Sinks[0].Failures }
 			record(buffer, func() {

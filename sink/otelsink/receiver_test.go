@@ -21,17 +21,19 @@ import (
 	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
-// A receiver takes OTLP, by gRPC or HTTP, and adds up what it gets.
+// A receiver takes OTLP, by gRPC or HTTP, and adds up the points.
 type receiver struct {
 	collector.UnimplementedMetricsServiceServer
 	t       testing.TB
 	address string
 	start   func(net.Listener) (stop, kill func())
-	stop    func() // finishes what it has begun to answer
-	kill    func() // does not
+	stop    func() // answers the requests that have begun
+	kill    func() // does not wait for them
 
 	mu      sync.Mutex
 	totals  map[string]seen // by name and attributes, as fmt prints them
@@ -40,9 +42,12 @@ type receiver struct {
 	crash   chan struct{} // closed once a request was taken that will not be answered; nil to answer
 	exports int
 	request *collector.ExportMetricsServiceRequest // the last one
+
+	requests []*collector.ExportMetricsServiceRequest // all
+	stalled  chan struct{}                            // until it is closed nothing is taken or answered; nil to do both
 }
 
-// seen is what arrived of a series.
+// seen is the content of a series that has arrived.
 type seen struct {
 	kind, unit      string
 	count, zeros    uint64
@@ -113,7 +118,11 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	response, _ := r.Export(request.Context(), &message)
+	response, err := r.Export(request.Context(), &message)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	body, _ = proto.Marshal(response)
 	w.Header().Set("Content-Type", "application/x-protobuf")
 	_, _ = w.Write(body)
@@ -123,9 +132,20 @@ func (r *receiver) Export(
 	ctx context.Context, request *collector.ExportMetricsServiceRequest,
 ) (*collector.ExportMetricsServiceResponse, error) {
 	r.mu.Lock()
+	stalled := r.stalled
+	r.mu.Unlock()
+	if stalled != nil {
+		select {
+		case <-stalled:
+		case <-ctx.Done():
+		}
+		return nil, status.Error(codes.Unavailable, "it was stalled")
+	}
+	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.exports++
 	r.request = request
+	r.requests = append(r.requests, request)
 	if r.crash != nil {
 		defer func(crash chan struct{}) {
 			close(crash)
@@ -195,10 +215,36 @@ func (r *receiver) add(m *otlp.Metric, attributes []*common.KeyValue, start, end
 	r.totals[key] = s
 }
 
-// total returns the sum of what was exported of a series.
+// stall makes the receiver accept requests without an answer.
+func (r *receiver) stall() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stalled = make(chan struct{})
+}
+
+// mend ends a stall, or starts a receiver that was stopped.
+func (r *receiver) mend() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stalled == nil {
+		r.Start()
+		return
+	}
+	close(r.stalled)
+	r.stalled = nil
+}
+
+// exported returns all requests.
+func (r *receiver) exported() []*collector.ExportMetricsServiceRequest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests
+}
+
+// total returns the sum of a series' exported points.
 func (r *receiver) total(key string) seen { return r.locked(&r.totals, key) }
 
-// last returns what was exported last.
+// last returns the point that was exported last.
 func (r *receiver) last(key string) seen { return r.locked(&r.latest, key) }
 
 func (r *receiver) locked(in *map[string]seen, key string) seen {

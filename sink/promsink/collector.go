@@ -3,56 +3,91 @@ package promsink
 import (
 	"context"
 	"errors"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// Collector returns a collector that, for every scrape, has the buffer flush to this sink and then collects its totals.
-// The buffer must be the one that the sink was given to; of a nil one, or one that is closed, the totals remain.
-//
-// A scrape does not depend on the buffer's other sinks, unless this one was given to it inside of another: then all are
-// flushed, and a scrape waits at most 5 seconds for that. Errors of the flush do not make it fail: what has not been
-// delivered is in the next one, and the buffer's error handler knows.
-//
-// The collector is unchecked, as prometheus calls one that cannot tell its metrics in advance. Names can be prefixed,
-// and constant labels be added, with [prometheus.WrapRegistererWithPrefix] and [prometheus.WrapRegistererWith].
-func (s *Sink) Collector(buffer *metricsbuffer.Buffer) prometheus.Collector {
-	return &collector{s, buffer}
+var sinks atomic.Int64
+
+// newID returns a description that no other sink has. A registry compares descriptions: it refuses to register a sink
+// twice, with [prometheus.AlreadyRegisteredError], and can unregister it.
+func newID() *prometheus.Desc {
+	return prometheus.NewDesc("metricsbuffer_promsink", "Identifies a sink. No such metric is served.", nil,
+		prometheus.Labels{"metricsbuffer_sink": strconv.FormatInt(sinks.Add(1), 10)})
 }
 
-type collector struct {
-	sink   *Sink
-	buffer *metricsbuffer.Buffer
+// Describe tells a registry which sink this is. The metrics cannot be told in advance, so a registry made by
+// [prometheus.NewPedanticRegistry] fails to gather them. Tests can gather from the sink itself.
+func (s *Sink) Describe(descs chan<- *prometheus.Desc) {
+	if s.others != nil {
+		descs <- prometheus.NewInvalidDesc(errors.New("promsink: the sink was made with WithGatherer, so that it serves " +
+			"the registry: serve the sink by promhttp.HandlerFor(sink, …), and do not register it"))
+		return
+	}
+	descs <- s.id
 }
 
-const flushTimeout = 5 * time.Second
-
-func (*collector) Describe(chan<- *prometheus.Desc) {}
-
-func (c *collector) Collect(metrics chan<- prometheus.Metric) {
+// Collect flushes the buffer to this sink and collects the totals. It waits at most 5 seconds for the flush. An error
+// of the flush does not fail the scrape: pending updates are in a later one, and the buffer's error handler is told.
+// The totals of a closed buffer remain.
+//
+// A sink without a buffer fails the scrape.
+func (s *Sink) Collect(metrics chan<- prometheus.Metric) {
+	flush := s.flush.Load()
+	if flush == nil {
+		metrics <- prometheus.NewInvalidMetric(s.id, errors.New("promsink: the sink has no buffer, so there is nothing to "+
+			"serve: give it to metricsbuffer.New, by metricsbuffer.WithSink(sink)"))
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	if err := c.buffer.FlushSink(ctx, c.sink); errors.Is(err, metricsbuffer.ErrUnknownSink) {
-		_ = c.buffer.Flush(ctx)
-	}
-	for _, m := range c.sink.snapshot() {
+	_ = (*flush)(ctx) // see above
+	for _, m := range s.snapshot(time.Now()) {
 		metrics <- m
 	}
 }
 
-// snapshot returns the totals of one moment. They are copied because they are sent, and later read, without the lock.
-func (s *Sink) snapshot() []prometheus.Metric {
+const flushTimeout = 5 * time.Second
+
+// An unchecked collector describes nothing.
+type unchecked struct{ *Sink }
+
+func (unchecked) Describe(chan<- *prometheus.Desc) {}
+
+// Gather is Collect for [promhttp.HandlerFor], without a registry. With [WithGatherer] it also returns the other
+// metrics, and their error.
+//
+// [promhttp.HandlerFor]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#HandlerFor
+func (s *Sink) Gather() ([]*dto.MetricFamily, error) {
+	if s.others == nil {
+		return s.own.Gather()
+	}
+	others, othersErr := s.others.Gather()
+	s.serving.Lock()
+	s.yieldTo(others)
+	own, err := s.own.Gather()
+	s.serving.Unlock()
+	return prometheus.Gatherers{
+		prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return others, othersErr }),
+		prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return own, err }),
+	}.Gather()
+}
+
+// snapshot returns the totals of one moment. They are copies: the registry reads them later, without the lock.
+func (s *Sink) snapshot(now time.Time) []prometheus.Metric {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	metrics := make([]prometheus.Metric, 0, len(s.series))
-	for _, total := range s.series {
-		if total.refused == "" {
-			metrics = append(metrics, total.metric())
-		}
+	s.totals.Expire(now)
+	metrics := make([]prometheus.Metric, 0, s.totals.Len())
+	for total := range s.totals.All() {
+		metrics = append(metrics, newMetric(total))
 	}
 	return metrics
 }
@@ -71,20 +106,24 @@ func (m *metric) Write(to *dto.Metric) error {
 	return nil
 }
 
-func (s *series) metric() *metric {
-	m := &metric{desc: s.desc}
-	m.value.Label = s.labels
-	switch s.kind {
+func newMetric(s *series) *metric {
+	e := s.Detail
+	if !e.start.Equal(s.Start) {
+		e.start, e.created = s.Start, timestamppb.New(s.Start)
+	}
+	m := &metric{desc: e.desc}
+	m.value.Label = e.labels
+	switch s.Kind {
 	case metricsbuffer.KindCounter:
-		value := float64(s.count)
-		m.value.Counter = &dto.Counter{Value: &value, CreatedTimestamp: s.created}
+		value := float64(s.Count)
+		m.value.Counter = &dto.Counter{Value: &value, CreatedTimestamp: e.created}
 	case metricsbuffer.KindGauge:
-		value := s.value
+		value := s.Value
 		m.value.Gauge = &dto.Gauge{Value: &value}
 	case metricsbuffer.KindTimer:
-		m.value.Histogram = s.histogram(timerScale)
+		m.value.Histogram = newHistogram(s, timerScale)
 	case metricsbuffer.KindHistogram:
-		m.value.Histogram = s.histogram(histogramScale)
+		m.value.Histogram = newHistogram(s, histogramScale)
 	}
 	return m
 }

@@ -14,16 +14,19 @@ import (
 )
 
 func Example() {
-	// The sink needs no interval: every scrape flushes.
-	sink := promsink.New()
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink, metricsbuffer.SinkInterval(0)))
+	sink, err := promsink.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer buffer.Close()
 	registry := prometheus.NewRegistry() // or prometheus.DefaultRegisterer
-	registry.MustRegister(sink.Collector(buffer))
+	registry.MustRegister(sink)
 	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	defer server.Close()
 

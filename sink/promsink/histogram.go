@@ -26,20 +26,20 @@ var (
 
 const nanosecondBuckets = 478 // 29.897 · 2^BucketScale, rounded
 
-func (s *series) histogram(scale scale) *dto.Histogram {
+func newHistogram(s *series, scale scale) *dto.Histogram {
 	h := &dto.Histogram{
 		SampleCount:      new(uint64),
 		SampleSum:        new(float64),
 		Schema:           new(int32),
 		ZeroThreshold:    new(float64),
 		ZeroCount:        new(uint64),
-		CreatedTimestamp: s.created,
+		CreatedTimestamp: s.Detail.created,
 	}
-	*h.SampleCount, *h.SampleSum = s.count, s.sum/scale.unit
+	*h.SampleCount, *h.SampleSum = uint64(s.Count), float64(s.Sum)/scale.unit
 	*h.Schema, *h.ZeroThreshold = metricsbuffer.BucketScale, prometheus.DefNativeHistogramZeroThreshold
-	*h.ZeroCount = s.buckets.Zeros
-	h.PositiveSpan, h.PositiveDelta = nativeBuckets(&s.buckets, scale.shift)
-	h.Bucket = classicBuckets(&s.buckets, scale)
+	*h.ZeroCount = s.Buckets.Zeros
+	h.PositiveSpan, h.PositiveDelta = nativeBuckets(s.Buckets, scale.shift)
+	h.Bucket = classicBuckets(s.Buckets, scale)
 	return h
 }
 

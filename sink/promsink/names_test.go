@@ -1,15 +1,15 @@
 package promsink_test
 
 import (
+	"bytes"
 	"math"
+	"strings"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/promsink"
 )
 
 func TestCollisions(t *testing.T) {
@@ -35,7 +35,7 @@ func TestCollisions(t *testing.T) {
 			`counter "a"{"x.y"="1"}`, `counter "a"{"x_y"="1"}`, "a_total"},
 		{counter("a", 1, tag{Key: "x", Value: ""}), counter("a", 1), `counter "a"{"x"=""}`, `counter "a"`, "a_total"},
 	} {
-		sink := promsink.New()
+		sink := detached(t)
 		batch := second(c.first, c.second)
 		err := sink.Write(t.Context(), batch)
 		require.ErrorContains(t, err, "promsink: "+c.one+" and "+c.two+" would both be "+c.contested+":")
@@ -50,23 +50,24 @@ func TestCollisions(t *testing.T) {
 		require.NoError(t, sink.Write(t.Context(), batch), "reported once")
 		_, dropped = batch.Dropped(0)
 		require.True(t, dropped, "and dropped again")
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(sink.Collector(nil))
+		registry := registryOf(sink)
 		_ = text(t, registry)
 	}
 }
 
 func TestDropped(t *testing.T) {
-	sink := promsink.New()
+	sink := detached(t)
 	batch := second(
 		counter("up", 5),
 		counter("same", 1, tag{Key: "k", Value: "1"}, tag{Key: "k", Value: "2"}),
 		counter("alike", 1, tag{Key: "k-", Value: "1"}, tag{Key: "k_", Value: "2"}),
 		counter("bytes", 1, tag{Key: "k", Value: "\xff"}),
 		metricsbuffer.Point{Kind: 200, Name: "new"},
+		gauge("", 1),
+		gauge("keyless", 1, tag{Key: "", Value: "v"}),
 	)
 	require.NoError(t, sink.Write(t.Context(), batch))
-	for i, want := range []string{"", "two values", "two values", "UTF-8", "kind"} {
+	for i, want := range []string{"", "two values", "two values", "UTF-8", "kind", "no name", "without a key"} {
 		reason, dropped := batch.Dropped(i)
 		require.Equal(t, want != "", dropped)
 		require.Contains(t, reason, want)
@@ -77,33 +78,62 @@ func TestDropped(t *testing.T) {
 	reason, dropped := batch.Dropped(0)
 	require.True(t, dropped)
 	require.Equal(t, "negative counter delta", reason)
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(sink.Collector(nil))
+	registry := registryOf(sink)
 	require.Equal(t, "# HELP up_total The counter \"up\".\n# TYPE up_total counter\nup_total 5\n", text(t, registry))
 }
 
-// Series that come and go, with their names, leave nothing behind; one that comes back begins anew.
-func TestIdleExpiry(t *testing.T) {
-	sink := promsink.New(promsink.WithIdleExpiry(time.Minute))
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(sink.Collector(nil))
-	at := func(after time.Duration, points ...metricsbuffer.Point) error {
-		batch := second(points...)
-		batch.Start, batch.End = start.Add(after), start.Add(after+time.Second)
-		return sink.Write(t.Context(), batch)
+// A unit belongs to the name: the same series in two units is two, and they can collide with others.
+func TestUnits(t *testing.T) {
+	histogram := func(name, unit string) metricsbuffer.Point {
+		return metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Count: 1,
+			Buckets: &metricsbuffer.Buckets{Zeros: 1}}
 	}
-	a, b := tag{Key: "k", Value: "a"}, tag{Key: "k", Value: "b"}
-	require.NoError(t, at(0, counter("jobs", 1, a), counter("jobs", 2, b), counter("gone.once", 3)))
-	require.ErrorContains(t, at(0, counter("gone-once", 1)), "gone")
-	require.NoError(t, at(40*time.Second, counter("jobs", 10, a)))
-	require.NoError(t, at(80*time.Second))
-	require.Equal(t, "# HELP jobs_total The counter \"jobs\".\n# TYPE jobs_total counter\njobs_total{k=\"a\"} 11\n",
-		text(t, registry))
+	sink := detached(t)
+	batch := second(histogram("size", "bytes"), histogram("size", "rows"), histogram("size", "b/s"),
+		histogram("size", "b-s"), histogram("size.bytes", ""), histogram("size.bytes", "bytes"), histogram("size", "b.s"))
+	batch.Points[6].Tags = []tag{{Key: "k", Value: "v"}} // it is of the same metric all the same
+	err := sink.Write(t.Context(), batch)
+	const once = "would both be size_b"
+	require.ErrorContains(t, err, `histogram "size" in "b/s" and histogram "size" in "b-s" would both be size_b_s:`)
+	require.ErrorContains(t, err, `histogram "size" in "bytes" and histogram "size.bytes" would both be size_bytes:`)
+	require.ErrorContains(t, err,
+		`histogram "size" in "bytes" and histogram "size.bytes" in "bytes" would both be size_bytes:`)
+	require.ErrorContains(t, err,
+		`histogram "size" in "b/s" and histogram "size" in "b.s"{"k"="v"} would both be size_b_s:`)
+	require.Equal(t, 4, strings.Count(err.Error(), once))
+	for i, want := range []bool{false, false, false, true, true, true, true} {
+		_, dropped := batch.Dropped(i)
+		require.Equal(t, want, dropped, batch.Points[i])
+	}
+	families := scrape(t, registryOf(sink))
+	require.Len(t, families, 3)
+	for _, name := range []string{"size_bytes", "size_rows", "size_b_s"} {
+		require.EqualValues(t, 1, families[name].Metric[0].Histogram.GetSampleCount(), name)
+	}
+}
 
-	require.NoError(t, at(90*time.Second, counter("jobs", 5, b), counter("gone-once", 7)), "its name is free")
-	families := scrape(t, registry)
-	require.InDelta(t, 7, families["gone_once_total"].Metric[0].Counter.GetValue(), 0)
-	again := families["jobs_total"].Metric[1].Counter
-	require.InDelta(t, 5, again.GetValue(), 0)
-	require.Equal(t, start.Add(90*time.Second), again.GetCreatedTimestamp().AsTime())
+// A name does not run into a label, though 'a' is also the length of a label's name of 97 bytes.
+func TestKeysDoNotRunTogether(t *testing.T) {
+	l, m, v := strings.Repeat("l", 'A'), strings.Repeat("m", 30), strings.Repeat("v", 'B')
+	sink := detached(t)
+	batch := second(
+		gauge("x", 1, tag{Key: "A" + l + "a" + m, Value: v}),
+		gauge("xa", 2, tag{Key: l, Value: m + "B" + v}),
+	)
+	require.NoError(t, sink.Write(t.Context(), batch))
+	families := scrape(t, registryOf(sink))
+	require.InDelta(t, 1, families["x"].Metric[0].Gauge.GetValue(), 0)
+	require.InDelta(t, 2, families["xa"].Metric[0].Gauge.GetValue(), 0)
+}
+
+// OpenMetrics has counters without their suffix. A name that is nothing else keeps an underscore.
+func TestSuffixAlone(t *testing.T) {
+	sink := detached(t)
+	require.NoError(t, sink.Write(t.Context(), second(counter("_total", 1))))
+	families, err := sink.Gather()
+	require.NoError(t, err)
+	var page bytes.Buffer
+	_, err = expfmt.MetricFamilyToOpenMetrics(&page, families[0])
+	require.NoError(t, err)
+	require.Contains(t, page.String(), "# TYPE _ counter\n__total 1.0\n")
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/receivers"
 )
 
-// A real Prometheus, stopped and started again in the middle of millions of updates, sees exactly what was recorded.
+// A real Prometheus is stopped and started again in the middle of millions of updates, and sees every one of them.
 func TestPrometheus(t *testing.T) {
 	buffer, registry := served(t)
 	server := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

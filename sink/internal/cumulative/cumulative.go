@@ -1,0 +1,124 @@
+// Package cumulative adds up the batches of a buffer. It is for sinks whose backend takes totals since a start and asks
+// for them: Prometheus, a reader of OpenTelemetry, a page.
+//
+//	batch ──▶ Add ──▶ totals by series ──▶ All ──▶ scrape
+package cumulative
+
+import (
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// NegativeDelta is the reason for which a counter's point is dropped if its count is negative. A total never goes down.
+const NegativeDelta = "negative counter delta"
+
+// Totals are the running totals of a buffer's series. The owner of D keeps a value of that type with each series. Set
+// the exported fields before the first Add. Totals are not safe for concurrent use: their owner guards them.
+type Totals[D any] struct {
+	// IdleExpiry is the time after which a series without updates is forgotten. Zero keeps all series.
+	IdleExpiry time.Duration
+
+	// Admit is called with each new series, before anything is added to it. It may set Detail. A reason that is not
+	// empty refuses the series: all its points are dropped for that reason. Add returns the error. Nil admits all.
+	Admit func(*Series[D]) (refused string, err error)
+
+	// Release is called with a series that was admitted, when it is forgotten or refused. It may be nil.
+	Release func(*Series[D])
+
+	series map[string]*Series[D]
+	key    []byte // scratch of Add
+	swept  time.Time
+}
+
+// Add adds a batch and acknowledges it. It drops the points of refused series and negative counts. Its error joins the
+// errors of Admit; the batch is acknowledged all the same.
+func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
+	var errs []error
+	for i := range batch.Points {
+		p := &batch.Points[i]
+		t.key = AppendKey(t.key[:0], p)
+		s, negative := t.series[string(t.key)], p.Kind == metricsbuffer.KindCounter && p.Count < 0
+		if s == nil && !negative {
+			var err error
+			if s, err = t.admit(p, batch.Start); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if s != nil {
+			s.updated = batch.End
+		}
+		switch {
+		case s != nil && s.refused != "":
+			batch.Drop(i, s.refused)
+		case negative:
+			batch.Drop(i, NegativeDelta)
+		default:
+			s.add(p, batch.Start)
+		}
+	}
+	batch.Acknowledge(len(batch.Points))
+	if t.IdleExpiry > 0 && batch.End.Sub(t.swept) >= t.IdleExpiry/2 { // it looks at every series
+		t.Expire(batch.End)
+	}
+	return errors.Join(errs...)
+}
+
+// admit makes a total for the point's series, whose key is t.key.
+func (t *Totals[D]) admit(p *metricsbuffer.Point, start time.Time) (*Series[D], error) {
+	s := newSeries[D](p, start)
+	if t.series == nil {
+		t.series = make(map[string]*Series[D])
+	}
+	t.series[string(t.key)] = s
+	if t.Admit == nil {
+		return s, nil
+	}
+	var err error
+	s.refused, err = t.Admit(s)
+	return s, err
+}
+
+// Refuse ends the total of a series. Its next points are dropped for the reason.
+func (t *Totals[D]) Refuse(s *Series[D], reason string) {
+	t.release(s)
+	s.refused = reason
+}
+
+func (t *Totals[D]) release(s *Series[D]) {
+	if s.refused == "" && t.Release != nil {
+		t.Release(s)
+	}
+}
+
+// Expire forgets the series that got no update within IdleExpiry before now. A series that comes back begins at zero,
+// with a new start.
+func (t *Totals[D]) Expire(now time.Time) {
+	if t.IdleExpiry <= 0 {
+		return
+	}
+	t.swept = now
+	for key, s := range t.series {
+		if now.Sub(s.updated) >= t.IdleExpiry {
+			delete(t.series, key)
+			t.release(s)
+		}
+	}
+}
+
+// All yields the totals, in no order. The series belong to t, and change with the next Add. [Totals.Expire] comes first
+// in a sink that is asked for its totals: a buffer at rest sends no batch, so Add alone would not end a series.
+func (t *Totals[D]) All() iter.Seq[*Series[D]] {
+	return func(yield func(*Series[D]) bool) {
+		for _, s := range t.series {
+			if s.refused == "" && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns the number of series, refused ones included.
+func (t *Totals[D]) Len() int { return len(t.series) }

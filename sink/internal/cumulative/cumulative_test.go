@@ -1,0 +1,235 @@
+package cumulative_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
+)
+
+type (
+	point = metricsbuffer.Point
+	tag   = metricsbuffer.Tag
+)
+
+var start = time.Date(2025, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+// minute returns the batch of minute i.
+func minute(i int, points ...point) *metricsbuffer.Batch {
+	begin := start.Add(time.Duration(i) * time.Minute)
+	return &metricsbuffer.Batch{Start: begin, End: begin.Add(time.Minute), Points: points}
+}
+
+func counter(name string, count int64, tags ...tag) point {
+	return point{Kind: metricsbuffer.KindCounter, Name: name, Count: count, Tags: tags}
+}
+
+// timer is a timer with an observation of each value, which are 1 or 2.
+func timer(values ...int64) point {
+	p := point{Kind: metricsbuffer.KindTimer, Name: "latency", Min: math.MaxInt64,
+		Buckets: &metricsbuffer.Buckets{Offset: -1, Counts: make([]uint64, 17)}}
+	for _, v := range values {
+		p.Count++
+		p.Sum += v
+		p.Min, p.Max = min(p.Min, v), max(p.Max, v)
+		p.Buckets.Counts[16*(v-1)]++
+	}
+	return p
+}
+
+// byName returns the points of the totals, and their starts.
+func byName[D any](totals *cumulative.Totals[D]) (points map[string]point, starts map[string]time.Time) {
+	points, starts = make(map[string]point), make(map[string]time.Time)
+	for s := range totals.All() {
+		points[s.Name], starts[s.Name] = s.Point, s.Start
+	}
+	return points, starts
+}
+
+func TestSums(t *testing.T) {
+	var totals cumulative.Totals[int]
+	gauge := point{Kind: metricsbuffer.KindGauge, Name: "depth", Value: 5}
+	first := minute(0, counter("jobs", 3), timer(2), gauge)
+	require.NoError(t, totals.Add(first))
+	require.Equal(t, 3, first.Acknowledged())
+	gauge.Value = -1
+	require.NoError(t, totals.Add(minute(1, counter("jobs", 0), timer(1, 1, 2), gauge, counter("new", 7))))
+	points, starts := byName(&totals)
+	require.Equal(t, map[string]time.Time{
+		"jobs": start, "latency": start, "depth": start, "new": start.Add(time.Minute)}, starts)
+	require.Equal(t, counter("jobs", 3), points["jobs"])
+	require.Equal(t, counter("new", 7), points["new"])
+	require.Equal(t, gauge, points["depth"])
+	require.Equal(t, timer(2, 1, 1, 2), points["latency"])
+	require.Equal(t, 4, totals.Len())
+}
+
+// A point without observations has no minimum and maximum yet.
+func TestNoObservations(t *testing.T) {
+	var totals cumulative.Totals[int]
+	empty := point{Kind: metricsbuffer.KindTimer, Name: "latency"}
+	require.NoError(t, totals.Add(minute(0, empty)))
+	require.NoError(t, totals.Add(minute(1, timer(2))))
+	require.NoError(t, totals.Add(minute(2, empty)))
+	points, _ := byName(&totals)
+	require.Equal(t, timer(2), points["latency"])
+}
+
+// The batch belongs to the buffer, which changes it after Add.
+func TestKeepsNothingOfTheBatch(t *testing.T) {
+	var totals cumulative.Totals[int]
+	for i := range 2 {
+		tags := []tag{{Key: "k", Value: "v"}}
+		jobs, latency := counter("jobs", 1, tags...), timer(1)
+		batch := minute(i, jobs, latency)
+		require.NoError(t, totals.Add(batch))
+		tags[0].Value = "overwritten"
+		clear(latency.Buckets.Counts)
+		clear(batch.Points)
+	}
+	points, _ := byName(&totals)
+	require.Equal(t, counter("jobs", 2, tag{Key: "k", Value: "v"}), points["jobs"])
+	require.Equal(t, timer(1, 1), points["latency"])
+}
+
+// A total that exceeds an int64 begins with the batch that does not fit, which its start tells. No total goes down
+// without that.
+func TestBeginsAnew(t *testing.T) {
+	var totals cumulative.Totals[int]
+	long := timer(1)
+	long.Sum, long.Max = math.MaxInt64, math.MaxInt64
+	for i := range 3 {
+		require.NoError(t, totals.Add(minute(i, counter("jobs", math.MaxInt64), long)))
+		points, starts := byName(&totals)
+		require.Equal(t, counter("jobs", math.MaxInt64), points["jobs"])
+		require.Equal(t, long, points["latency"])
+		require.Equal(t, start.Add(time.Duration(i)*time.Minute), starts["jobs"])
+		require.Equal(t, starts["jobs"], starts["latency"])
+	}
+	overflown := timer(2) // its sum in the batch has exceeded an int64
+	overflown.Sum = math.MinInt64
+	require.NoError(t, totals.Add(minute(3, overflown)))
+	points, starts := byName(&totals)
+	require.Equal(t, overflown, points["latency"])
+	require.Equal(t, start.Add(3*time.Minute), starts["latency"])
+}
+
+func TestNegativeDelta(t *testing.T) {
+	var totals cumulative.Totals[int]
+	batch := minute(0, counter("jobs", 5), counter("jobs", math.MinInt64), counter("jobs", -1))
+	require.NoError(t, totals.Add(batch))
+	for i := range batch.Points {
+		reason, dropped := batch.Dropped(i)
+		require.Equal(t, i > 0, dropped)
+		require.Equal(t, dropped, reason == cumulative.NegativeDelta)
+	}
+	points, _ := byName(&totals)
+	require.EqualValues(t, 5, points["jobs"].Count)
+
+	batch = minute(1, counter("never", -1))
+	require.NoError(t, totals.Add(batch))
+	_, dropped := batch.Dropped(0)
+	require.True(t, dropped)
+	require.Equal(t, 1, totals.Len(), "a series begins with a point that counts")
+}
+
+// Admit is asked once for each series. Release is called once for each series that was admitted.
+func TestAdmission(t *testing.T) {
+	admitted, released := make(map[string]int), make(map[string]int)
+	errBad := errors.New("it is bad")
+	totals := cumulative.Totals[string]{
+		IdleExpiry: 3 * time.Minute,
+		Admit: func(s *cumulative.Series[string]) (refused string, err error) {
+			admitted[s.Name]++
+			s.Detail = "detail of " + s.Name
+			if s.Name == "bad" {
+				return "bad", errBad
+			}
+			return "", nil
+		},
+		Release: func(s *cumulative.Series[string]) { released[s.Detail]++ },
+	}
+	require.ErrorIs(t, totals.Add(minute(0, counter("bad", 1), counter("good", 1), counter("other", 1))), errBad)
+	again := minute(1, counter("bad", 1), counter("good", 1), counter("other", 1))
+	require.NoError(t, totals.Add(again), "reported once")
+	reason, _ := again.Dropped(0)
+	require.Equal(t, "bad", reason)
+	require.Equal(t, map[string]int{"bad": 1, "good": 1, "other": 1}, admitted)
+	points, _ := byName(&totals)
+	require.Len(t, points, 2)
+
+	for s := range totals.All() {
+		if s.Name == "other" {
+			totals.Refuse(s, "late")
+		}
+	}
+	require.Equal(t, map[string]int{"detail of other": 1}, released)
+	again = minute(2, counter("other", 1))
+	require.NoError(t, totals.Add(again))
+	reason, _ = again.Dropped(0)
+	require.Equal(t, "late", reason)
+	require.Equal(t, 3, totals.Len())
+
+	totals.Expire(start.Add(time.Hour))
+	require.Zero(t, totals.Len())
+	require.Equal(t, map[string]int{"detail of other": 1, "detail of good": 1}, released)
+	require.ErrorIs(t, totals.Add(minute(61, counter("bad", 1))), errBad)
+}
+
+// A series ends when it got nothing for the time of its expiry, at an Expire or at an Add. Any update keeps it.
+func TestIdleExpiry(t *testing.T) {
+	gauge := point{Kind: metricsbuffer.KindGauge, Name: "depth"}
+	for _, byAdd := range []bool{true, false} {
+		totals := cumulative.Totals[int]{IdleExpiry: 10 * time.Minute}
+		require.NoError(t, totals.Add(minute(-1, counter("gone", 1), counter("jobs", 1), gauge, timer(1))))
+		for i := range 9 {
+			require.NoError(t, totals.Add(minute(i, counter("jobs", 1), gauge, timer(1))))
+			require.Equal(t, 4, totals.Len(), "at %d", i)
+		}
+		if byAdd {
+			for i := range 5 { // it looks twice in the time of an expiry
+				require.NoError(t, totals.Add(minute(9+i)))
+			}
+		} else {
+			totals.Expire(start.Add(10*time.Minute - 1))
+			require.Equal(t, 4, totals.Len())
+			totals.Expire(start.Add(10 * time.Minute))
+		}
+		points, _ := byName(&totals)
+		require.Len(t, points, 3)
+		require.EqualValues(t, 10, points["jobs"].Count)
+		totals.Expire(start.Add(20 * time.Minute))
+		require.Zero(t, totals.Len())
+		require.NoError(t, totals.Add(minute(30, counter("jobs", 5))))
+		points, starts := byName(&totals)
+		require.EqualValues(t, 5, points["jobs"].Count)
+		require.Equal(t, start.Add(30*time.Minute), starts["jobs"])
+	}
+	var kept cumulative.Totals[int]
+	require.NoError(t, kept.Add(minute(0, gauge)))
+	kept.Expire(start.Add(1e6 * time.Hour))
+	require.Equal(t, 1, kept.Len(), "without an expiry")
+}
+
+// Two points share a key only if they are of the same series, even if a byte of one is the length of another.
+func FuzzKey(f *testing.F) {
+	f.Add("x", "", "a", "v", "xa", "", "", "v")
+	f.Add("x", "y", "", "", "xy", "", "", "")
+	f.Add("x", "bytes", "", "", "x", "rows", "", "")
+	f.Fuzz(func(t *testing.T, name, unit, key, value, name2, unit2, key2, value2 string) {
+		a := point{Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
+		b := point{Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
+		same := name == name2 && unit == unit2 && key == key2 && value == value2
+		keyOf := func(p point) string { return string(cumulative.AppendKey(nil, &p)) }
+		require.Equal(t, same, keyOf(a) == keyOf(b))
+		b.Tags = append(b.Tags, tag{})
+		require.NotEqual(t, keyOf(a), keyOf(b))
+		require.NotEqual(t, keyOf(point{Name: name}), keyOf(point{Name: name, Kind: 1}))
+		require.Equal(t, keyOf(a), string(cumulative.AppendKey([]byte{}, &a)))
+	})
+}

@@ -1,0 +1,74 @@
+package cumulative
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// A Series is the total of one series: the sum of its points since Start. The point's Value is the latest one, its Min
+// and Max are those of all observations since Start. Point.Buckets is nil for counters and gauges only.
+type Series[D any] struct {
+	metricsbuffer.Point
+
+	// Start is the start of the first batch in the total. It moves when the total begins anew, because the count or the
+	// sum would exceed an int64.
+	Start  time.Time
+	Detail D // the owner's
+
+	updated time.Time // end of the last batch with a point of the series
+	refused string    // the reason for which all points are dropped
+}
+
+func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
+	s := &Series[D]{Point: metricsbuffer.Point{
+		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, // the batch owns the slice, not the strings
+	}}
+	s.begin(start)
+	return s
+}
+
+// begin sets the total to zero.
+func (s *Series[D]) begin(start time.Time) {
+	s.Start = start
+	s.Count, s.Sum = 0, 0
+	if s.Kind == metricsbuffer.KindTimer || s.Kind == metricsbuffer.KindHistogram {
+		s.Buckets = new(metricsbuffer.Buckets)
+	}
+}
+
+// add adds a point. A total that would go down begins anew: its count or its sum has exceeded an int64.
+func (s *Series[D]) add(p *metricsbuffer.Point, start time.Time) {
+	if s.Count+p.Count < s.Count || s.Sum+p.Sum < s.Sum {
+		s.begin(start)
+	}
+	switch {
+	case s.Count == 0:
+		s.Min, s.Max = p.Min, p.Max
+	case p.Count > 0:
+		s.Min, s.Max = min(s.Min, p.Min), max(s.Max, p.Max)
+	}
+	s.Count += p.Count
+	s.Sum += p.Sum
+	s.Value = p.Value
+	if p.Buckets != nil && s.Buckets != nil {
+		s.Buckets.Add(p.Buckets)
+	}
+}
+
+// AppendKey appends the identity of the point's series: kind, name, unit and tags. Two points have the same key if and
+// only if they are of one series. Each part stands behind its length, so that no part runs into the next one.
+func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
+	key = append(key, byte(p.Kind))
+	key = appendString(appendString(key, p.Name), p.Unit)
+	for _, tag := range p.Tags {
+		key = appendString(appendString(key, tag.Key), tag.Value)
+	}
+	return key
+}
+
+func appendString(key []byte, s string) []byte {
+	return append(binary.AppendUvarint(key, uint64(len(s))), s...)
+}

@@ -1,0 +1,116 @@
+package otelsink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+)
+
+// A Sink pushes batches through an exporter. [New] makes one.
+type Sink struct {
+	exporter sdk.Exporter
+	resource *resource.Resource
+}
+
+// New returns a sink that pushes through exporter, with deltas: the exporter's temporality and aggregation are for the
+// SDK's own instruments. The exporter belongs to the sink from now on: the buffer's Close shuts it down, so do not give
+// it to a reader as well.
+//
+// Exporters retry by themselves, for a minute in OTLP's case. The sink's timeout ([metricsbuffer.SinkTimeout]) ends
+// that: the batch then waits in the buffer.
+func New(exporter sdk.Exporter, opts ...Option) (*Sink, error) {
+	var c config
+	err := errors.Join(
+		option.Target("otelsink: New", "exporter", exporter, "make one, for example with otlpmetricgrpc.New(ctx)"),
+		option.Apply("otelsink: New", &c, opts))
+	if err != nil {
+		return nil, err
+	}
+	if c.expiry != 0 {
+		return nil, errors.New("otelsink: New: WithIdleExpiry is for NewProducer; a Sink keeps no totals, so leave it out")
+	}
+	if c.resource == nil {
+		c.resource = resource.Default()
+	}
+	return &Sink{exporter, c.resource}, nil
+}
+
+// String names the sink by the type of its exporter.
+func (s *Sink) String() string { return fmt.Sprintf("opentelemetry %T", s.exporter) }
+
+// pointsPerExport keeps requests below the 4 MiB that servers of gRPC take by default: a point is seldom larger than a
+// kilobyte, or two with all 1,009 buckets in use.
+const pointsPerExport = 1000
+
+// Write exports the batch in requests of at most 1,000 points, and acknowledges each of them by itself. An export that
+// failed without an answer (a timeout, a broken connection) may have arrived. It is repeated all the same.
+//
+// An answer that rejects some points is an error too, but final, as the protocol demands: the rejected points are lost.
+// All points count as acknowledged, because the answer does not tell which ones were rejected.
+func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	var rejected error
+	for from := 0; from < len(batch.Points); from += pointsPerExport {
+		to := min(from+pointsPerExport, len(batch.Points))
+		var metrics metrics
+		for i := from; i < to; i++ {
+			p := &batch.Points[i]
+			reason := unfit(p)
+			if p.Kind == metricsbuffer.KindCounter && p.Count < 0 {
+				reason = cumulative.NegativeDelta
+			}
+			if reason != "" {
+				batch.Drop(i, reason)
+				continue
+			}
+			metrics.add(p, attributes(p), metricdata.DeltaTemporality, batch.Start, batch.End)
+		}
+		if err := s.export(ctx, metrics.list); err != nil {
+			if !isPartialSuccess(err) {
+				return err
+			}
+			rejected = err
+		}
+		batch.Acknowledge(to)
+	}
+	return rejected
+}
+
+func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
+	if len(list) == 0 {
+		return nil
+	}
+	err := s.exporter.Export(ctx, &metricdata.ResourceMetrics{
+		Resource:     s.resource,
+		ScopeMetrics: []metricdata.ScopeMetrics{{Scope: scope, Metrics: list}},
+	})
+	if err != nil {
+		return fmt.Errorf("otelsink: %w", err)
+	}
+	return nil
+}
+
+// isPartialSuccess says whether the backend has taken the rest. The exporters' error for that is of an internal type,
+// so only its text can tell.
+func isPartialSuccess(err error) bool { return strings.Contains(err.Error(), "OTLP partial success: ") }
+
+// Close shuts the exporter down, in at most 5 seconds. The buffer calls it, after the last Write has returned.
+func (s *Sink) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := s.exporter.Shutdown(ctx); err != nil {
+		return fmt.Errorf("otelsink: shutting the exporter down: %w", err)
+	}
+	return nil
+}
+
+const shutdownTimeout = 5 * time.Second

@@ -1,0 +1,181 @@
+package promsink_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/promsink"
+)
+
+// One series that another collector serves already does not blank the page: it is left out, counted and reported.
+func TestOthers(t *testing.T) {
+	gauge := func(name string) func(*metricsbuffer.Buffer) {
+		return func(b *metricsbuffer.Buffer) { b.SetGauge(name, 1) }
+	}
+	for series, record := range map[string]func(*metricsbuffer.Buffer){
+		`counter "requests.total" would be requests_total`: func(b *metricsbuffer.Buffer) {
+			b.IncrCounter("requests.total", 1)
+		},
+		`counter "requests"{"code"="200"} would be requests_total`: func(b *metricsbuffer.Buffer) {
+			b.IncrCounter("requests", 1, tag{Key: "code", Value: "200"})
+		},
+		`timer "took" would be took_seconds_sum`: func(b *metricsbuffer.Buffer) { b.IncrTimer("took", 1) },
+		`histogram "size" would be size,`:        func(b *metricsbuffer.Buffer) { b.Histogram("size", "").Observe(1) },
+
+		`gauge "requests" would be requests,`:                 gauge("requests"),
+		`gauge "size-count" would be size_count`:              gauge("size-count"),
+		`gauge "summary_sum" would be summary_sum`:            gauge("summary_sum"),
+		`gauge "go.goroutines" would be go_goroutines`:        gauge("go.goroutines"),
+		`gauge "go.gc.duration.seconds" would be go_gc_durat`: gauge("go.gc.duration.seconds"),
+	} {
+		registry := registryOf(collectors.NewGoCollector(),
+			prometheus.NewHistogram(prometheus.HistogramOpts{Name: "size", Help: "All."}),
+			prometheus.NewSummary(prometheus.SummaryOpts{Name: "summary", Help: "All."}),
+			prometheus.NewGauge(prometheus.GaugeOpts{Name: "took_seconds_sum", Help: "All."}),
+		)
+		requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests_total", Help: "All."}, []string{"code"})
+		registry.MustRegister(requests)
+		requests.WithLabelValues("200").Add(5)
+
+		sink := newSink(t, promsink.WithGatherer(registry))
+		reports := make(chan error, 10)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink),
+			metricsbuffer.WithErrorHandler(func(err error) { reports <- err }))
+		require.NoError(t, err)
+		buffer.IncrCounter("fine", 1)
+		record(buffer)
+		for range 2 {
+			status, page := get(t, sink)
+			require.Equal(t, http.StatusOK, status, page)
+			require.Contains(t, page, "\nfine_total 1\n", series)
+			require.Contains(t, page, "\nrequests_total{code=\"200\"} 5\n", series)
+			require.Contains(t, page, "\ngo_goroutines ", series)
+			record(buffer)
+		}
+		require.ErrorContains(t, <-reports, series)
+		require.NoError(t, buffer.Close())
+		require.Equal(t, map[string]int64{"its name in Prometheus is another's": 3}, buffer.Stats().Sinks[0].Drops)
+		require.Empty(t, reports, "reported once")
+
+		// The registry alone cannot serve it.
+		plain := newSink(t)
+		buffer, err = metricsbuffer.New(metricsbuffer.WithSink(plain))
+		require.NoError(t, err)
+		record(buffer)
+		require.NoError(t, buffer.Close())
+		registry.MustRegister(plain)
+		status, _ := get(t, registry)
+		if !strings.HasPrefix(series, `gauge "requests"`) { // which collides in OpenMetrics only: a registry does not look
+			require.Equal(t, http.StatusInternalServerError, status, series)
+		}
+	}
+}
+
+// A collector that appears later takes the name from the sink's series.
+func TestOthersAppear(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	sink := detached(t, promsink.WithGatherer(registry))
+	require.NoError(t, sink.Write(t.Context(),
+		second(gauge("a", 1), gauge("a", 2, tag{Key: "k", Value: "v"}), gauge("b", 3))))
+	require.Len(t, scrape(t, sink), 2)
+	theirs := prometheus.NewGauge(prometheus.GaugeOpts{Name: "a"})
+	registry.MustRegister(theirs)
+	require.Contains(t, text(t, sink), "\na 0\n")
+	require.NotContains(t, text(t, sink), "a{")
+	batch := second(gauge("a", 1), gauge("a", 2, tag{Key: "k", Value: "v"}), gauge("b", 4))
+	err := sink.Write(t.Context(), batch)
+	require.ErrorContains(t, err, `gauge "a" would be a, which another collector serves`)
+	require.ErrorContains(t, err, `gauge "a"{"k"="v"} would be a, which another collector serves`)
+	require.Contains(t, text(t, sink), "\nb 4\n")
+	for i := range batch.Points {
+		_, dropped := batch.Dropped(i)
+		require.Equal(t, i < 2, dropped)
+	}
+	require.NoError(t, sink.Write(t.Context(), batch), "reported once")
+}
+
+// The self-metrics of two buffers share their names. The second one's are left out, unless labels tell them apart.
+func TestTwoBuffersOnAPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		buffers := make([]*metricsbuffer.Buffer, 3)
+		var sinks []*promsink.Sink
+		for i, opts := range [][]promsink.Option{
+			nil,
+			{promsink.WithGatherer(registry)},
+			{promsink.WithGatherer(registry), promsink.WithLabels(prometheus.Labels{"buffer": "other"})},
+		} {
+			sinks = append(sinks, newSink(t, opts...))
+			var err error
+			buffers[i], err = metricsbuffer.New(metricsbuffer.WithSink(sinks[i]), metricsbuffer.WithSelfMetrics())
+			require.NoError(t, err)
+			buffers[i].IncrCounter(fmt.Sprint("own.", i), 1)
+		}
+		registry.MustRegister(sinks[0])
+		for range 3 {
+			require.Len(t, scrape(t, sinks[1])["metricsbuffer_series"].Metric, 1)
+			require.Len(t, scrape(t, sinks[2])["metricsbuffer_series"].Metric, 2)
+		}
+		require.Contains(t, text(t, sinks[1]), "own_1_total 1\n")
+		require.Contains(t, text(t, sinks[1]), "own_0_total 1\n")
+		require.Contains(t, text(t, sinks[2]), "own_2_total{buffer=\"other\"} 1\n")
+		for _, b := range buffers {
+			require.NoError(t, b.Close())
+		}
+		require.Positive(t, buffers[1].Stats().Sinks[0].Drops["its name in Prometheus is another's"])
+		require.Empty(t, buffers[2].Stats().Sinks[0].Drops)
+	})
+}
+
+// A tag of the same name as a constant label drops the series and nothing else. A registry's wrapper fails the scrape.
+func TestConstantLabels(t *testing.T) {
+	labels := prometheus.Labels{"host": "a"}
+	points := []metricsbuffer.Point{gauge("fine", 1), gauge("bad", 1, tag{Key: "host", Value: "b"})}
+	sink := detached(t, promsink.WithLabels(labels))
+	batch := second(points...)
+	require.NoError(t, sink.Write(t.Context(), batch))
+	reason, _ := batch.Dropped(1)
+	require.Equal(t, "a label with two values", reason)
+	status, page := get(t, registryOf(sink))
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "\nfine{host=\"a\"} 1\n")
+	require.NotContains(t, page, "bad")
+
+	// A handler can serve the rest of a page that a wrapper breaks.
+	sink, registry := detached(t), prometheus.NewRegistry()
+	prometheus.WrapRegistererWith(labels, registry).MustRegister(sink)
+	require.NoError(t, sink.Write(t.Context(), second(points...)))
+	status, _ = get(t, registry)
+	require.Equal(t, http.StatusInternalServerError, status)
+	status, page = get(t, registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "\nfine{host=\"a\"} 1\n")
+}
+
+// The sink is not registered in the registry that it serves.
+func TestGathererIsNotRegistered(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	sink := detached(t, promsink.WithGatherer(registry))
+	err := registry.Register(sink)
+	require.ErrorContains(t, err, "promsink: the sink was made with WithGatherer")
+	require.True(t, strings.HasSuffix(err.Error(), "do not register it"), err)
+}
+
+// The error of the others is theirs.
+func TestOthersFail(t *testing.T) {
+	registry := registryOf(newSink(t)) // which has no buffer
+	sink := detached(t, promsink.WithGatherer(registry))
+	require.NoError(t, sink.Write(t.Context(), second(gauge("a", 1))))
+	families, err := sink.Gather()
+	require.ErrorContains(t, err, "has no buffer")
+	require.Len(t, families, 1)
+}
