@@ -83,7 +83,7 @@ func startAll(t testing.TB) *endpoints {
 
 func newStatsd(t testing.TB, network, address string) *statsdsink.Sink {
 	t.Helper()
-	sink, err := statsdsink.New(network, address)
+	sink, err := statsdsink.New(network+"://"+address, statsdsink.WithTimers(statsdsink.Parts))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = sink.Close() })
 	return sink

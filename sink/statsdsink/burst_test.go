@@ -48,7 +48,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 			}
 		}
 
-		s, err := New("udp", address, WithMaxPacket(limit))
+		s, err := New("udp://"+address, WithMaxPacket(limit))
 		require.NoError(t, err)
 		b := buffer(t, s, err)
 		record(b, packets)

@@ -245,13 +245,13 @@ func TestInterruptedDistributionsArriveOnce(t *testing.T) {
 				require.ErrorIs(t, b.Flush(t.Context()), errRefused)
 			}
 			if packets > 0 {
-				require.NotEmpty(t, s.credit, "no point was interrupted")
+				require.NotEmpty(t, s.received, "no point was interrupted")
 			}
-			require.LessOrEqual(t, len(s.credit), 3)
+			require.LessOrEqual(t, len(s.received), 3)
 			w.left = math.MaxInt
 			require.NoError(t, b.Flush(t.Context()))
 			require.Equal(t, want, arrived(t, w.String()))
-			require.Empty(t, s.credit)
+			require.Empty(t, s.received)
 
 			record(3)
 			require.NoError(t, b.Flush(t.Context()))
@@ -275,13 +275,13 @@ func TestInterruptedDistributionsOfTwoBuffers(t *testing.T) {
 	record(b, 100)
 	w.left = 3
 	require.ErrorIs(t, b.Flush(t.Context()), errRefused)
-	require.NotEmpty(t, s.credit)
+	require.NotEmpty(t, s.received)
 	w.left = math.MaxInt
 	record(other, 2)
 	require.NoError(t, other.Flush(t.Context()))
-	require.NotEmpty(t, s.credit, "more has arrived than the other buffer recorded")
+	require.NotEmpty(t, s.received, "more has arrived than the other buffer recorded")
 	require.NoError(t, b.Flush(t.Context()))
-	require.Empty(t, s.credit)
+	require.Empty(t, s.received)
 	require.Equal(t, want, arrived(t, w.String()))
 }
 

@@ -28,9 +28,10 @@ const (
 	gauge   = metricsbuffer.KindGauge
 )
 
+// newEncoder returns an encoder of Parts, unless the options say otherwise.
 func newEncoder(t testing.TB, opts ...Option) *encoder {
 	t.Helper()
-	s, err := NewWriter(io.Discard, opts...)
+	s, err := NewWriter(io.Discard, append([]Option{WithTimers(Parts)}, opts...)...)
 	require.NoError(t, err)
 	return &s.encoder
 }
@@ -275,7 +276,7 @@ func BenchmarkEncode(b *testing.B) {
 	for _, kind := range []metricsbuffer.Kind{counter, timer, gauge} {
 		for _, tags := range []tags{nil, twoTags} {
 			b.Run(fmt.Sprintf("%v/tags=%d", kind, len(tags)), func(b *testing.B) {
-				s, err := New("udp", "127.0.0.1:8125")
+				s, err := New("udp://127.0.0.1:8125", WithTimers(Parts))
 				require.NoError(b, err)
 				batch := hundredThousand(kind, tags...)
 				b.ReportAllocs()
@@ -294,9 +295,9 @@ func BenchmarkEncode(b *testing.B) {
 func TestEncodingDoesNotAllocate(t *testing.T) {
 	constant := WithTags(tag("env", "prod"))
 	for _, opts := range [][]Option{
-		nil, {WithGraphiteTags(), constant}, {WithTimestamps(), WithContainerID("id"), WithQuantiles(0.5, 0.99)},
-		{WithTimers(Sum)}, {WithTimers(Timings)}, {WithTimers(Histograms)},
-		{WithTimers(Distributions), WithPacking(), constant},
+		nil, {WithGraphiteTags(), constant}, {WithPacking()}, {WithSignedGauges()}, {WithTimers(Parts), constant},
+		{WithTimers(Parts), WithTimestamps(), WithContainerID("id"), WithQuantiles(0.5, 0.99)},
+		{WithTimers(Sum)}, {WithTimers(Histograms)}, {WithTimers(Distributions), WithPacking(), constant},
 	} {
 		s, err := NewWriter(io.Discard, opts...)
 		require.NoError(t, err)

@@ -13,12 +13,11 @@ import (
 func Example() {
 	address := server() // a StatsD server's, say "127.0.0.1:8125"
 
-	sink, err := statsdsink.New("tcp", address, statsdsink.WithPrefix("shop."))
+	sink, err := statsdsink.New("tcp://"+address, statsdsink.WithPrefix("shop."))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer sink.Close()
 	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 	if err != nil {
 		fmt.Println(err)
@@ -26,17 +25,14 @@ func Example() {
 	}
 	buffer.IncrCounter("orders", 2, metricsbuffer.Tag{Key: "status", Value: "paid in full"})
 	buffer.IncrTimer("checkout", 1500*time.Microsecond)
-	if err := buffer.Close(); err != nil { // delivers what is left
+	if err := buffer.Close(); err != nil { // delivers the rest and closes the sink
 		fmt.Println(err)
 	}
 	fmt.Print(<-received)
 
 	// Unordered output:
 	// shop.orders:2|c|#status:paid_x20_in_x20_full
-	// shop.checkout.ns.count:1|c
-	// shop.checkout.ns.sum:1500000|c
-	// shop.checkout.ns.min:1500000|g
-	// shop.checkout.ns.max:1500000|g
+	// shop.checkout:1.5|ms
 }
 
 var received = make(chan string, 1)

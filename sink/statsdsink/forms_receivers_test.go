@@ -55,7 +55,7 @@ func TestTimersInEtsy(t *testing.T) {
 				if network == "unix" {
 					address = etsy.Socket
 				}
-				b := newBuffer(t, network, address, append(opts, statsdsink.WithTimers(statsdsink.Timings))...)
+				b := newBuffer(t, network, address, opts...)
 				observations, _ := observe(t, b)
 				want := make(map[string]float64)
 				for w := range 4 {
@@ -101,15 +101,14 @@ func TestTimersInExporter(t *testing.T) {
 		opts          []statsdsink.Option
 		perSecond     float64 // of the timer's unit
 	}{
-		{"timings", "tcp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Timings)}, 1},
+		{"timings", "tcp", nil, 1},
 		{"histograms", "udp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Histograms)}, 1000},
 		{
 			"distributions", "unixgram", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Distributions)},
 			1000,
 		},
 		{
-			"packed timings", "udp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Timings), packing},
-			1,
+			"packed timings", "udp", []statsdsink.Option{packing}, 1,
 		},
 		{
 			"packed distributions", "tcp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Distributions), packing},
@@ -166,7 +165,7 @@ func TestTimersInExporter(t *testing.T) {
 func TestOptionsInExporter(t *testing.T) {
 	exporter := receivers.StartExporter(t)
 	b := newBuffer(t, "tcp", exporter.Address, statsdsink.WithTags(tag("env", "prod")), statsdsink.WithTimestamps(),
-		statsdsink.WithQuantiles(0.5, 0.999), statsdsink.WithContainerID("in-7"))
+		parts, statsdsink.WithQuantiles(0.5, 0.999), statsdsink.WithContainerID("in-7"))
 	b.IncrCounter("jobs", 3, tag("env", "own"))
 	b.SetGauge("level", 2.5)
 	for i := range 1000 {
@@ -174,9 +173,13 @@ func TestOptionsInExporter(t *testing.T) {
 	}
 	require.NoError(t, b.Flush(t.Context()))
 	require.Eventually(t, func() bool {
-		return exporter.Metrics()[`latency_ns_count{container_id="in-7",env="prod"}`] == 1000
+		metrics := exporter.Metrics()
+		return metrics[`latency_ns_p99_9{container_id="in-7",env="prod"}`] > 0 &&
+			metrics[`jobs{_x_env="own",container_id="in-7",env="prod"}`] > 0 &&
+			metrics[`level{container_id="in-7",env="prod"}`] > 0
 	}, 5*time.Second, 20*time.Millisecond)
 	metrics := exporter.Metrics()
+	require.Equal(t, 1000, int(metrics[`latency_ns_count{container_id="in-7",env="prod"}`]))
 	require.Equal(t, 3, int(metrics[`jobs{_x_env="own",container_id="in-7",env="prod"}`]))
 	require.Equal(t, 25, int(10*metrics[`level{container_id="in-7",env="prod"}`]))
 	require.InEpsilon(t, 500, metrics[`latency_ns_p50{container_id="in-7",env="prod"}`], 0.022)

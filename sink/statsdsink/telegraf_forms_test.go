@@ -63,7 +63,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		timersAreNotParsed bool
 	}{
 		"quantiles": {
-			opts: []statsdsink.Option{statsdsink.WithQuantiles(0.5, 0.999)},
+			opts: []statsdsink.Option{parts, statsdsink.WithQuantiles(0.5, 0.999)},
 			counters: map[string]float64{
 				"jobs;queue=a": 3, "latency.ns.count": 4, "latency.ns.sum": 4e6,
 			},
@@ -79,7 +79,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		},
 		"constant tags": {
 			opts: []statsdsink.Option{
-				statsdsink.WithTags(tag("queue", "b"), tag("service", "s")), statsdsink.WithTimers(statsdsink.Timings),
+				statsdsink.WithTags(tag("queue", "b"), tag("service", "s")),
 			},
 			counters: map[string]float64{"jobs;_x_queue=a;queue=b;service=s": 3},
 			gauges:   map[string]float64{"depth;queue=b;service=s": 5},
@@ -89,7 +89,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		},
 		"container and timestamps": {
 			opts: []statsdsink.Option{
-				statsdsink.WithContainerID("abc-1"), statsdsink.WithTimestamps(), statsdsink.WithTimers(statsdsink.Timings),
+				statsdsink.WithContainerID("abc-1"), statsdsink.WithTimestamps(),
 			},
 			counters: map[string]float64{"jobs;container=abc-1;queue=a": 3},
 			gauges:   map[string]float64{"depth;container=abc-1": 5},
@@ -106,7 +106,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		},
 		// … and does not read several values in one line.
 		"packing": {
-			opts:               []statsdsink.Option{statsdsink.WithTimers(statsdsink.Timings), statsdsink.WithPacking()},
+			opts:               []statsdsink.Option{statsdsink.WithPacking()},
 			counters:           map[string]float64{"jobs;queue=a": 3},
 			gauges:             map[string]float64{"depth": 5},
 			timersAreNotParsed: true,

@@ -25,7 +25,7 @@ func TestTelegrafRestarted(t *testing.T) {
 	for _, network := range []string{"tcp", "udp"} {
 		t.Run(network, func(t *testing.T) {
 			telegraf := receivers.StartTelegraf(t)
-			b := newBuffer(t, network, telegraf.Address)
+			b := newBuffer(t, network, telegraf.Address, parts)
 			crowd := startCrowd(b)
 			acknowledged := func() metricsbuffer.Totals { return b.Stats().Sinks[0].Acknowledged }
 			deliver := func() { // ten times, and until there was something in it
