@@ -271,25 +271,37 @@ var twoTags = tags{tag("producer_name", "events"), tag("status", "success")}
 
 func discard([]byte, place) error { return nil }
 
-// One series at a time, of batches of 100,000.
+// One series at a time, of batches of 100,000. The timers of other forms have ten buckets each.
 func BenchmarkEncode(b *testing.B) {
+	run := func(name string, batch *metricsbuffer.Batch, opts ...Option) {
+		b.Run(name, func(b *testing.B) {
+			s, err := New("udp://127.0.0.1:8125", opts...)
+			require.NoError(b, err)
+			all := batch.Points
+			defer func() { batch.Points = all }()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := b.N; n > 0; n -= len(batch.Points) {
+				batch.Points = batch.Points[:min(n, len(batch.Points))]
+				if err := s.pack(batch, discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	for _, kind := range []metricsbuffer.Kind{counter, timer, gauge} {
 		for _, tags := range []tags{nil, twoTags} {
-			b.Run(fmt.Sprintf("%v/tags=%d", kind, len(tags)), func(b *testing.B) {
-				s, err := New("udp://127.0.0.1:8125", WithTimers(Parts))
-				require.NoError(b, err)
-				batch := hundredThousand(kind, tags...)
-				b.ReportAllocs()
-				b.ResetTimer()
-				for n := b.N; n > 0; n -= len(batch.Points) {
-					batch.Points = batch.Points[:min(n, len(batch.Points))]
-					if err := s.pack(batch, discard); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
+			run(fmt.Sprintf("%v/tags=%d", kind, len(tags)), hundredThousand(kind, tags...), WithTimers(Parts))
 		}
 	}
+	batch := hundredThousand(timer, twoTags...)
+	for i := range batch.Points {
+		p := &batch.Points[i]
+		p.Max = 1e9
+		p.Buckets = &buckets{Offset: 330 + i%64, Counts: []uint64{1, 2, 5, 9, 49, 100, 17, 3, 2, 1}}
+	}
+	run("Timings/tags=2", batch)
+	run("Distributions,packed/tags=2", batch, WithTimers(Distributions), WithPacking())
 }
 
 func TestEncodingDoesNotAllocate(t *testing.T) {
