@@ -122,10 +122,11 @@ func appendName(dst []byte, name string, besideHistograms bool) []byte {
 	return appendEscaped(dst, name, also)
 }
 
-// appendKey appends the key of a tag. A first byte that is punctuation is escaped: statsd_exporter writes dots and dashes as
-// underscores, and shows no metric at all once a key begins with two of them.
+// appendKey appends the key of a tag. The first byte of some keys is escaped to protect statsd_exporter: it panics if a
+// timer has one of Prometheus' own labels, "quantile" or "le", and shows no metric at all if a key begins with two
+// underscores, as which it writes dots and dashes, too.
 func appendKey(dst []byte, key string) []byte {
-	if key != "" && class[key[0]]&punctuation != 0 {
+	if key == "quantile" || key == "le" || key != "" && class[key[0]]&punctuation != 0 {
 		return appendEscaped(dst, key, 0)
 	}
 	return appendEscaped(dst, key, -1)

@@ -62,6 +62,16 @@ func TestNamesThatMeanSomethingElse(t *testing.T) {
 	}
 }
 
+func TestKeysThatMeanSomethingElse(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "_x_", "le": "_x6C_e", "les": "les", "quantile": "_x71_uantile", "quantile.a": "quantile.a",
+		"__name__": "_x5F__name__", ".a": "_x2E_a", "-": "_x2D_", "host": "host",
+	} {
+		require.Equal(t, want, string(appendKey(nil, in)), "%q", in)
+		require.Equal(t, in, unescape(want))
+	}
+}
+
 // Every string of up to five pieces that matter for escaping reads back as itself, so no two are written alike; and no
 // name is written like a part of a timer.
 func TestEscapeIsInjective(t *testing.T) {

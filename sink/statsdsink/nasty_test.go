@@ -62,6 +62,19 @@ func TestNastySeriesStayApart(t *testing.T) {
 	})
 }
 
+// A timer with one of Prometheus' own labels made statsd_exporter panic, and all that it had was lost.
+func TestTagsThatEndTheExporter(t *testing.T) {
+	for _, form := range []statsdsink.Form{statsdsink.Timings, statsdsink.Distributions} {
+		exporter := receivers.StartExporter(t)
+		b := newBuffer(t, "tcp", exporter.Address, statsdsink.WithTimers(form), statsdsink.WithTags(tag("le", "1")))
+		b.IncrTimer("t", time.Second, tag("quantile", "0.5"))
+		require.NoError(t, b.Flush(t.Context()))
+		require.Eventually(t, func() bool {
+			return exporter.Metrics()[`t_count{_x6C_e="1",_x71_uantile="0.5"}`] == 1
+		}, 5*time.Second, 20*time.Millisecond)
+	}
+}
+
 func TestNegativeValuesAtTheServers(t *testing.T) {
 	send := func(t *testing.T, b *metricsbuffer.Buffer) {
 		for _, v := range []float64{5, -5, -7.25, 3} {
