@@ -53,8 +53,8 @@ func (s *Sink) isStale(ctx context.Context) bool {
 	return false
 }
 
-// UDP does not tell that a server has moved to another address: packets to the old one vanish. So a host's name is looked
-// up again before the first batch after lookupInterval. A lookup delays that batch by lookupTimeout at most.
+// UDP does not tell that a server has moved to another address: packets to the old one vanish. So a host's name is
+// looked up again before the first batch after lookupInterval. A lookup delays that batch by lookupTimeout at most.
 const (
 	lookupInterval = 30 * time.Second
 	lookupTimeout  = time.Second

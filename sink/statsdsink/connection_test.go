@@ -101,7 +101,7 @@ func (l *lineServer) hangUp() {
 }
 
 // A kept connection carries all batches, until the server closes it: the next batch then goes over a new one, with no
-// error and nothing lost, whether the server closes it cleanly or resets it.
+// error and nothing lost. The server may close it cleanly or reset it.
 func TestKeptConnection(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {

@@ -2,10 +2,11 @@ package statsdsink
 
 import "github.com/metricsbuffer/metricsbuffer"
 
-// The shares of a point can be in several packets, and a Write can fail between two of them. The buffer then merges all
-// observations of the point into the next batch. A credit remembers which of them a server has already, so that they are
-// not sent again. Its keys are the name and tags of the series as they are sent, and the start of the batch. A batch that
-// is merged keeps its start, and a batch of another buffer has another one. Each failure adds one series at most.
+// The shares of a point can be in several packets, and a Write can fail between two of them. The buffer then merges
+// all observations of the point into the next batch. A credit remembers which of them a server has already, so that
+// they are not sent again. Its keys are the name and tags of the series as they are sent, and the start of the batch.
+// A batch that is merged keeps its start, and a batch of another buffer has another one. Each failure adds one series
+// at most.
 type credit map[string]*metricsbuffer.Buckets
 
 // of returns the observations that a server has of the series that e was last set to, or nil.

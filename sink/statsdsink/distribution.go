@@ -33,8 +33,8 @@ func (e *encoder) isShared(p *metricsbuffer.Point) bool {
 	return false
 }
 
-// limit returns the greatest weight that a share of n observations may have. It is 2^16, because statsd_exporter makes an
-// object of each observation. It is greater if the bucket would become more than 2047 full shares otherwise.
+// limit returns the greatest weight that a share of n observations may have. It is 2^16, because statsd_exporter makes
+// an object of each observation. It is greater if the bucket would become more than 2047 full shares otherwise.
 func limit(n uint64) uint64 { return 1 << max(16, bits.Len64(n)-11) }
 
 // heaviest returns the greatest weight, up to most, of a share of n observations.
@@ -69,8 +69,8 @@ func (d *distribution) count(j int) (bucket int, n uint64) {
 	return bucket, n
 }
 
-// each yields the shares. Their order depends on the distribution only. It is from the lowest bucket to the highest; with
-// packing, shares of equal weight come together, so that one line can hold them.
+// each yields the shares. Their order depends on the distribution only. It is from the lowest bucket to the highest;
+// with packing, shares of equal weight come together, so that one line can hold them.
 func (d *distribution) each(yield func(share) bool) {
 	if d.packing {
 		d.eachByWeight(yield)

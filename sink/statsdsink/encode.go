@@ -117,9 +117,9 @@ func (e *encoder) key() string {
 	return string(strconv.AppendInt(append(append(e.name, e.tags...), '\n'), e.start, 10))
 }
 
-// appendTags appends the constant tags and these. Servers keep one value per key. So the second tag of a key is sent under
-// another key, which begins with an escape that stands for nothing; the third has two such escapes, and so on. Tags are
-// sorted, so that equal keys are neighbours.
+// appendTags appends the constant tags and these. Servers keep one value per key. So the second tag of a key is sent
+// under another key, which begins with an escape that stands for nothing; the third has two such escapes, and so on.
+// Tags are sorted, so that equal keys are neighbours.
 func (e *encoder) appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
 	if len(tags) == 0 {
 		return append(dst, e.always...)
@@ -148,8 +148,8 @@ func (e *encoder) appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
 	return dst
 }
 
-// appendFloat appends the shortest decimal that reads back as f. It has an exponent for very large and very small numbers
-// only, because some servers read no more than digits and a point. Zero has no sign.
+// appendFloat appends the shortest decimal that reads back as f. It has an exponent for very large and very small
+// numbers only, because some servers read no more than digits and a point. Zero has no sign.
 func appendFloat(dst []byte, f float64) []byte {
 	format := byte('f')
 	if size := math.Abs(f); size != 0 && (size < 1e-6 || size >= 1e21) {

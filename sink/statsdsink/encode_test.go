@@ -111,8 +111,8 @@ func TestFloats(t *testing.T) {
 	}
 }
 
-// Whatever a series is called, a server reads the series back, no other, and no line more: by a parser that knows no
-// more than the protocol's delimiters. And StatsD finds nothing to sanitize in it.
+// A parser that knows the protocol's delimiters only reads each series back, and no other line, for any name, key and
+// value. StatsD finds nothing to sanitize in it.
 func FuzzLines(f *testing.F) {
 	f.Add("name", "key", "value", "key", "other", byte(0), int64(3))
 	f.Add("a:1|c\nb", "k|#", "v,x:y", "", "", byte(1), int64(-1))
@@ -160,7 +160,7 @@ func FuzzLines(f *testing.F) {
 
 var aggregate = regexp.MustCompile(`\.(ns|hist|hist-[A-Za-z0-9_]+)\.(count|sum|min|max)$`)
 
-// escapedUnit is what a unit arrives as.
+// escapedUnit returns the unit as it arrives.
 func escapedUnit(unit string) (escaped string) {
 	for _, b := range []byte(unit) {
 		if strings.IndexByte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", b) >= 0 {
@@ -172,13 +172,13 @@ func escapedUnit(unit string) (escaped string) {
 	return escaped
 }
 
-// What parse reads from a line.
+// parsed is the content of a line.
 type parsed struct {
 	name, part string
 	tags       tags
 }
 
-// parse reads a line in either dialect, first as StatsD does: by the delimiters, wherever they are.
+// parse reads a line with either kind of tags. It cuts the line at the delimiters, as StatsD does.
 func parse(t *testing.T, line string, kind metricsbuffer.Kind) (read parsed) {
 	t.Helper()
 	var tags []string
@@ -223,7 +223,7 @@ func parse(t *testing.T, line string, kind metricsbuffer.Kind) (read parsed) {
 	return read
 }
 
-// No two series of a crowd of similar ones are written alike, in either dialect, timers' parts included.
+// No two of many similar series are written alike, with either kind of tags. This includes the parts of timers.
 func TestSeriesStayApart(t *testing.T) {
 	strs := []string{"", "_", "k", "v", " ", "_x_", "_x_k", "k,v", "k:v", "k=v", "k;v", "|#", "a", "a.ns.count", "a.ns"}
 	series := regexp.MustCompile(`(?m):-?[0-9]+\|([cg])`)
@@ -271,7 +271,7 @@ var twoTags = tags{tag("producer_name", "events"), tag("status", "success")}
 
 func discard([]byte, place) error { return nil }
 
-// One series at a time, of batches of 100,000. The timers of other forms have ten buckets each.
+// The time is per series, in batches of 100,000. The timers of Timings and Distributions have ten buckets each.
 func BenchmarkEncode(b *testing.B) {
 	run := func(name string, batch *metricsbuffer.Batch, opts ...Option) {
 		b.Run(name, func(b *testing.B) {

@@ -11,8 +11,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// FromEnvironment returns a sink for the server that the environment names. It reads the variables that the usual clients
-// read. The first of these that is set, and not empty, names the server:
+// FromEnvironment returns a sink for the server that the environment names. It reads the variables that the usual
+// clients read. The first of these that is set, and not empty, names the server:
 //
 //	DD_DOGSTATSD_URL   udp://host:port, udp://host, unix:///path or unixgram:///path, as datadog-go reads it
 //	DD_AGENT_HOST      a host; DD_DOGSTATSD_PORT is its port, or 8125
@@ -30,7 +30,7 @@ import (
 // A STATSD_ variable means any other server. STATSD_PREFIX and a dot then stand in front of each name.
 //
 // The options come after all this, and override it. If no variable names a server, or one has a wrong value, the error
-// says what to set.
+// names the variables to set.
 func FromEnvironment(opts ...Option) (*Sink, error) {
 	target, found, err := targetOfEnvironment()
 	if err != nil {

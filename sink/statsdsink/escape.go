@@ -2,8 +2,8 @@ package statsdsink
 
 import "strings"
 
-// Escaping can be undone, unescape(escape(s)) == s for every s, so no two series are written alike. It works byte by byte,
-// and its result has plain bytes only. Read from the left, an escape is
+// Escaping can be undone, unescape(escape(s)) == s for every s, so no two series are written alike. It works byte by
+// byte, and its result has plain bytes only. Read from the left, an escape is
 //
 //	_x_     nothing: an empty string, or the mark of a repeated key
 //	_xHH_   the byte with that hexadecimal number
@@ -43,8 +43,8 @@ func appendEscaped(dst []byte, s string, also int) []byte {
 	return appendEscapedSlow(dst, s, also)
 }
 
-// classes returns the set of the classes of the bytes in s. Encoding spends most of its time here, hence four bytes at a
-// time.
+// classes returns the set of the classes of the bytes in s. Encoding spends most of its time here, hence four bytes at
+// a time.
 func classes(s string) (found uint8) {
 	for ; len(s) >= 4; s = s[4:] {
 		found |= class[s[0]] | class[s[1]] | class[s[2]] | class[s[3]]
@@ -74,8 +74,8 @@ func appendByte(dst []byte, b byte) []byte {
 	return append(dst, '_', 'x', hex[b>>4], hex[b&15], '_')
 }
 
-// beginsEscape reports whether the underscore at the start of s could be read as the beginning of an escape: "_x" and then
-// a digit, an underscore, or a byte that becomes an underscore because it is escaped.
+// beginsEscape reports whether the underscore at the start of s could be read as the beginning of an escape: "_x" and
+// then a digit, an underscore, or a byte that becomes an underscore because it is escaped.
 func beginsEscape(s string) bool {
 	return len(s) > 2 && s[1] == 'x' && class[s[2]]&(digit|underscore|special) != 0
 }
@@ -104,8 +104,8 @@ func appendUnit(dst []byte, unit string) []byte {
 
 // appendName appends the name of a series. Some names mean something else to a server, and have one byte escaped: the
 // first one if it is punctuation, because a line that begins with "_sc" is a service check to Datadog's agent and one
-// that begins with "_e" an event to telegraf; and the byte that reserved finds. A timer's name that is sent beside names of
-// histograms must not end like one of them.
+// that begins with "_e" an event to telegraf; and the byte that reserved finds. A timer's name that is sent beside
+// names of histograms must not end like one of them.
 func appendName(dst []byte, name string, besideHistograms bool) []byte {
 	if name != "" && class[name[0]]&punctuation != 0 {
 		dst = appendByte(dst, name[0])

@@ -72,7 +72,7 @@ func TestKeysThatMeanSomethingElse(t *testing.T) {
 	}
 }
 
-// Every string of up to five pieces that matter for escaping reads back as itself, so no two are written alike; and no
+// Every string of up to five pieces that matter for escaping reads back as itself, so no two are written alike. No
 // name is written like a part of a timer.
 func TestEscapeIsInjective(t *testing.T) {
 	pieces := []string{"_", "x", "5", "F", "g", " ", ".ns", ".count"}
@@ -99,7 +99,7 @@ func TestEscapeIsInjective(t *testing.T) {
 
 var escape = regexp.MustCompile(`_x([0-9A-F]{2})?_`)
 
-// unescape undoes appendEscaped, as the package comment describes it.
+// unescape undoes appendEscaped, as the package documentation describes it.
 func unescape(s string) string {
 	return escape.ReplaceAllStringFunc(s, func(escape string) string {
 		digits := strings.Trim(escape, "_x")

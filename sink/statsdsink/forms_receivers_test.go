@@ -14,8 +14,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
-// observe records from several goroutines, in a timer and a histogram each, while the buffer is flushed. It returns
-// how many observations each has, and the total of each timer's.
+// observe records from several goroutines while the buffer is flushed. Each has a timer and a histogram of its own. It
+// returns the number of observations of each, and the total of each timer.
 func observe(t *testing.T, b *metricsbuffer.Buffer) (observations int, milliseconds float64) {
 	t.Helper()
 	const writers, updates = 4, 20_000
@@ -43,7 +43,7 @@ func observe(t *testing.T, b *metricsbuffer.Buffer) (observations int, milliseco
 	return updates, milliseconds
 }
 
-// What StatsD itself computes of timers: their count is exact, of a sum the sum is.
+// StatsD has the exact number of a timer's observations and, in the form Sum, the exact sum.
 func TestTimersInEtsy(t *testing.T) {
 	for _, network := range []string{"tcp", "udp", "unix"} {
 		for dialect, opts := range map[string][]statsdsink.Option{
@@ -92,8 +92,8 @@ func TestTimersInEtsy(t *testing.T) {
 	})
 }
 
-// The same at statsd_exporter, which reads all forms, and values that are packed. It takes a |ms line's milliseconds
-// for seconds, and what it calls sum adds up the middles of buckets.
+// The same at statsd_exporter, which reads all forms, and packed values. It shows milliseconds of |ms lines in seconds.
+// Its sum adds up the middles of buckets.
 func TestTimersInExporter(t *testing.T) {
 	packing := statsdsink.WithPacking()
 	for _, test := range []struct {
@@ -133,7 +133,7 @@ func TestTimersInExporter(t *testing.T) {
 				}
 				return fmt.Sprintf(`{writer="%d"}`, w)
 			}
-			const histogram = "size_hist_bytes_count" // a counter with Timings, and what a summary counts otherwise
+			const histogram = "size_hist_bytes_count" // a counter with Timings, otherwise the count of a summary
 			want := make(map[string]float64)
 			for w := range 4 {
 				want["latency_count"+labels(w)] = float64(observations)

@@ -50,7 +50,7 @@ func TestNastySeriesStayApart(t *testing.T) {
 	t.Run("exporter", func(t *testing.T) {
 		exporter := receivers.StartExporter(t)
 		series := record(t, newBuffer(t, "tcp", exporter.Address, statsdsink.WithPrefix("ours.")))
-		// It writes a-b as a_b: one of the names is lost, and one of the keys, and the sink can do nothing for that.
+		// It writes a-b as a_b. So one name and one key are lost, and the sink cannot prevent it.
 		read := exported(exporter, "ours_")
 		require.Eventually(t, func() bool { return len(read()) >= series-2 }, 5*time.Second, 20*time.Millisecond)
 		require.Len(t, read(), series-2)

@@ -17,8 +17,8 @@ type Option func(*Sink) error
 // A Form is the way in which timers and histograms are sent. The package documentation compares the forms.
 type Form uint8
 
-// The forms. Parts sends a timer in nanoseconds. All other forms send it in milliseconds with decimals, which is StatsD's
-// unit. A histogram is sent in its own unit.
+// The forms. Parts sends a timer in nanoseconds. All other forms send it in milliseconds with decimals, which is
+// StatsD's unit. A histogram is sent in its own unit.
 const (
 	// Timings is the default. Each bucket of a timer that is not empty becomes one |ms line, with the middle of the
 	// bucket and a sample rate that tells the number of observations: name:12.5|ms|@0.1 for ten. Histograms are sent as
@@ -73,10 +73,10 @@ func WithQuantiles(quantiles ...float64) Option {
 	}
 }
 
-// WithPacking writes several values into one line, name:1:2:3|d, as version 1.1 of Datadog's protocol allows. Datadog's
-// agent reads such lines from version 7.25 on, and statsd_exporter reads them. All other servers lose the values: StatsD
-// keeps the last one of a line; telegraf, the OpenTelemetry Collector and gostatsd keep none. It needs a form that sends
-// buckets: [Timings], [Histograms] or [Distributions].
+// WithPacking writes several values into one line, name:1:2:3|d, as version 1.1 of Datadog's protocol allows.
+// Datadog's agent (from 7.25 on), statsd_exporter and veneur read such lines. All other servers lose values: StatsD
+// keeps the last one of a line; telegraf, the OpenTelemetry Collector and gostatsd keep none. It needs a form that
+// sends buckets: [Timings], [Histograms] or [Distributions].
 func WithPacking() Option {
 	return func(s *Sink) error {
 		s.encoder.packing = true
@@ -84,8 +84,8 @@ func WithPacking() Option {
 	}
 }
 
-// WithTags adds tags to every line. A series that has a tag of the same key keeps it, under another key: see "Names, keys
-// and values" in the package documentation. The tags of several WithTags add up.
+// WithTags adds tags to every line. A series that has a tag of the same key keeps it, under another key: see "Names,
+// keys and values" in the package documentation. The tags of several WithTags add up.
 func WithTags(tags ...metricsbuffer.Tag) Option {
 	tags = slices.Clone(tags)
 	return func(s *Sink) error {
@@ -94,8 +94,8 @@ func WithTags(tags ...metricsbuffer.Tag) Option {
 	}
 }
 
-// WithContainerID adds the id of the container to every line, |c:id, so that Datadog's agent can add the container's tags
-// (protocol 1.2, agent 7.35). The id is the container runtime's, or another one that the agent knows, such as
+// WithContainerID adds the id of the container to every line, |c:id, so that Datadog's agent can add the container's
+// tags (protocol 1.2, agent 7.35). The id is the container runtime's, or another one that the agent knows, such as
 // in-<inode of the cgroup>. It consists of letters, digits, '.', '-' and '_'.
 func WithContainerID(id string) Option {
 	return func(s *Sink) error {
@@ -108,8 +108,8 @@ func WithContainerID(id string) Option {
 }
 
 // WithTimestamps adds the time to counters and gauges, |T and Unix seconds (protocol 1.3, agent 7.40). The time is the
-// end of the batch. Datadog's agent then passes the values on without aggregating them. Negative gauges are sent as with
-// [WithSignedGauges].
+// end of the batch. Datadog's agent then passes the values on without aggregating them. Negative gauges are sent as
+// with [WithSignedGauges].
 func WithTimestamps() Option {
 	return func(s *Sink) error {
 		s.encoder.stamped, s.encoder.signed = true, true
@@ -127,8 +127,8 @@ func WithSignedGauges() Option {
 	}
 }
 
-// WithGraphiteTags writes tags as Graphite does, as a part of the name: name;key=value:1|c. By default they stand at the
-// end of the line, as DogStatsD has them: name:1|c|#key:value.
+// WithGraphiteTags writes tags as Graphite does, as a part of the name: name;key=value:1|c. By default they stand at
+// the end of the line, as DogStatsD has them: name:1|c|#key:value.
 func WithGraphiteTags() Option {
 	return func(s *Sink) error {
 		s.encoder.graphite = true
@@ -136,8 +136,8 @@ func WithGraphiteTags() Option {
 	}
 }
 
-// WithPrefix puts prefix in front of each name, as it is: it should end with a dot. It consists of letters, digits, '.',
-// '-' and '_', and begins with a letter or a digit.
+// WithPrefix puts prefix in front of each name, as it is: it should end with a dot. It consists of letters, digits,
+// '.', '-' and '_', and begins with a letter or a digit.
 func WithPrefix(prefix string) Option {
 	return func(s *Sink) error {
 		for i := range len(prefix) {
@@ -150,10 +150,10 @@ func WithPrefix(prefix string) Option {
 	}
 }
 
-// WithMaxPacket sets the greatest length of a packet. Points that do not fit into a packet are dropped. The defaults suit
-// most networks: 1432 bytes for UDP, which Ethernet carries in one piece, and for [NewWriter]; 8192 for unixgram, or 2048
-// on systems other than Linux, whose sockets have smaller buffers; 4096 for tcp and unix, the longest line that
-// statsd_exporter reads.
+// WithMaxPacket sets the greatest length of a packet. Points that do not fit into a packet are dropped. The defaults
+// suit most networks: 1432 bytes for UDP, which Ethernet carries in one piece, and for [NewWriter]; 8192 for unixgram,
+// or 2048 on systems other than Linux, whose sockets have smaller buffers; 4096 for tcp and unix, the longest line
+// that statsd_exporter reads.
 func WithMaxPacket(bytes int) Option {
 	return func(s *Sink) error {
 		const largestDatagram = 65507

@@ -59,7 +59,7 @@ func TestTimestamps(t *testing.T) {
 	require.NotContains(t, write(t, batch, WithTimestamps()), "|T")
 }
 
-// A tag of a series that has the key of constant ones arrives beside them.
+// A series keeps a tag that has the same key as a constant tag.
 func TestConstantTags(t *testing.T) {
 	constant := []metricsbuffer.Tag{tag("z", ":"), tag("b", "2"), tag("b", "1")}
 	batch := &metricsbuffer.Batch{Points: []point{
@@ -73,7 +73,7 @@ func TestConstantTags(t *testing.T) {
 		write(t, &metricsbuffer.Batch{Points: batch.Points[:1]}, append(opts, WithGraphiteTags())...))
 }
 
-// One Write per packet; what was written is acknowledged, what was not stays.
+// A packet is one Write. Written points are acknowledged, the others stay.
 func TestWriter(t *testing.T) {
 	w := &refuser{left: 2}
 	s, err := NewWriter(w, WithMaxPacket(13))

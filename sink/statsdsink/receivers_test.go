@@ -32,7 +32,7 @@ const (
 	series  = 40
 )
 
-// work records from several goroutines, while the buffer is flushed, and leaves everything delivered.
+// work records from several goroutines while the buffer is flushed. At its end everything is delivered.
 func work(t *testing.T, b *metricsbuffer.Buffer) {
 	t.Helper()
 	var running sync.WaitGroup
@@ -69,10 +69,10 @@ func work(t *testing.T, b *metricsbuffer.Buffer) {
 // parts sends timers so that servers have their exact sums.
 var parts = statsdsink.WithTimers(statsdsink.Parts)
 
-// A namer says what a server calls a series with up to two tags.
+// A namer returns the server's name of a series with up to two tags.
 type namer func(name, key1, value1, key2, value2 string) string
 
-// requireWork waits until the server has the totals of work, and more on the plain counter, exactly, and nothing else.
+// requireWork waits until the server has exactly the totals of work, with more added to the plain counter.
 func requireWork(t *testing.T, read func() map[string]float64, name namer, more float64) {
 	t.Helper()
 	const sum = updates * (updates - 1) / 2 * 1000
@@ -87,7 +87,7 @@ func requireWork(t *testing.T, read func() map[string]float64, name namer, more 
 	requireSoon(t, want, read)
 }
 
-// requireSoon waits until read returns what is wanted: servers need some time to count what they have read.
+// requireSoon waits until read returns the wanted values: servers need some time to count.
 func requireSoon(t *testing.T, want map[string]float64, read func() map[string]float64) {
 	t.Helper()
 	var got map[string]float64
@@ -214,8 +214,8 @@ func TestServersThatWereDown(t *testing.T) {
 	}
 }
 
-// More series at once than the socket of a receiver has room for: a real one loses none, because they are paced.
-// Nothing but TCP helps one that does not get to run for some time, on a machine that tests keep busy: hence the tries.
+// A batch is larger than the buffer of a server's socket. The server loses nothing, because the sink pauses. On a busy
+// machine the server may not get to run for some time, and lose packets nevertheless: hence the tries.
 func TestUDPIsPaced(t *testing.T) {
 	etsy := receivers.StartEtsy(t)
 	b := newBuffer(t, "udp", etsy.Address)

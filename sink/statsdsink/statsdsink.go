@@ -39,8 +39,8 @@ type Sink struct {
 //	unixgram:///path       a unix socket for datagrams, also @name for an abstract one
 //	unix:///path           a unix socket for streams
 //
-// A path is taken as it is, without percent-decoding. The first Write connects; New does not. An error says which
-// argument is wrong and what to write instead.
+// A path is taken as it is, without percent-decoding. The first Write connects; New does not. An error names the wrong
+// argument and shows a correct one.
 func New(target string, opts ...Option) (*Sink, error) {
 	parsed, err := parseTarget(target)
 	if err != nil {
@@ -49,12 +49,13 @@ func New(target string, opts ...Option) (*Sink, error) {
 	return newSink(&Sink{target: parsed}, opts)
 }
 
-// NewWriter returns a sink that writes to w: a file, a connection, a buffer in a test. It writes the packets that a sink
-// of [New] would send, one w.Write per packet of at most 1432 bytes ([WithMaxPacket]). Each packet ends with a newline.
+// NewWriter returns a sink that writes to w: a file, a connection, a buffer in a test. It writes the packets that a
+// sink of [New] would send, one w.Write per packet of at most 1432 bytes ([WithMaxPacket]). Each packet ends with a
+// newline.
 //
 // A packet's points are acknowledged when w.Write has returned no error. After an error the rest of the batch stays in
-// the buffer, and the failed packet is written again as a whole, even if w took a part of it. If that part ends inside a
-// line, the next packet begins on a new line. The sink does not close w.
+// the buffer, and the failed packet is written again as a whole, even if w took a part of it. If that part ends inside
+// a line, the next packet begins on a new line. The sink does not close w.
 func NewWriter(w io.Writer, opts ...Option) (*Sink, error) {
 	var err error
 	switch {
@@ -92,9 +93,9 @@ func (s *Sink) String() string {
 	return "statsd " + s.target.String()
 }
 
-// Write sends a batch. The package documentation says, for each network, what a nil error proves and which points stay
-// in the buffer after an error. Write connects if there is no connection, and closes the connection after an error. It
-// returns soon after ctx ends, with ctx's error.
+// Write sends a batch. The package documentation describes the proof that a nil error gives, for each network, and the
+// points that stay in the buffer after an error. Write connects if there is no connection, and closes the connection
+// after an error. It returns soon after ctx ends, with ctx's error.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 
 func graphite(opts ...Option) []Option { return append(opts, WithGraphiteTags()) }
 
-// An error about options says what is wrong and what to use.
+// An error about options names the mistake and the remedy.
 func TestOptionsThatAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		says string
@@ -64,7 +64,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	}
 }
 
-// buffer returns a buffer that flushes to s when told to only, and s is given a short time.
+// buffer returns a buffer that flushes to s on demand only, with a short timeout.
 func buffer(t *testing.T, s *Sink, err error) *metricsbuffer.Buffer {
 	t.Helper()
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func values(t *testing.T, lines string) map[string]int {
 
 func pending(b *metricsbuffer.Buffer) int64 { return b.Stats().Sinks[0].Pending.Increments }
 
-// requireTimeout flushes, which must take too long, and returns when the Write has returned too.
+// requireTimeout flushes and requires a timeout. It returns after the Write has returned, too.
 func requireTimeout(t *testing.T, b *metricsbuffer.Buffer) {
 	t.Helper()
 	failures := b.Stats().Sinks[0].Failures
@@ -118,7 +118,7 @@ func requireTimeout(t *testing.T, b *metricsbuffer.Buffer) {
 	require.ErrorIs(t, b.Stats().Sinks[0].LastError, context.DeadlineExceeded)
 }
 
-// A stream is delivered when, and only when, the receiver has closed it after reading all.
+// A batch over a stream is delivered if and only if the server has closed the stream after reading everything.
 func TestStreamIsDeliveredWhenTheReceiverSaysSo(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -184,7 +184,7 @@ func socket(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-// A receiver of unix datagrams that is too slow for one Write gets every packet once, over several.
+// A server of unix datagrams is too slow for one Write. It gets every packet once, by several Writes.
 func TestUnixgramWaitsForTheReceiver(t *testing.T) {
 	path := socket(t)
 	receiver, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
@@ -219,7 +219,7 @@ func TestUnixgramWaitsForTheReceiver(t *testing.T) {
 	requireRecorded(t, <-read, series, 1)
 }
 
-// On one machine a refused UDP packet is known at once, also when it is the only one.
+// On one machine the sink hears of a refused UDP packet at once, also if there is only one.
 func TestUDPRefused(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("when a refusal is known depends on the system")
@@ -257,7 +257,7 @@ func TestUDPRefused(t *testing.T) {
 	}
 }
 
-// Pauses are not skipped, and a small batch has but the one at its end.
+// The sink pauses after each burst. A small batch has one pause, at its end.
 func TestUDPPauses(t *testing.T) {
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -275,7 +275,7 @@ func TestUDPPauses(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// What can never be sent is dropped, and said to be; what stands around it is sent.
+// A point that can never be sent is dropped and counted. The points around it are sent.
 func TestDrops(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -306,7 +306,7 @@ func TestDrops(t *testing.T) {
 	require.Equal(t, metricsbuffer.Totals{Increments: 3}, stats.Acknowledged)
 }
 
-// A Write returns when its context ends, whatever the other side does, and the next is not harmed by it.
+// A Write returns when its context ends, also if the server does nothing. The next Write is not affected.
 func TestWriteReturnsWithItsContext(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -10,10 +10,10 @@ import (
 // writeStream sends the batch over conn.
 //
 // A write that succeeds only says that the bytes are in a buffer of this machine. The proof that the server has read
-// them comes from the end of the connection. The sink closes its direction. The server learns of that by reading, after
-// all bytes before it, and then closes the other direction, which ends the stream that is read here. A server that closes
-// a connection with unread bytes resets it instead. So a batch is delivered as a whole or not at all, and no point is
-// acknowledged earlier.
+// them comes from the end of the connection. The sink closes its direction. The server learns of that by reading,
+// after all bytes before it, and then closes the other direction, which ends the stream that is read here. A server
+// that closes a connection with unread bytes resets it instead. So a batch is delivered as a whole or not at all, and
+// no point is acknowledged earlier.
 //
 // A kept connection gives no such proof: see [WithKeptConnection].
 func (s *Sink) writeStream(conn stream, batch *metricsbuffer.Batch) error {

@@ -23,7 +23,7 @@ var examples = map[string]string{
 	"unixgram": "unixgram:///run/statsd.sock", "unix": "unix:///run/statsd.sock",
 }
 
-// parseTarget reads a target as [New] takes it. An error says what to write instead.
+// parseTarget reads a target in the form that [New] documents. An error shows a correct one.
 func parseTarget(s string) (target, error) {
 	network, address, isURL := strings.Cut(s, "://")
 	example, known := examples[network]
@@ -62,7 +62,7 @@ func (t target) isStream() bool { return t.network == "unix" || strings.HasPrefi
 // isUDP reports whether nothing but the network itself slows the sender down.
 func (t target) isUDP() bool { return strings.HasPrefix(t.network, "udp") }
 
-// faultOfPath returns what is wrong with the path of a unix socket, or "".
+// faultOfPath returns the mistake in the path of a unix socket, or "".
 func faultOfPath(path string) (fault string) {
 	longest := 107 // of Linux and Windows
 	switch runtime.GOOS {
@@ -82,7 +82,7 @@ func faultOfPath(path string) (fault string) {
 	return ""
 }
 
-// hostOf returns the host of host:port if it is a name, and what is wrong with the address, or "".
+// hostOf returns the host of host:port if it is a name, and the mistake in the address, or "".
 func hostOf(address string) (name, fault string) {
 	host, port, err := net.SplitHostPort(address)
 	switch {

@@ -32,17 +32,17 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// An error of New says what is wrong and what to write.
+// An error of New names the mistake and a correct target.
 func TestTargetsThatNewRefuses(t *testing.T) {
 	long := "unix:///" + strings.Repeat("a", 199)
 	for written, says := range map[string]string{
 		"":                          `the target is empty: write udp://127.0.0.1:8125 or unixgram:///run/statsd.sock`,
-		"127.0.0.1:8125":            `target "127.0.0.1:8125" has no network: write udp://127.0.0.1:8125 or tcp://127.0.0.1:8125`,
-		"/run/x.sock":               `target "/run/x.sock" has no network: write unixgram:///run/x.sock or unix:///run/x.sock`,
+		"127.0.0.1:8125":            `"127.0.0.1:8125" has no network: write udp://127.0.0.1:8125 or tcp://127.0.0.1:8125`,
+		"/run/x.sock":               `"/run/x.sock" has no network: write unixgram:///run/x.sock or unix:///run/x.sock`,
 		"localhost":                 `target "localhost" has no network: write a target like udp://127.0.0.1:8125`,
 		"udp":                       `target "udp" has no network: write a target like`,
 		"udp:localhost:8125":        `has no network: write`,
-		"tpc://127.0.0.1:8125":      `the network "tpc" is unknown: write udp, tcp, unixgram or unix, as in udp://127.0.0.1:8125`,
+		"tpc://127.0.0.1:8125":      `network "tpc" is unknown: write udp, tcp, unixgram or unix, as in udp://127.0.0.1:8125`,
 		"http://127.0.0.1:8125":     `the network "http" is unknown`,
 		"UDP://127.0.0.1:8125":      `the network "UDP" is unknown`,
 		"://127.0.0.1:8125":         `the network "" is unknown`,

@@ -13,8 +13,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
-// However a timer goes out, but for [statsdsink.Sum], telegraf counts every observation, and finds the sum where the
-// middles of buckets put it.
+// Telegraf counts every observation of a timer as Timings and as Histograms. Its sum adds up the middles of buckets.
 func TestTimersInTelegraf(t *testing.T) {
 	for kind, form := range map[string]statsdsink.Form{
 		"timing": statsdsink.Timings, "histogram": statsdsink.Histograms,
@@ -97,14 +96,14 @@ func TestOptionsInTelegraf(t *testing.T) {
 				"latency;container=abc-1": {Count: 4, Sum: 4, Lower: 1, Upper: 1},
 			},
 		},
-		// What telegraf does not do: it passes distributions on line by line, without regard to their sample rates …
+		// Telegraf passes distributions on line by line, without their sample rates.
 		"distributions": {
 			opts:          []statsdsink.Option{statsdsink.WithTimers(statsdsink.Distributions)},
 			counters:      map[string]float64{"jobs;queue=a": 3},
 			gauges:        map[string]float64{"depth": 5},
 			distributions: []float64{1},
 		},
-		// … and does not read several values in one line.
+		// It does not read several values in one line.
 		"packing": {
 			opts:               []statsdsink.Option{statsdsink.WithPacking()},
 			counters:           map[string]float64{"jobs;queue=a": 3},
