@@ -1,5 +1,5 @@
-// Package receivers runs real servers for tests: StatsD servers and Prometheus. This command installs them, and sets
-// the environment variables that name them to the tests:
+// Package receivers runs real servers for tests: StatsD servers, the OpenTelemetry Collector and Prometheus. This
+// command installs them, and sets the environment variables that name them to the tests:
 //
 //	eval "$(.ci/receivers)"
 //

@@ -46,8 +46,8 @@
 // The next table shows the figures that servers compute of each form. N is the exact number of observations, S the
 // exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are the same figures, not
 // exact: s and m are at most 2.2 % off. "Wrong" means that the server takes the lines for something else, "lost" that
-// it refuses them. The rows of StatsD, statsd_exporter and telegraf are tested, those of the Collector and collectd
-// were tried by hand, and the others were read from source or documentation.
+// it refuses them. The rows of StatsD, statsd_exporter, telegraf and the Collector are tested. Collectd was tried by
+// hand, and the other rows were read from source or documentation.
 //
 //	server           Timings    Parts  Sum  Histograms  Distributions  WithPacking
 //	StatsD 0.9.0     N m (1)    N S M  S    wrong (2)   wrong (2)      wrong (3)
@@ -84,7 +84,7 @@
 //	StatsD before 0.9       WithGraphiteTags: tags become a part of the name        read
 //	statsd_exporter 0.31    no options                                              tested
 //	telegraf 1.37           no options; settings below                              tested
-//	Collector 0.165         udp, or WithKeptConnection with tcp                     tried
+//	Collector 0.165         udp, or WithKeptConnection with tcp                     tested
 //	Datadog's agent 7       WithTimers(Distributions), WithSignedGauges;            read
 //	                        FromEnvironment sets both
 //	gostatsd                WithSignedGauges                                        read

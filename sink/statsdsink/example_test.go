@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -33,6 +34,42 @@ func Example() {
 	// Unordered output:
 	// shop.orders:2|c|#status:paid_x20_in_x20_full
 	// shop.checkout:1.5|ms
+}
+
+// A writer gets the lines as a server would.
+func ExampleNewWriter() {
+	sink, err := statsdsink.NewWriter(os.Stdout, statsdsink.WithTags(metricsbuffer.Tag{Key: "env", Value: "prod"}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 4 {
+		buffer.IncrTimer("checkout", 250*time.Microsecond)
+	}
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// checkout:0.25|ms|@0.25|#env:prod
+}
+
+// A container gets its server from the environment.
+func ExampleFromEnvironment() {
+	_ = os.Setenv("DD_AGENT_HOST", "10.0.0.7")
+	defer func() { _ = os.Unsetenv("DD_AGENT_HOST") }()
+	sink, err := statsdsink.FromEnvironment()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(sink)
+	// Output:
+	// statsd udp://10.0.0.7:8125
 }
 
 var received = make(chan string, 1)
