@@ -1,6 +1,7 @@
-// Command collector runs the statsdreceiver of the OpenTelemetry Collector for tests, and nothing else of the Collector.
-// The script .ci/receivers builds it in a module of its own. Its argument is the receiver's configuration as JSON. It
-// writes each data point as a line of JSON to standard output. The first line, of the kind "ready", says that it listens.
+// Command collector runs the statsdreceiver of the OpenTelemetry Collector for tests, and nothing else of the
+// Collector. The script .ci/receivers builds it in a module of its own. Its argument is the receiver's configuration
+// as JSON. It writes each data point as a line of JSON to standard output. The first line, of the kind "ready", says
+// that it listens.
 package main
 
 import (
