@@ -99,10 +99,8 @@ func hostOf(address string) (name, fault string) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return "", ""
 	}
-	for _, r := range host {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r)) {
-			return "", fmt.Sprintf("has the host %q, which has more in it than letters, digits, '.', '-' and '_'", host)
-		}
+	if classes(host)&special != 0 {
+		return "", fmt.Sprintf("has the host %q, which has more in it than letters, digits, '.', '-' and '_'", host)
 	}
 	return host, ""
 }
