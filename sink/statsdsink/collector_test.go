@@ -74,7 +74,7 @@ func TestCollector(t *testing.T) {
 					_, count := totals(c, "latency.ns.count")
 					_, sum := totals(c, "latency.ns.sum")
 					assert.Equal(t, everything, int(count.Value))
-					assert.Equal(t, float64(millis*time.Millisecond), sum.Value)
+					assert.Equal(t, int64(millis*time.Millisecond), int64(sum.Value))
 					return
 				}
 				_, latency := totals(c, "latency")

@@ -202,8 +202,8 @@ func pointsOf(l string) (all []metricsbuffer.Point, err error) {
 	name, graphite, values, kind, rate, dogstatsd := match[1], match[2], match[3], match[4], match[5], match[6]
 	p := metricsbuffer.Point{Name: name}
 	var part string
-	switch {
-	case kind == "c" || kind == "g":
+	switch kind {
+	case "c", "g":
 		p.Kind = map[string]metricsbuffer.Kind{"c": metricsbuffer.KindCounter, "g": metricsbuffer.KindGauge}[kind]
 		if match := partOfName.FindStringSubmatch(name); match != nil {
 			p.Name, part = match[1], match[3]
