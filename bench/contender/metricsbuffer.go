@@ -14,7 +14,7 @@ const ourModule = "github.com/metricsbuffer/metricsbuffer"
 func metricsbufferModes() []Contender {
 	return []Contender{{
 		Name: "metricsbuffer", Module: ourModule, Ours: true, Open: openMetricsbuffer,
-		How: "as built here; text by statsdsink, the default",
+		How: "as built here; text by statsdsink, timers as Parts",
 	}, {
 		Name: "metricsbuffer, stopping the world", Module: ourModule, Ours: true, Open: openMetricsbuffer, Fenced: true,
 		How: "the mode of systems without membarrier: writers execute a memory barrier of their own",
@@ -33,7 +33,7 @@ func openMetricsbuffer(output Output) (Instance, error) { return openOurs(output
 
 func openOurs(output Output) (*ours, error) {
 	o := &ours{received: received{output: output}}
-	sink, err := statsdsink.NewWriter(&o.received)
+	sink, err := statsdsink.NewWriter(&o.received, statsdsink.WithTimers(statsdsink.Parts))
 	if err != nil {
 		return nil, err
 	}

@@ -88,8 +88,8 @@ func (cfg config) check(rest []string) error {
 
 // newStatsD returns the sink that --statsd asks for. It does not connect yet.
 func newStatsD(address string) (*statsdsink.Sink, error) {
-	if network, rest, found := strings.Cut(address, "://"); found {
-		return statsdsink.New(network, rest)
+	if !strings.Contains(address, "://") {
+		address = "udp://" + address
 	}
-	return statsdsink.New("udp", address)
+	return statsdsink.New(address)
 }

@@ -17,7 +17,7 @@ func TestFlags(t *testing.T) {
 	cfg, err = parse([]string{"--brokers", "a:1,b:2", "--statsd", "tcp://c:3", "--duration", "0"}, &out)
 	require.NoError(t, err)
 	require.Equal(t, []string{"a:1", "b:2"}, cfg.brokers)
-	require.Equal(t, "statsd tcp c:3", cfg.statsd.String())
+	require.Equal(t, "statsd tcp://c:3", cfg.statsd.String())
 	require.Zero(t, cfg.duration)
 	require.Empty(t, out.String())
 }
@@ -34,8 +34,8 @@ func TestWrongFlagsAreExplained(t *testing.T) {
 		{[]string{"--interval", "0s"}, "--interval 0s: must be positive"},
 		{[]string{"--inject-errors", "-1"}, "--inject-errors -1: must not be negative"},
 		{[]string{"--inject-errors", "1", "--brokers", "a:1"}, "works with the in-process broker only"},
-		{[]string{"--statsd", "http://a:1"}, `unknown network "http"`},
-		{[]string{"--statsd", "localhost"}, "missing port"},
+		{[]string{"--statsd", "http://a:1"}, `the network "http" is unknown`},
+		{[]string{"--statsd", "localhost"}, "has no port"},
 		{[]string{"--no-such-flag"}, "no-such-flag"},
 	} {
 		var out bytes.Buffer
@@ -47,10 +47,10 @@ func TestWrongFlagsAreExplained(t *testing.T) {
 
 func TestStatsDAddresses(t *testing.T) {
 	for address, name := range map[string]string{
-		"localhost:8125":       "statsd udp localhost:8125",
-		"udp://localhost:8125": "statsd udp localhost:8125",
-		"tcp://[::1]:8125":     "statsd tcp [::1]:8125",
-		"unixgram:///run/s":    "statsd unixgram /run/s",
+		"localhost:8125":       "statsd udp://localhost:8125",
+		"udp://localhost:8125": "statsd udp://localhost:8125",
+		"tcp://[::1]:8125":     "statsd tcp://[::1]:8125",
+		"unixgram:///run/s":    "statsd unixgram:///run/s",
 	} {
 		sink, err := newStatsD(address)
 		require.NoError(t, err)

@@ -35,9 +35,9 @@ func TestStatsDServerHasTheTotals(t *testing.T) {
 				told := sumByMetric(exporter.Metrics())
 				assert.Equal(t, result.produced.succeeded, told["arroyo_producer_produce_status success"])
 				assert.Equal(t, result.produced.failed, told["arroyo_producer_produce_status error"])
-				assert.Equal(t, result.produced.attempted, told["arroyo_producer_callback_latency_ns_count"])
-				assert.Equal(t, result.consumed, told["arroyo_consumer_processing_time_ns_count"])
-				assert.Equal(t, result.consumed, told["arroyo_consumer_latency_ns_count"])
+				assert.Equal(t, result.produced.attempted, told["arroyo_producer_callback_latency_count"])
+				assert.Equal(t, result.consumed, told["arroyo_consumer_processing_time_count"])
+				assert.Equal(t, result.consumed, told["arroyo_consumer_latency_count"])
 				assert.Equal(t, int64(partitions), told["arroyo_consumer_partitions_assigned_count"])
 			}, 5*time.Second, 20*time.Millisecond)
 			for name, count := range exporter.Metrics() {

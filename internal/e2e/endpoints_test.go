@@ -92,7 +92,7 @@ func pushing(t testing.TB, exporter sdk.Exporter) *otelsink.Sink {
 
 func newStatsd(t testing.TB, network, address string) *statsdsink.Sink {
 	t.Helper()
-	sink, err := statsdsink.New(network, address)
+	sink, err := statsdsink.New(network+"://"+address, statsdsink.WithTimers(statsdsink.Parts))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = sink.Close() })
 	return sink

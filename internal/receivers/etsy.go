@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Etsy is a running StatsD: the original, written in JavaScript.
+// Etsy is a running StatsD: Etsy's original in JavaScript.
 type Etsy struct {
 	process
 	Address    string // for both UDP and TCP
@@ -24,14 +24,14 @@ type Etsy struct {
 	management string
 }
 
-// StartEtsy starts the StatsD whose stats.js METRICSBUFFER_STATSD_JS names, and has it killed when the test ends.
+// StartEtsy starts the StatsD whose stats.js is named by METRICSBUFFER_STATSD_JS. It is killed when the test ends.
 func StartEtsy(t testing.TB) *Etsy {
 	t.Helper()
 	return startEtsy(t, `backends: [], flushInterval: 600000`)
 }
 
-// StartEtsyWithTimers starts a StatsD whose Timers can be read. It empties its counters every 50 milliseconds, because
-// only then it computes timers.
+// StartEtsyWithTimers starts a StatsD whose Timers can be read. StatsD computes timers at the end of its interval,
+// which is 50 milliseconds here, and sets its counters to zero then.
 func StartEtsyWithTimers(t testing.TB) *Etsy {
 	t.Helper()
 	backend := filepath.Join(t.TempDir(), "backend.js")
@@ -39,8 +39,8 @@ func StartEtsyWithTimers(t testing.TB) *Etsy {
 	return startEtsy(t, fmt.Sprintf("backends: [%q], flushInterval: 50, percentThreshold: []", backend))
 }
 
-// timersBackend is a backend of StatsD's that adds up what StatsD computes of each timer, and has the management port's
-// command "stats" print it.
+// timersBackend is a backend for StatsD. It adds up StatsD's figures of each timer. The command "stats" of the
+// management port prints them.
 const timersBackend = `
 exports.init = function (startup, config, events) {
 	const totals = {};
@@ -58,7 +58,7 @@ exports.init = function (startup, config, events) {
 	});
 	events.on("status", function (write) {
 		for (const key in totals) {
-			for (const what in totals[key]) write(null, "timer " + key, what, totals[key][what]);
+			for (const figure in totals[key]) write(null, "timer " + key, figure, totals[key][figure]);
 		}
 	});
 	return true;
@@ -99,14 +99,15 @@ func startEtsy(t testing.TB, config string) *Etsy {
 	return e
 }
 
-// Counters returns StatsD's counters by its own keys, name;key=value, without those about itself.
+// Counters returns StatsD's counters by name;key=value, without the counters about StatsD itself.
 func (e *Etsy) Counters() map[string]float64 { e.t.Helper(); return e.read("counters") }
 
 // Gauges returns StatsD's gauges.
 func (e *Etsy) Gauges() map[string]float64 { e.t.Helper(); return e.read("gauges") }
 
-// Timers returns, of a StatsD that was started with them, what it has computed of each timer since it was started:
-// key.count, by sample rates, key.lines, and of the lines' values key.sum, key.lower and key.upper.
+// Timers returns the figures of each timer since the start of a StatsD that StartEtsyWithTimers has started: key.count
+// is computed from sample rates; key.lines is the number of lines; key.sum, key.lower and key.upper are those of the
+// lines' values.
 func (e *Etsy) Timers() map[string]float64 {
 	e.t.Helper()
 	answer, err := e.ask("stats")
@@ -122,15 +123,15 @@ func (e *Etsy) Timers() map[string]float64 {
 	return values
 }
 
-// BadLines returns how many lines StatsD could not read.
+// BadLines returns the number of lines that StatsD could not read.
 func (e *Etsy) BadLines() float64 {
 	e.t.Helper()
 	return e.readAll("counters")["statsd.bad_lines_seen"]
 }
 
-func (e *Etsy) read(what string) map[string]float64 {
+func (e *Etsy) read(kind string) map[string]float64 {
 	e.t.Helper()
-	values := e.readAll(what)
+	values := e.readAll(kind)
 	for key := range values {
 		if strings.HasPrefix(key, "statsd.") {
 			delete(values, key)
@@ -139,19 +140,20 @@ func (e *Etsy) read(what string) map[string]float64 {
 	return values
 }
 
-// An entry of an object as JavaScript's util.inspect prints it. Keys that are not identifiers are quoted.
+// entry matches an entry of an object in the format of JavaScript's util.inspect. It quotes keys that are no
+// identifiers.
 var entry = regexp.MustCompile(`(?m)^(?:\{| ) '?([^\s':]+)'?: (.*?),?(?: \})?$`)
 
-func (e *Etsy) readAll(what string) map[string]float64 {
+func (e *Etsy) readAll(kind string) map[string]float64 {
 	e.t.Helper()
-	answer, err := e.ask(what)
+	answer, err := e.ask(kind)
 	require.NoError(e.t, err)
-	// Small objects are printed in one line, and always ", " stands between entries only.
+	// Small objects are printed in one line. The text ", " only occurs between entries.
 	answer = strings.ReplaceAll(answer, ", ", ",\n  ")
 	values := make(map[string]float64)
 	for _, match := range entry.FindAllStringSubmatch(answer, -1) {
 		value, err := strconv.ParseFloat(match[2], 64)
-		require.NoError(e.t, err, "StatsD's %s %s", what, match[1])
+		require.NoError(e.t, err, "StatsD's %s %s", kind, match[1])
 		values[match[1]] = value
 	}
 	return values
@@ -165,7 +167,7 @@ func (e *Etsy) ask(command string) (string, error) {
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	// It answers one command per packet, and ends the connection after "quit" only.
+	// StatsD answers one command per packet, and closes the connection only after "quit".
 	if _, err := io.WriteString(conn, command+"\n"); err != nil {
 		return "", err
 	}

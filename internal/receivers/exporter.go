@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Exporter is a running statsd_exporter, which serves what it receives to Prometheus.
+// Exporter is a running statsd_exporter. It serves the received values to Prometheus.
 type Exporter struct {
 	process
 	Address string // for both UDP and TCP
@@ -21,7 +21,7 @@ type Exporter struct {
 	url     string
 }
 
-// StartExporter starts the statsd_exporter that METRICSBUFFER_STATSD_EXPORTER names, or that is in PATH, and has it
+// StartExporter starts the statsd_exporter that METRICSBUFFER_STATSD_EXPORTER names, or else the one in PATH. It is
 // killed when the test ends.
 func StartExporter(t testing.TB) *Exporter {
 	t.Helper()
@@ -50,8 +50,8 @@ func StartExporter(t testing.TB) *Exporter {
 	return e
 }
 
-// Metrics returns what statsd_exporter serves, by name{key="value",…} with the keys in alphabetical order. It includes
-// the exporter's own metrics: statsd_exporter_events_error_total counts what it refused.
+// Metrics returns the metrics that statsd_exporter serves, by name{key="value",…} with sorted keys. They include its
+// own metrics, such as statsd_exporter_events_error_total, which counts the lines that it refused.
 func (e *Exporter) Metrics() map[string]float64 {
 	e.t.Helper()
 	metrics, err := e.read()

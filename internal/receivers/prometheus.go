@@ -14,13 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Prometheus is a running Prometheus, which scrapes one address ten times a second, native histograms included.
+// Prometheus is a running Prometheus. It scrapes one address ten times a second, and stores native histograms.
 type Prometheus struct {
 	process
 	url string
 }
 
-// StartPrometheus starts the Prometheus that METRICSBUFFER_PROMETHEUS names, or that is in PATH, and has it killed when
+// StartPrometheus starts the Prometheus that METRICSBUFFER_PROMETHEUS names, or else the one in PATH. It is killed when
 // the test ends. It scrapes http://target/metrics.
 func StartPrometheus(t testing.TB, target string) *Prometheus {
 	t.Helper()
@@ -48,7 +48,7 @@ func StartPrometheus(t testing.TB, target string) *Prometheus {
 	return p
 }
 
-// Query returns the values of an instant query, each by its labels as JSON, without those of the scraped target.
+// Query returns the values of an instant query. The keys are the series' labels as JSON, without job and instance.
 func (p *Prometheus) Query(query string) map[string]float64 {
 	p.t.Helper()
 	response, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(query))
@@ -78,13 +78,13 @@ func (p *Prometheus) Query(query string) map[string]float64 {
 	return values
 }
 
-// Promtool returns the path of promtool, which METRICSBUFFER_PROMTOOL names or which is in PATH.
+// Promtool returns the path of promtool: METRICSBUFFER_PROMTOOL, or else the one in PATH.
 func Promtool(t testing.TB) string {
 	t.Helper()
 	return find(t, "METRICSBUFFER_PROMTOOL", "promtool")
 }
 
-// find returns the path of a program, and skips the test if there is none.
+// find returns the path of a program. It skips the test if there is none.
 func find(t testing.TB, variable, program string) string {
 	t.Helper()
 	path := os.Getenv(variable)

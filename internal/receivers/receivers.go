@@ -1,8 +1,9 @@
-// Package receivers runs real StatsD servers for tests. They are installed, and named to the tests, by
+// Package receivers runs real servers for tests: StatsD servers, the OpenTelemetry Collector and Prometheus. This
+// command installs them, and sets the environment variables that name them to the tests:
 //
 //	eval "$(.ci/receivers)"
 //
-// A test that needs a server which is not there is skipped.
+// A test is skipped if its server is not installed.
 package receivers
 
 import (
@@ -18,24 +19,24 @@ import (
 
 const howToInstall = `: run eval "$(.ci/receivers)" in the repository's root to install and name it`
 
-// A process is a server that can be stopped, as by a crash, and started again at the same addresses.
+// A process is a server that can be killed and started again at the same addresses.
 type process struct {
 	t      testing.TB
 	argv   []string
-	socket string      // which it makes
-	ready  func() bool // it accepts and answers
-	cmd    *exec.Cmd   // nil: it does not run
+	socket string      // the path of a socket that the server creates, or ""
+	ready  func() bool // reports whether the server answers
+	cmd    *exec.Cmd   // nil: the server does not run
 	done   chan struct{}
 	out    strings.Builder
 }
 
-// Start starts the server, if it does not run, and returns when it is ready.
+// Start starts the server unless it runs already. It returns when the server is ready.
 func (p *process) Start() {
 	p.t.Helper()
 	if p.cmd != nil {
 		return
 	}
-	_ = os.Remove(p.socket) // which a killed server leaves behind, and can then not make
+	_ = os.Remove(p.socket) // a killed server leaves its socket behind, and then cannot create it
 	p.out.Reset()
 	p.cmd = exec.Command(p.argv[0], p.argv[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
@@ -56,7 +57,7 @@ func (p *process) Start() {
 	}
 }
 
-// Stop kills the server, and returns when it has ended. What it was told is lost.
+// Stop kills the server and returns when it has ended. The values in its memory are lost.
 func (p *process) Stop() {
 	if p.cmd == nil {
 		return
@@ -66,7 +67,7 @@ func (p *process) Stop() {
 	p.cmd = nil
 }
 
-// freeAddress returns an address of this machine that nothing listened on a moment ago, neither for TCP nor for UDP.
+// freeAddress returns an address of this machine that is free for TCP and for UDP.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 20 {

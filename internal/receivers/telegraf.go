@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Telegraf is a running telegraf, which reads StatsD with the extensions of DogStatsD and writes what it received to a
-// file, twenty times a second. What it has written survives its Stop.
+// Telegraf is a running telegraf. It reads StatsD with the extensions of DogStatsD, and writes the received values to a
+// file twenty times a second. Written values survive Stop.
 type Telegraf struct {
 	process
 	Address string // for both UDP and TCP
@@ -24,9 +24,9 @@ type Telegraf struct {
 	log     string
 }
 
-// The defaults of telegraf are not good for adding up, hence: as many messages may wait as anybody will send, since
-// those beyond are thrown away even if they came by TCP, where each line is a message; one worker, since several take
-// lines out of order, and a gauge is set to a negative value by two; and dots stay dots.
+// With the defaults of telegraf the totals would not be exact. It throws messages away if too many wait, also those
+// from TCP, where each line is a message: so all may wait. Several workers mix up the order of lines, and a negative
+// gauge is two lines: so there is one worker. The separator keeps dots in names.
 const telegrafConfig = `
 [agent]
   interval = "50ms"
@@ -53,7 +53,7 @@ const telegrafInput = `
   metric_separator = "."
 `
 
-// StartTelegraf starts the telegraf that METRICSBUFFER_TELEGRAF names, or that is in PATH, and has it killed when the
+// StartTelegraf starts the telegraf that METRICSBUFFER_TELEGRAF names, or else the one in PATH. It is killed when the
 // test ends.
 func StartTelegraf(t testing.TB) *Telegraf {
 	t.Helper()
@@ -62,7 +62,7 @@ func StartTelegraf(t testing.TB) *Telegraf {
 	tg := &Telegraf{
 		Address: freeAddress(t), written: filepath.Join(dir, "written"), log: filepath.Join(dir, "log"),
 	}
-	// TCP last: they are started in this order, so that once it is there, UDP is too.
+	// Telegraf starts its inputs in this order. So UDP is ready if TCP is.
 	config := fmt.Appendf(nil, telegrafConfig, tg.log, tg.written)
 	config = fmt.Appendf(config, telegrafInput, "udp", tg.Address)
 	config = fmt.Appendf(config, telegrafInput, "tcp", tg.Address)
@@ -81,10 +81,10 @@ func StartTelegraf(t testing.TB) *Telegraf {
 	return tg
 }
 
-// A Timing is what telegraf made of lines with |ms or |h.
+// A Timing has telegraf's figures of a series of |ms or |h lines.
 type Timing struct{ Count, Sum, Lower, Upper float64 }
 
-// Counters returns the sums of telegraf's counters, each by name;key=value;… with the keys in alphabetical order.
+// Counters returns the sums of telegraf's counters by name;key=value;… with sorted keys.
 func (t *Telegraf) Counters() map[string]float64 {
 	t.t.Helper()
 	sums := make(map[string]float64)
@@ -94,7 +94,7 @@ func (t *Telegraf) Counters() map[string]float64 {
 	return sums
 }
 
-// Gauges returns what telegraf's gauges were set to last.
+// Gauges returns the last values of telegraf's gauges.
 func (t *Telegraf) Gauges() map[string]float64 {
 	t.t.Helper()
 	last := make(map[string]float64)
@@ -104,7 +104,7 @@ func (t *Telegraf) Gauges() map[string]float64 {
 	return last
 }
 
-// Timings returns what telegraf made of timings (|ms) or of histograms (|h), whichever the kind says, "timing" or
+// Timings returns telegraf's figures of timings (|ms) if kind is "timing", or of histograms (|h) if kind is
 // "histogram".
 func (t *Telegraf) Timings(kind string) map[string]Timing {
 	t.t.Helper()
@@ -122,7 +122,7 @@ func (t *Telegraf) Timings(kind string) map[string]Timing {
 	return timings
 }
 
-// Distributions returns the values of distributions (|d), each of which telegraf passes on by itself.
+// Distributions returns the values of distributions (|d). Telegraf passes on each of them by itself.
 func (t *Telegraf) Distributions() (values []float64) {
 	t.t.Helper()
 	for _, m := range t.read("distribution") {
@@ -131,7 +131,7 @@ func (t *Telegraf) Distributions() (values []float64) {
 	return values
 }
 
-// Errors returns what telegraf complained about in its log: lines it could not parse, messages it threw away.
+// Errors returns the errors in telegraf's log: lines that it could not parse, messages that it threw away.
 func (t *Telegraf) Errors() (errors []string) {
 	t.t.Helper()
 	log, err := os.ReadFile(t.log)
@@ -144,7 +144,7 @@ func (t *Telegraf) Errors() (errors []string) {
 	return errors
 }
 
-// A telegrafMetric is one line that it wrote: what it received in one interval.
+// A telegrafMetric is one line of telegraf's output: a series in one interval.
 type telegrafMetric struct {
 	Name   string
 	Tags   map[string]string

@@ -24,9 +24,9 @@ func (h *hooked) Write(packet []byte) (int, error) {
 	return h.UDPConn.Write(packet)
 }
 
-// Whichever packet of three bursts is the first that is refused, the ones before it are acknowledged, it and all after
-// it stay in the buffer, and arrive once when there is a receiver again. If it is the last of a burst, no packet
-// follows whose write would be told: the sink hears it while it pauses.
+// Each packet of three bursts is once the first that is refused. The packets before it are acknowledged. It and the
+// packets after it stay in the buffer, and arrive once when there is a receiver again. The refusal of a packet usually
+// fails the next write; after the last packet of a burst, the sink hears it in its pause.
 func TestUDPRefusedAroundBursts(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("when a refusal is known depends on the system")
@@ -48,7 +48,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 			}
 		}
 
-		s, err := New("udp", address, WithMaxPacket(limit))
+		s, err := New("udp://"+address, WithMaxPacket(limit))
 		require.NoError(t, err)
 		b := buffer(t, s, err)
 		record(b, packets)
@@ -63,7 +63,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		sent.UDPConn = conn.(*net.UDPConn)
 		s.conn = sent
 		require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
-		last := refused + 1 // is told of the refusal, and not sent
+		last := refused + 1 // fails because of the refusal, and is not sent
 		if refused%burst == 0 {
 			last = refused
 		}
@@ -84,7 +84,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 
 func total(n int64) int64 { return n * (n + 1) / 2 }
 
-// requireAcknowledged compares with the sum of the lines' values.
+// requireAcknowledged compares the acknowledged increments with the sum of the lines' values.
 func requireAcknowledged(t *testing.T, lines string, acknowledged int64) {
 	t.Helper()
 	var all int64

@@ -2,13 +2,14 @@ package statsdsink
 
 import "github.com/metricsbuffer/metricsbuffer"
 
-// A point that goes out as shares can be in several packets, and a Write can fail between them. The buffer then merges
-// the point into the next batch, with all its observations: credit remembers which of them the receiver has, by what
-// the series is called in its lines and when its batch started, so that they are not sent again. (A batch that is
-// merged keeps its start, and another buffer's has another.) Each failure adds to one series at most.
+// The shares of a point can be in several packets, and a Write can fail between two of them. The buffer then merges
+// all observations of the point into the next batch. A credit remembers which of them a server has already, so that
+// they are not sent again. Its keys are the name and tags of the series as they are sent, and the start of the batch.
+// A batch that is merged keeps its start, and a batch of another buffer has another one. Each failure adds one series
+// at most.
 type credit map[string]*metricsbuffer.Buckets
 
-// of returns what the receiver has of the series that e was last told of, or nil.
+// of returns the observations that a server has of the series that e was last set to, or nil.
 func (c credit) of(e *encoder) *metricsbuffer.Buckets {
 	if len(c) == 0 {
 		return nil
@@ -16,27 +17,27 @@ func (c credit) of(e *encoder) *metricsbuffer.Buckets {
 	return c[e.key()]
 }
 
-// settle acknowledges what the receiver has: some points, whose credit is thereby used up, and maybe shares of the
-// next.
-func (s *Sink) settle(batch *metricsbuffer.Batch, has place) {
-	batch.Acknowledge(has.points)
-	if len(s.credit) > 0 {
-		for i := range batch.Points[:has.points] {
+// settle acknowledges all points before end, which a server has, and uses up their credit. The shares before end of the
+// next point become credit.
+func (s *Sink) settle(batch *metricsbuffer.Batch, end place) {
+	batch.Acknowledge(end.points)
+	if len(s.received) > 0 {
+		for i := range batch.Points[:end.points] {
 			p := &batch.Points[i]
 			if _, dropped := batch.Dropped(i); !dropped && s.encoder.isShared(p) {
 				s.encoder.series(p)
-				s.credit.use(&s.encoder, p.Buckets)
+				s.received.use(&s.encoder, p.Buckets)
 			}
 		}
 	}
-	if has.shares > 0 {
-		p := &batch.Points[has.points]
+	if end.shares > 0 {
+		p := &batch.Points[end.points]
 		s.encoder.series(p)
-		s.add(p, has.shares)
+		s.add(p, end.shares)
 	}
 }
 
-// use takes what p's buckets contained off the credit: all of it, unless the series is that of two buffers.
+// use takes the observations in sent off the credit. Nothing is left of it, unless two buffers share the series.
 func (c credit) use(e *encoder, sent *metricsbuffer.Buckets) {
 	key := e.key()
 	has := c[key]
@@ -60,7 +61,7 @@ func (c credit) use(e *encoder, sent *metricsbuffer.Buckets) {
 // add gives credit for the first shares of p.
 func (s *Sink) add(p *metricsbuffer.Point, shares int) {
 	key := s.encoder.key()
-	has := s.credit[key]
+	has := s.received[key]
 	sent := metricsbuffer.Buckets{Offset: p.Buckets.Offset, Counts: make([]uint64, len(p.Buckets.Counts))}
 	d := distribution{buckets: p.Buckets, credit: has, packing: s.encoder.packing}
 	for next := range d.each {
@@ -70,10 +71,10 @@ func (s *Sink) add(p *metricsbuffer.Point, shares int) {
 		}
 	}
 	if has == nil {
-		if s.credit == nil {
-			s.credit = make(credit)
+		if s.received == nil {
+			s.received = make(credit)
 		}
-		s.credit[key] = &sent
+		s.received[key] = &sent
 		return
 	}
 	has.Add(&sent)

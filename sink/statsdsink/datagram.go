@@ -6,40 +6,39 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// UDP has no flow control: what comes faster than the receiver reads is thrown away by its kernel, in silence. The
-// buffer of a socket on Linux holds about 90 full packets by default. After each burst, a fraction of that, the sink
-// pauses, so that at most 6 megabytes, some 70,000 series, are sent in a second, and a receiver loses nothing that does
-// not read for 20 milliseconds. Smaller batches than the buffer are never lost to it.
+// UDP has no flow control: if packets come faster than a server reads them, its kernel throws them away silently. On
+// Linux a socket's buffer holds about 90 full packets by default. The sink pauses after each burst, which is a fraction
+// of that. So it sends at most 6 megabytes, some 70,000 series, in a second. A server loses nothing unless it does not
+// read for 20 milliseconds, and it never loses a packet of a batch that is smaller than its buffer.
 const (
 	burst = 8
 	pause = 2 * time.Millisecond
 )
 
-// writeDatagrams sends the batch packet by packet, and acknowledges what is in each.
+// writeDatagrams sends the batch packet by packet, and acknowledges the points of each.
 func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metricsbuffer.Batch) error {
-	var written, has place // handed to the kernel, and not refused
-	paced := !strings.HasPrefix(s.network, "unix")
+	var written, accepted place // the end of the last packet that was written, and of the last that was not refused
+	paced := s.target.isUDP()
 	packets := 0
 
-	err := s.pack(batch, func(packet []byte, upTo place) error {
+	err := s.pack(batch, func(packet []byte, end place) error {
 		if err := writeDatagram(ctx, conn, packet); err != nil {
 			return fmt.Errorf("packet of %d bytes: %w", len(packet), err)
 		}
-		// That a UDP packet was refused is known when the next is written, and that one is then not sent: so a write
-		// that succeeds vouches for the packet before.
+		// The refusal of a UDP packet fails the next write, which then sends nothing. So a write that succeeds proves
+		// that the packet before was not refused.
 		if paced {
-			has = written
+			accepted = written
 		} else {
-			has = upTo
+			accepted = end
 		}
-		written = upTo
+		written = end
 		if packets++; paced && packets%burst == 0 {
 			return listen(conn)
 		}
@@ -49,15 +48,16 @@ func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metrics
 		err = listen(conn)
 	}
 	if err != nil {
-		s.settle(batch, has)
-		return fmt.Errorf("batch not sent, or not as a whole: %w", err)
+		s.settle(batch, accepted)
+		return fmt.Errorf("batch not sent, or only in part: %w", err)
 	}
 	s.settle(batch, place{points: len(batch.Points)})
 	return nil
 }
 
-// listen pauses, and hears if the packets sent so far are refused: the answer of a machine that has no such port is
-// an error of the next read or write, whichever comes first. Receivers do not answer otherwise.
+// listen waits for the length of a pause, and returns an error if the other side refuses packets or has closed the
+// connection. A machine without a server at a port answers a UDP packet with a refusal, which fails the next read or
+// write. Servers do not answer otherwise.
 func listen(conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(pause)); err != nil {
 		return err
@@ -69,8 +69,8 @@ func listen(conn net.Conn) error {
 	return err
 }
 
-// writeDatagram writes one packet. Linux lets a unix datagram wait until the receiver has room; other systems have it
-// fail, as all do when a network interface has no room, and it waits here.
+// writeDatagram writes one packet. On Linux a write to a unix socket waits until the server has room. On other systems
+// it fails, and so does a write to a network interface without room on all systems: writeDatagram then waits.
 func writeDatagram(ctx context.Context, conn net.Conn, packet []byte) error {
 	for {
 		_, err := conn.Write(packet)

@@ -8,34 +8,33 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A distribution goes out as shares: observations of one bucket, sent as one value with a sample rate that says how
-// many they are. Every receiver takes 1/rate for that number; some in floating point, some after cutting off what is
-// behind the point. So only such numbers are sent whose 1/rate is exact after all rounding, and a bucket of which that
-// is not true is sent as several shares.
+// A distribution is sent as shares. A share is one value with a sample rate, and stands for a number of observations of
+// one bucket. Servers compute that number as 1/rate: some in floating point, others cut off the fraction. So the sink
+// sends only numbers for which 1/rate is exact after all rounding. A bucket with another number of observations becomes
+// several shares.
 
-// A share is a number of observations that one rate expresses.
+// A share is a number of observations, the weight, that one rate expresses exactly.
 type share struct {
-	bucket int // zeros or as in [metricsbuffer.Buckets]
+	bucket int // zeros, or an index i as in [metricsbuffer.Buckets]
 	weight uint64
 }
 
 // zeros stands for the bucket of zeros.
 const zeros = math.MinInt
 
-// isShared says that the point goes out as shares. All others go out in one piece.
+// isShared reports whether the point is sent as shares. All other points are sent in one piece.
 func (e *encoder) isShared(p *metricsbuffer.Point) bool {
-	switch e.form {
-	case Timings:
-		return p.Kind == metricsbuffer.KindTimer
-	case Histograms, Distributions:
-		return p.Kind == metricsbuffer.KindTimer || p.Kind == metricsbuffer.KindHistogram
+	switch p.Kind {
+	case metricsbuffer.KindTimer:
+		return e.form.isDistribution()
+	case metricsbuffer.KindHistogram:
+		return e.form == Histograms || e.form == Distributions
 	}
 	return false
 }
 
-// limit returns the greatest weight of a share of n observations. A server may make an object of each observation, as
-// statsd_exporter does; hence the first limit. The second bounds how many lines a bucket becomes, whatever is in it: to
-// 2047 and those of the rest.
+// limit returns the greatest weight that a share of n observations may have. It is 2^16, because statsd_exporter makes
+// an object of each observation. It is greater if the bucket would become more than 2047 full shares otherwise.
 func limit(n uint64) uint64 { return 1 << max(16, bits.Len64(n)-11) }
 
 // heaviest returns the greatest weight, up to most, of a share of n observations.
@@ -43,20 +42,20 @@ func heaviest(n, most uint64) uint64 {
 	if n >= most {
 		return most
 	}
-	if rate := 1 / float64(n); 1/rate == float64(n) { // as it is for five of six numbers
+	if rate := 1 / float64(n); 1/rate == float64(n) { // true for five of six numbers
 		return n
 	}
-	return 1 << (bits.Len64(n) - 1) // a power of two's always is
+	return 1 << (bits.Len64(n) - 1) // always true for a power of two
 }
 
-// A distribution is what of a point's buckets is to be sent.
+// A distribution is the part of a point's buckets that is still to be sent.
 type distribution struct {
 	buckets *metricsbuffer.Buckets
-	credit  *metricsbuffer.Buckets // has been sent already; may be nil
+	credit  *metricsbuffer.Buckets // sent already; may be nil
 	packing bool
 }
 
-// count returns how many observations of the bucket are to be sent, j being zeros or an index of Counts.
+// count returns the number of observations that are to be sent of one bucket: of Counts[j], or of the zeros if j is -1.
 func (d *distribution) count(j int) (bucket int, n uint64) {
 	bucket, n = zeros, d.buckets.Zeros
 	if j >= 0 {
@@ -70,8 +69,8 @@ func (d *distribution) count(j int) (bucket int, n uint64) {
 	return bucket, n
 }
 
-// each yields the shares, in an order that depends on the distribution only: from the lowest bucket to the highest;
-// with packing, those of equal weight together, so that they are in one line.
+// each yields the shares. Their order depends on the distribution only. It is from the lowest bucket to the highest;
+// with packing, shares of equal weight come together, so that one line can hold them.
 func (d *distribution) each(yield func(share) bool) {
 	if d.packing {
 		d.eachByWeight(yield)
@@ -113,8 +112,8 @@ func (d *distribution) eachByWeight(yield func(share) bool) {
 	}
 }
 
-// value returns what is sent for the observations of a bucket of p: no other value is as near, in relation, to both of
-// the bucket's bounds.
+// value returns the value that is sent for the observations in a bucket of p. It is the geometric mean of the bucket's
+// bounds, whose relative distance to both is the same: 2.2 %. It is never below p.Min or above p.Max.
 func value(p *metricsbuffer.Point, at int) int64 {
 	if at == zeros {
 		return 0
@@ -129,7 +128,7 @@ func value(p *metricsbuffer.Point, at int) int64 {
 	return int64(middle)
 }
 
-// appendValue appends the value of a share of p: a timer's in milliseconds.
+// appendValue appends the value of a share of p: of a timer in milliseconds.
 func appendValue(dst []byte, p *metricsbuffer.Point, at int) []byte {
 	if p.Kind == metricsbuffer.KindTimer {
 		return appendMilliseconds(dst, value(p, at))
@@ -137,7 +136,7 @@ func appendValue(dst []byte, p *metricsbuffer.Point, at int) []byte {
 	return strconv.AppendInt(dst, value(p, at), 10)
 }
 
-// appendOwnName appends what is in front of the colon in a line that has no part.
+// appendOwnName appends the name, for lines whose names have no part such as ".count".
 func (e *encoder) appendOwnName(packet []byte) []byte {
 	packet = append(packet, e.name...)
 	if e.graphite {
@@ -146,13 +145,13 @@ func (e *encoder) appendOwnName(packet []byte) []byte {
 	return packet
 }
 
-// longestShare returns the length of the longest line that a share could make.
+// longestShare returns the greatest length of a line with one share.
 func (e *encoder) longestShare() int {
 	const number, rate = len(":9223372036854.775807|ms"), len("|@0.00000000000000011102230246251565")
 	return len(e.name) + number + rate + len(e.tags) + len(e.container) + len("\n")
 }
 
-// appendTail appends what is behind the values in a line of shares.
+// appendTail appends the rest of a line of shares, after the values.
 func (e *encoder) appendTail(dst []byte, weight uint64) []byte {
 	switch e.form {
 	case Timings:

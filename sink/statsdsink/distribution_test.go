@@ -21,10 +21,10 @@ import (
 
 type buckets = metricsbuffer.Buckets
 
-// Whatever is in a bucket, the shares are all of it, few, and each is exact after every server's arithmetic: the rate
-// is read from the line as StatsD's pattern finds it, and 1/rate is taken in float64 (StatsD, OpenTelemetry), cut off
-// to an integer (statsd_exporter, telegraf, Datadog), and with packing, where all weights are powers of two, in
-// float32.
+// The shares of a bucket add up to its observations, they are few, and each is exact after every server's arithmetic:
+// the rate is read from the line as StatsD's pattern finds it, and 1/rate is taken in float64 (StatsD, OpenTelemetry),
+// cut off to an integer (statsd_exporter, telegraf, Datadog), and with packing, where all weights are powers of two,
+// in float32.
 func TestSharesAreExact(t *testing.T) {
 	rate := regexp.MustCompile(`^\|d(?:\|@([\d.]+))?\n$`)
 	read := func(tail string, packing bool) (weight float64, ok bool) {
@@ -65,7 +65,7 @@ func TestSharesAreExact(t *testing.T) {
 	}
 }
 
-// In the order of buckets, one share per bucket where that is exact.
+// Shares come in the order of buckets. A bucket is one share if that is exact.
 func TestSharesOfEachBucket(t *testing.T) {
 	b := &buckets{Zeros: 2, Offset: 5, Counts: []uint64{0, 10, 49, 0, 1, 0}}
 	collect := func(d distribution) (shares []share) {
@@ -126,7 +126,7 @@ func TestFormsOfTimers(t *testing.T) {
 	}
 }
 
-// A value stands for its bucket, is never outside of what was observed, and is exact if all observations are equal.
+// A value stands for its bucket, lies between minimum and maximum, and is exact if all observations are equal.
 func TestValuesOfShares(t *testing.T) {
 	for _, v := range []int64{1, 2, 3, 10, 1000, 123_456_789, math.MaxInt64 - 1, math.MaxInt64} {
 		b, err := metricsbuffer.New(metricsbuffer.WithSink(metricsbuffer.SinkFunc(
@@ -172,7 +172,7 @@ func TestDistributionsThatCannotBeSent(t *testing.T) {
 	require.Equal(t, "d:0.000002|ms\n", written.String())
 }
 
-// A refuser takes so many packets, and then none.
+// A refuser takes a number of packets, then no more.
 type refuser struct {
 	strings.Builder
 	left int
@@ -188,7 +188,7 @@ func (r *refuser) Write(packet []byte) (int, error) {
 	return r.Builder.Write(packet)
 }
 
-// arrived adds up the observations in the lines, by what stands in front of the colon and by bucket.
+// arrived adds up the observations in the lines, by the text before the colon and by bucket.
 func arrived(t *testing.T, lines string) map[string]int {
 	t.Helper()
 	counts := make(map[string]int)
@@ -217,8 +217,8 @@ func bucketOf(name string, v int64) string {
 	return fmt.Sprint(name, " ", bucket.Index(v))
 }
 
-// However often writing fails in the middle of a point, every observation arrives once: also those that are recorded
-// in the meantime, in the same buckets as what has arrived or in others.
+// Every observation arrives once, even if writing fails often in the middle of a point: also those that are recorded
+// in the meantime, in the buckets that have arrived or in others.
 func TestInterruptedDistributionsArriveOnce(t *testing.T) {
 	for _, opts := range [][]Option{
 		{WithTimers(Timings)}, {WithTimers(Distributions), WithPacking()}, {WithTimers(Timings), WithGraphiteTags()},
@@ -245,13 +245,13 @@ func TestInterruptedDistributionsArriveOnce(t *testing.T) {
 				require.ErrorIs(t, b.Flush(t.Context()), errRefused)
 			}
 			if packets > 0 {
-				require.NotEmpty(t, s.credit, "no point was interrupted")
+				require.NotEmpty(t, s.received, "no point was interrupted")
 			}
-			require.LessOrEqual(t, len(s.credit), 3)
+			require.LessOrEqual(t, len(s.received), 3)
 			w.left = math.MaxInt
 			require.NoError(t, b.Flush(t.Context()))
 			require.Equal(t, want, arrived(t, w.String()))
-			require.Empty(t, s.credit)
+			require.Empty(t, s.received)
 
 			record(3)
 			require.NoError(t, b.Flush(t.Context()))
@@ -260,7 +260,7 @@ func TestInterruptedDistributionsArriveOnce(t *testing.T) {
 	}
 }
 
-// Two buffers may share a sink, and have a series of the same name: what the server gets is what both recorded.
+// Two buffers may share a sink and have a series of the same name. The server gets the observations of both.
 func TestInterruptedDistributionsOfTwoBuffers(t *testing.T) {
 	w := &refuser{}
 	s, err := NewWriter(w, WithTimers(Timings), WithMaxPacket(80))
@@ -275,17 +275,17 @@ func TestInterruptedDistributionsOfTwoBuffers(t *testing.T) {
 	record(b, 100)
 	w.left = 3
 	require.ErrorIs(t, b.Flush(t.Context()), errRefused)
-	require.NotEmpty(t, s.credit)
+	require.NotEmpty(t, s.received)
 	w.left = math.MaxInt
 	record(other, 2)
 	require.NoError(t, other.Flush(t.Context()))
-	require.NotEmpty(t, s.credit, "more has arrived than the other buffer recorded")
+	require.NotEmpty(t, s.received, "more has arrived than the other buffer recorded")
 	require.NoError(t, b.Flush(t.Context()))
-	require.Empty(t, s.credit)
+	require.Empty(t, s.received)
 	require.Equal(t, want, arrived(t, w.String()))
 }
 
-// A point that is in several packets makes each as full as it can be.
+// The shares of a point fill each packet as far as possible.
 func TestDistributionsFillPackets(t *testing.T) {
 	const limit = 200
 	for _, opts := range [][]Option{{WithTimers(Timings)}, {WithTimers(Distributions), WithPacking()}} {

@@ -1,140 +1,193 @@
-// Package statsdsink sends batches to StatsD and DogStatsD servers, over UDP, TCP and unix sockets, or to an
-// [io.Writer] of one's own.
+// Package statsdsink sends batches to StatsD and DogStatsD servers over UDP, TCP and unix sockets. It can also write
+// them to an [io.Writer].
 //
-// # What is sent
+//	sink, err := statsdsink.New("udp://127.0.0.1:8125")
+//	// handle err
+//	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 //
-// One line per value, ended by a newline, with the tags as DogStatsD writes them, or ([WithGraphiteTags]) as Graphite:
+// [FromEnvironment] takes the server from DD_AGENT_HOST, STATSD_HOST and similar variables. The buffer closes the sink
+// when it is closed itself.
 //
-//	name:3|c|#key:value,key2:value2
-//	name;key=value;key2=value2:3|c
+// # Lines
 //
-// DogStatsD's is the default because most servers read it: Datadog's agent, statsd_exporter, telegraf, the
-// OpenTelemetry Collector, and StatsD itself from 0.9.0 on, which makes it into Graphite's. Older StatsD and its kin
-// read Graphite's.
+// Each value is one line, which ends with a newline. Tags are at the end of the line, as DogStatsD has them:
 //
-//	counter   name:delta|c
-//	gauge     name:value|g           name:0|g and name:-value|g for negative values, as a sign means "add" to most
-//	timer     name.ns.count:n|c      observations
-//	          name.ns.sum:n|c        their sum
-//	          name.ns.min:n|g        the shortest and
-//	          name.ns.max:n|g        the longest of the batch
-//	histogram name.hist.count:n|c    and so on, for one without a unit; in bytes: name.hist-bytes.count:n|c
+//	counter    name:3|c|#key:value,key2:value2
+//	gauge      name:2.5|g
+//	timer      name:12.5|ms|@0.1           ten observations of 12.5 milliseconds
+//	histogram  name.hist-bytes.count:10|c  the number of observations
+//	           name.hist-bytes.sum:5120|c
+//	           name.hist-bytes.min:100|g   of this batch
+//	           name.hist-bytes.max:900|g
+//
+// The unit of a histogram is a part of its name. Without a unit the name is name.hist.count, and so on. A negative
+// gauge is two lines, name:0|g and name:-2.5|g, because most servers take a sign for "add this to the gauge". A gauge
+// stays at the server as it is until the next batch with that gauge; this includes min and max of a histogram.
 //
 // # Timers
 //
-// A timer's figures are whole nanoseconds, so that the number of observations and the total time add up at the server
-// to exactly what was recorded: counters are the one type that every server only adds up. statsd_exporter shows a timer
-// as name_ns_count and name_ns_sum, which is how Prometheus names such a pair. That is why [Parts] are the default.
-// StatsD's own timers (|ms) are made for single observations, and servers compute from them what a batch knows. If
-// that is what is wanted, for dashboards that exist or for percentiles over several processes, [WithTimers] has a timer
-// go out under its own name:
+// A timer arrives under its own name and in milliseconds, as dashboards for StatsD expect it. Each bucket of its
+// observations becomes a line. The value of the line is the middle of the bucket, which differs from each observation
+// in the bucket by at most 2.2 %. The sample rate tells the number of observations. Servers compute this number as
+// 1/rate, and some cut off the fraction. The sink only sends rates for which the result is exact at every server; a
+// bucket may need several lines for that. So the number of observations is exact, and each value is at most 2.2 % off.
 //
-// Without such dashboards keep the default. With them: New("udp", address, [WithTimers]([Timings])); for Datadog's
-// percentiles, which count all hosts together, Distributions, and WithPacking to go with it.
+// [WithTimers] chooses another form:
 //
-//	Parts, WithQuantiles(0.5, 0.999)   as above, and name.ns.p50:n|g and name.ns.p99_9:n|g
-//	Sum                                name:12.5|ms                  the total, once per batch
-//	Timings                            name:12.5|ms|@0.1             ten observations, for each bucket
-//	Histograms                         name:12.5|h|@0.1              histograms, too: name.hist-bytes:512|h
-//	Distributions                      name:12.5|d|@0.1
-//	WithPacking                        name:12.5:13.1:14|d|@0.125    eight of each
+//	Timings        name:12.5|ms|@0.1         the default
+//	Parts          name.ns.count:10|c        also name.ns.sum|c, name.ns.min|g and name.ns.max|g: exact nanoseconds
+//	Sum            name:125|ms               the total time of the batch, as one observation
+//	Histograms     name:12.5|h|@0.1          histograms, too: name.hist-bytes:512|h
+//	Distributions  name:12.5|d|@0.1          the same as |d, for Datadog
 //
-// Sums are exact at servers that add them up (StatsD, statsd_exporter, telegraf), but count batches instead of
-// observations.
+// [WithQuantiles] adds gauges to Parts, such as name.ns.p99. [WithPacking] writes several values of the same rate into
+// one line, name:12.5:13.1:14|d|@0.125. In the forms Timings and Sum, histograms are sent as Parts.
 //
-// Of a distribution, every bucket that is not empty is a line with its middle, within 2.2 % of all that is in it, and
-// with the sample rate that says how many that is. What a server counts is exact: servers take 1/rate for the number,
-// some cut off what is behind the point, and only such rates are sent for which that is the number. For one number of
-// six there is none, 49 being the least; its bucket becomes two lines, or some more. With packing all rates are powers
-// of two, so that values of many buckets share a line. A rate stands for 65,536 observations at most, unless there are
-// more than 134 million in a bucket: statsd_exporter makes an object of each. Minimum, maximum, sums and percentiles
-// are as near as the middles; StatsD computes all of them but the count as if each line were one observation.
+// The next table shows the figures that servers compute of each form. N is the exact number of observations, S the
+// exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are the same figures, not
+// exact: s and m are at most 2.2 % off. "Wrong" means that the server takes the lines for something else, "lost" that
+// it refuses them. The rows of StatsD, statsd_exporter, telegraf and the Collector are tested. Collectd was tried by
+// hand, and the other rows were read from source or documentation.
 //
-//	                           Sum   Timings  Histograms  Distributions  packing
-//	StatsD                     yes   yes      no: as counters            no: the last value only
-//	statsd_exporter            yes   yes      yes         yes            yes
-//	telegraf                   yes   yes      yes         no: no rates   no: refused
-//	Datadog's agent            yes   yes      yes         yes            yes, from 7.25 on
+//	server           Timings    Parts  Sum  Histograms  Distributions  WithPacking
+//	StatsD 0.9.0     N m (1)    N S M  S    wrong (2)   wrong (2)      wrong (3)
+//	statsd_exporter  N s        N S M  S    N s         N s            as without
+//	telegraf         N s m      N S M  S    N s m       wrong (4)      lost
+//	Collector (5)    N s m      N S M  S    N s m       N s m          lost
+//	Datadog's agent  N s m      N S M  S    N s m       N s m          as without
+//	gostatsd         N m (1)    N S M  S    N m (1)     lost           lost
+//	veneur           n s m (6)  N S M  S    n s m (6)   n s m (6)      N s m (6)
+//	collectd         s (7)      N S M  S    lost        lost           wrong
+//	statsite         m (8)      N S M  S    m (8)       lost           lost
+//	netdata          m (9)      N S M  S    m (9)       lost           lost
 //
-// All but the last line are tested with the real server, that is as Datadog documents it. statsd_exporter takes |ms
-// for milliseconds, which it shows as seconds, and |h and |d as they are, here milliseconds. It cannot read a container
-// id in a line that has one value and no tags: add a constant tag ([WithTags]). Where a name is of one type only, as in
-// Prometheus, a counter and a timer need names of their own.
+// Notes:
 //
-// # What servers make of it
+//  1. Sums, means and percentiles count each line as one observation.
+//  2. The lines become a counter.
+//  3. StatsD keeps the last value of a line.
+//  4. Telegraf passes each value on without its sample rate.
+//  5. The OpenTelemetry Collector needs a timer_histogram_mapping of the observer_type histogram or summary. By default
+//     it makes a gauge of each line, and ignores the sample rate.
+//  6. Veneur reads rates as float32: it counts 14999.999838 for 15,000. The rates of WithPacking are powers of two,
+//     which float32 has exactly. Old versions have no |d and no packing.
+//  7. Collectd counts the lines and divides their values by the rate. So only the sum is right.
+//  8. Old versions of statsite ignore the sample rate.
+//  9. Netdata counts at most 100 observations per line.
 //
-// Both StatsD and statsd_exporter add in float64, exact up to 2^53, in nanoseconds 104 days.
-// StatsD takes counters below zero; statsd_exporter refuses them, and counts that in
-// statsd_exporter_events_error_total. A gauge keeps its value at the server until it is sent again, a timer's min and
-// max too.
+// # Servers
 //
-// Telegraf needs datadog_extensions, and metric_separator = "." for dots to stay dots. Over TCP a line is a message to
-// it, of which it throws away, having read them, those that find allowed_pending_messages waiting, 10,000 by default:
-// set it to more than a batch has lines. With more than one of its number_workers_threads (5) lines are taken out of
-// order, so that over TCP a gauge that is set to a negative value, by two lines, may become 0. Series it tells apart by
-// what it makes of tags and name, written one behind the other: to it, jobs with the tags a:1b and c:2 is jobs with a:1
-// and bc:2, and a counter with the tag metric_type:counter is the one without. It passes distributions (|d) on line by
-// line, without regard to their sample rates, and cannot read several values in a line.
+// The next table shows the options for each server. "Tested" means that tests of this package run the server, "tried"
+// that it was run by hand, and "read" that its source or documentation was read.
 //
-// What cannot be sent is dropped, which [metricsbuffer.SinkStats] counts by reason: gauges that are NaN or infinite,
-// and points that are longer than a packet ([WithMaxPacket]). All lines of a point are in one packet, but for those of
-// a distribution: if a packet in its middle cannot be sent, what the server has of it is not sent again.
+//	StatsD 0.9.0            no options                                              tested
+//	StatsD before 0.9       WithGraphiteTags: tags become a part of the name        read
+//	statsd_exporter 0.31    no options                                              tested
+//	telegraf 1.37           no options; settings below                              tested
+//	Collector 0.165         udp, or WithKeptConnection with tcp                     tested
+//	Datadog's agent 7       WithTimers(Distributions), WithSignedGauges;            read
+//	                        FromEnvironment sets both
+//	gostatsd                WithSignedGauges                                        read
+//	veneur                  WithSignedGauges, WithPacking                           read
+//	collectd 5.12           WithTimers(Parts), WithGraphiteTags                     tried
+//	statsite                WithTimers(Parts), WithGraphiteTags                     read
+//	netdata                 WithTimers(Parts); no tags                              read
+//	brubeck                 WithTimers(Parts), WithGraphiteTags                     read
+//
+// Details, server by server:
+//
+//   - StatsD and statsd_exporter add in float64, which is exact up to 2^53. In nanoseconds this is 104 days.
+//   - statsd_exporter refuses negative counters and counts them in statsd_exporter_events_error_total. It shows |ms in
+//     seconds, and |h and |d as they are. It cannot read a container id in a line with one value and no tags: give it
+//     a constant tag ([WithTags]). A name has one type there, as in Prometheus: a counter and a timer need different
+//     names.
+//   - Telegraf needs the settings datadog_extensions = true, and metric_separator = "." to keep dots. It puts each line
+//     that comes over TCP into a queue, and throws lines away if the queue is full: set allowed_pending_messages to
+//     more lines than a batch has. With more than one of number_workers_threads it mixes up the order of lines; a
+//     negative gauge can then end as 0. It joins names and tags without a separator: the tags a:1b and c:2 are the same
+//     as a:1 and bc:2, and a counter with the tag metric_type:counter is the same as one without it.
+//   - The Collector's statsdreceiver aggregates by the client's address. By default this sink opens a TCP connection
+//     per batch, so that every batch is a client of its own: 10 batches in an interval make 10 points of each counter
+//     and of each gauge, in no order. Set ignore_host: true, or use udp or WithKeptConnection.
+//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives both
+//     lines of a negative gauge the same time and keeps the first, so that without WithSignedGauges every negative
+//     gauge is 0. The other servers need the two lines: WithSignedGauges makes -1 of a gauge that is 2 and set to -3.
+//   - Veneur refuses lines with a container id or a timestamp.
+//   - Brubeck keeps values as float32: sums are exact up to 2^24. It ignores DogStatsD tags. Old versions read only the
+//     first line of a packet and cannot be used.
+//   - Collectd refuses lines with DogStatsD tags, and statsite knows none.
+//   - Netdata ignores DogStatsD tags, so that all series of a name become one. It takes Graphite tags for the value.
+//     Put such distinctions into the name.
+//
+// Some servers take tags with certain keys for something else, and remove them: host at gostatsd and at Datadog's agent
+// (the name of the machine); device and keys that begin with dd.internal. at Datadog's agent; veneurlocalonly,
+// veneurglobalonly and veneursinkonly at veneur.
+//
+// A point that cannot be sent is dropped and counted, by reason, in [metricsbuffer.SinkStats]: a gauge that is NaN or
+// infinite, and a point that is longer than a packet ([WithMaxPacket]). All lines of a point are in one packet. Only a
+// distribution may need several packets; if one of them fails, the part that the server has is not sent again.
 //
 // # Names, keys and values
 //
-// Any string can be a name, a key or a value. It arrives as one, no two arrive as the same, and nothing else arrives:
-// what could end a name, begin a tag or be stripped by a server is escaped, and escapes can be read back. They are
-// made of bytes that no server changes. The rules are the same for both ways to write tags, and for names, keys and
-// values where nothing else is said.
+// A name, key or value may be any string. Two different strings never arrive as the same, and no string can add a
+// line, a tag or a value. Bytes that mean something to a server are escaped; escapes use plain bytes only, and can be
+// undone. The same rules hold for both ways to write tags. They hold for names, keys and values, unless the table says
+// otherwise.
 //
 //	A-Z a-z 0-9 _ . -     as it is
-//	any other byte        _xHH_, HH being its number in hexadecimal: a space is _x20_, é is _xC3__xA9_
-//	_                     _x5F_ where it would read as the beginning of an escape: in front of an x that is followed
-//	                      by 0-9, A-F, _ or a byte that is escaped
+//	any other byte        _xHH_, where HH is its hexadecimal number: a space is _x20_, é is _xC3__xA9_
+//	_                     _x5F_ if it could be read as the beginning of an escape: before an x that is followed by
+//	                      0-9, A-F, _ or a byte that is escaped
 //	empty                 _x_
-//	_ . - at the start    of a name or key, escaped: _x5F_ _x2E_ _x2D_. "_sc" and
-//	                      "_e" begin what is not a metric to Datadog's agent and telegraf, and a key that
-//	                      statsd_exporter writes as "__…" keeps it from showing any metric.
-//	a key a second time   _x_ in front of the second, _x__x_ of the third, …: servers keep one value per key.
-//	                      Constant tags come first: with WithTags of env=a, the env=b of a series is _x_env:b.
-//	ends like a timer     a name that ends in .ns, .hist or .hist-… and .count, .sum, .min, .max or .p50, with its last
-//	                      dot escaped: jobs.ns_x2E_count, for jobs.ns.count is the timer jobs. So is, with Histograms and
-//	                      Distributions, that of a timer's name that ends in .hist or .hist-….
-//	a unit                as it is, but for A-Z a-z 0-9 only
-//	constructor, …        a name that every object has in JavaScript, with its first byte escaped: _x63_onstructor.
-//	                      StatsD 0.9.0 loses what is counted under it. (hasOwnProperty, isPrototypeOf, toString,
-//	                      propertyIsEnumerable, toLocaleString and valueOf are the others.)
-//	c                     as the whole name, _x63_: telegraf takes "c:1|c" for the id of a container, and loses it
+//	_ . - at the start    of a name or key: _x5F_ _x2E_ _x2D_. A line that begins with "_sc" is a service check to
+//	                      Datadog's agent, and one that begins with "_e" an event to telegraf. A key that begins with
+//	                      "__" keeps statsd_exporter from showing any metric.
+//	a repeated key        The second has _x_ in front, the third _x__x_: servers keep one value per key. Constant tags
+//	                      come first: with WithTags of env=a, the env=b of a series is _x_env:b.
+//	quantile, le          as a key: _x71_uantile and _x6C_e. A timer with such a tag makes statsd_exporter panic.
+//	the end of a name     that is .ns, .hist or .hist-unit and then .count, .sum, .min, .max or .p50: the last dot is
+//	                      _x2E_, as in jobs.ns_x2E_count, because jobs.ns.count belongs to the timer jobs. With
+//	                      Histograms and Distributions, so is the dot of .hist at the end of a timer's name.
+//	a unit                Only A-Z, a-z and 0-9 are as they are.
+//	constructor, …        the name of a function of every JavaScript object: the first byte is escaped,
+//	                      _x63_onstructor. StatsD 0.9.0 loses counters with such names. The others are
+//	                      hasOwnProperty, isPrototypeOf, propertyIsEnumerable, toLocaleString, toString and valueOf.
+//	c                     as a whole name: _x63_. Telegraf takes "c:1|c" for the id of a container and loses it.
 //
-// Servers that fold what is left do so after that, and no sender could prevent it without making ordinary names
-// unreadable: statsd_exporter writes dots and dashes in names and keys as underscores, so that a.b and a_b are one
-// metric there; Datadog writes dashes in names so, and tags in lower case.
+// Some servers change names after that, and the sink cannot prevent it: statsd_exporter writes dots and dashes in
+// names and keys as underscores, so that a.b and a_b become one metric. Datadog writes dashes in names as underscores,
+// and tags in lower case.
 //
-// # What is known when Write returns
+// # Proof of delivery
 //
-// tcp and unix: one connection carries one batch. The sink writes it, says that no more will come, and waits for the
-// server to close the connection. StatsD and statsd_exporter, as servers do that read a stream in a loop, close it
-// when they have read everything, and reset it otherwise. If it is closed, the batch has been read as a whole; if it
-// is reset, or still open when the context ends, nothing is acknowledged and all of it is sent again, so that what the
-// server did read of it is counted twice. A server that never closes cannot be used; and behind a proxy the word is
-// the proxy's. A server that ends by itself, in the middle of a batch, at a moment when it has read all that had
-// arrived, over a network, can seem to have read the rest.
+// A batch is acknowledged if Write returns nil. The meaning depends on the network.
 //
-// unixgram: each packet is acknowledged when the server's socket has it. A server that is slow makes the sink wait,
-// until the context ends; then the rest stays in the buffer. Nothing is lost or sent twice, but what is in its socket
-// when a server ends.
+// tcp and unix: one connection carries one batch. The sink writes the batch, closes its direction, and waits until the
+// server closes the other one. A server that reads until the end, such as StatsD, statsd_exporter and telegraf, closes
+// its direction after it has read everything. If a server ends with unread bytes, the connection is reset. So a nil
+// error proves that the server has read the batch. After any other end nothing is acknowledged and the whole batch is
+// sent again: the part that the server has read is then counted twice. A server that never closes connections cannot
+// be used in this way. Behind a proxy, the proof is the proxy's. One case looks like success: a server closes a
+// connection early, and at that moment has read all bytes that had arrived, while others are still on their way.
 //
-// udp: a packet is acknowledged when it has been sent and was not refused. A machine that is up refuses what is sent
-// to a port nobody listens on, and that is known one write late: of each packet but the last by the write of the next,
-// and of the last by waiting 2 milliseconds. So nearly nothing is lost to a server that is down on the same machine,
-// and little in the same network. What else becomes of a packet is not known: it may be lost on the way, or the
-// refusal come later (the next Write then reports it). The sink pauses between bursts, so that a server can keep up,
-// and sends at most some 70,000 series a second.
+// tcp and unix with [WithKeptConnection]: a nil error says that this machine's kernel has the batch, and that the
+// server had not closed the connection before the batch or within 2 milliseconds after it.
 //
-// A writer's: each packet is acknowledged when Write has returned without an error.
+// unixgram: a packet is acknowledged when the server's socket has it. If the server is slow, the sink waits until the
+// context ends; the rest of the batch then stays in the buffer. Packets are lost only if the server ends before it
+// reads its socket. They are never sent twice.
 //
-// In no network is it known what a server makes of what it has read. StatsD and telegraf keep it in memory until their
-// own interval ends, and what is there when they crash is lost.
+// udp: a packet is acknowledged if it was sent and not refused. A machine refuses packets to a port on which nobody
+// listens. The sink hears of it at the next write, or within 2 milliseconds after the last one. So little is lost
+// while a server on the same machine, or in the same network, is down. Everything else is unknown: packets may be lost
+// on their way, and a refusal may come later, which fails the next Write. The sink pauses between bursts of packets,
+// so that a server can keep up. It sends at most some 70,000 series per second. If the target has a name instead of an
+// address, the name is looked up again after 30 seconds and after each error, and packets go to the new address.
 //
-// After an error the connection is closed, and the next Write opens one: only then a host's name is looked up again.
+// A writer: a packet is acknowledged if Write of the writer returned no error.
+//
+// No network tells how a server goes on with a batch. StatsD and telegraf keep it in memory until their own
+// interval ends, and lose it if they crash.
+//
+// After an error the connection is closed. The next Write opens a new one and looks the host's name up.
 package statsdsink

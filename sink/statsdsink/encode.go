@@ -7,13 +7,13 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// Why a point is dropped. The reasons are constant, because they are counted under these names.
+// The reasons for which a point is dropped. They are constant, because drops are counted by reason.
 const (
-	notFinite   = "not a finite number: StatsD cannot carry NaN and infinities"
-	negative    = "below zero, which servers refuse in timers and histograms"
-	noBuckets   = "without buckets, which are what Timings, Histograms and Distributions send"
-	unknownKind = "of a kind this sink does not know"
-	tooLong     = "longer than the maximum packet: see WithMaxPacket"
+	notFinite   = "the gauge is NaN or infinite, which StatsD has no way to write: set finite values"
+	negative    = "the timer or histogram is below zero, which servers refuse: use WithTimers(Parts)"
+	noBuckets   = "the timer or histogram has no buckets, which its form sends: use WithTimers(Parts)"
+	unknownKind = "the kind of point is unknown to this version"
+	tooLong     = "the lines are longer than a packet: shorten names and tags, or use WithMaxPacket"
 )
 
 // An encoder writes points as lines.
@@ -22,25 +22,27 @@ type encoder struct {
 	graphite  bool // tags as name;key=value instead of |#key:value
 	form      Form
 	packing   bool
+	signed    bool // a negative gauge is one line
 	stamped   bool
 	quantiles []quantile
 	constant  []metricsbuffer.Tag
 	container string // the whole field
 
-	// Derived by prepare: what the tags begin with and are separated by, and what stands for them if there are none.
-	first, always    string
+	// prepare derives these.
+	first            string // in front of a series' own tags: constant tags, if any, and punctuation
+	always           string // in place of them: the constant tags, or empty
 	separator, equal byte
 
-	start int64  // of the batch: one that is written again keeps it, and no other buffer has the same
-	stamp []byte // the whole field with the time of the batch being encoded, or empty
+	start int64  // of the batch: it identifies a batch and the buffer, also when the batch is sent again
+	stamp []byte // the whole field with the time of the batch, or empty
 
-	// Of the point being encoded, if it has several lines; kept for their memory.
+	// These belong to the current point, if it has several lines. Their memory is used again.
 	name, tags []byte
-	tail       []byte // of the line of shares that is open
+	tail       []byte // the end of the open line of shares
 	number     [32]byte
 }
 
-// begin is called for each batch.
+// begin prepares for the points of a batch.
 func (e *encoder) begin(batch *metricsbuffer.Batch) {
 	e.start = batch.Start.UnixNano()
 	if e.stamp = e.stamp[:0]; e.stamped && batch.End.Unix() > 0 {
@@ -48,8 +50,8 @@ func (e *encoder) begin(batch *metricsbuffer.Batch) {
 	}
 }
 
-// append appends the lines of p, which is not sent as shares, to packet. A reason says why p cannot be sent; packet is
-// then returned unchanged.
+// append appends the lines of p, a point that is not sent as shares, to packet. If p cannot be sent, it returns packet
+// unchanged and a reason.
 func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reason string) {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
@@ -59,9 +61,9 @@ func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reaso
 		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
 			return packet, notFinite
 		}
-		// A sign makes most receivers add to the gauge instead, so that a negative value can only be reached from
-		// zero. The two lines are in one packet, in this order, as all lines of a point are.
-		if p.Value < 0 && !e.stamped {
+		// Most servers take a sign for "add this to the gauge". A negative value is then reached from zero only. Both
+		// lines are in one packet, in this order.
+		if p.Value < 0 && !e.signed {
 			packet = e.endLine(append(e.appendSeries(packet, p), ":0"...), "|g", p)
 		}
 		packet = append(e.appendSeries(packet, p), ':')
@@ -76,7 +78,7 @@ func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reaso
 	return packet, unknownKind
 }
 
-// appendSeries appends what is in front of the colon in the line of a counter or a gauge.
+// appendSeries appends the part of a counter's or gauge's line that is before the colon.
 func (e *encoder) appendSeries(packet []byte, p *metricsbuffer.Point) []byte {
 	packet = appendName(append(packet, e.prefix...), p.Name, false)
 	if e.graphite {
@@ -85,7 +87,7 @@ func (e *encoder) appendSeries(packet []byte, p *metricsbuffer.Point) []byte {
 	return packet
 }
 
-// endLine appends what is behind the number in the line of a counter or a gauge.
+// endLine appends the part of a counter's or gauge's line that is after the number.
 func (e *encoder) endLine(packet []byte, kind string, p *metricsbuffer.Point) []byte {
 	packet = append(packet, kind...)
 	if !e.graphite {
@@ -99,7 +101,8 @@ func (e *encoder) endLine(packet []byte, kind string, p *metricsbuffer.Point) []
 // series sets the name and the tags of a point with several lines.
 func (e *encoder) series(p *metricsbuffer.Point) {
 	timer := p.Kind == metricsbuffer.KindTimer
-	e.name = appendName(append(e.name[:0], e.prefix...), p.Name, timer && e.form >= Histograms)
+	besideHistograms := e.form == Histograms || e.form == Distributions
+	e.name = appendName(append(e.name[:0], e.prefix...), p.Name, timer && besideHistograms)
 	switch {
 	case timer && e.form == Parts:
 		e.name = append(e.name, nanoseconds...)
@@ -109,14 +112,14 @@ func (e *encoder) series(p *metricsbuffer.Point) {
 	e.tags = e.appendTags(e.tags[:0], p.Tags)
 }
 
-// key tells apart the points whose name and tags series sets.
+// key identifies the series that the method series has set, and its batch.
 func (e *encoder) key() string {
 	return string(strconv.AppendInt(append(append(e.name, e.tags...), '\n'), e.start, 10))
 }
 
-// appendTags appends the constant tags and these. Receivers keep one value per key: of a key that stands there twice,
-// the second is sent as another key, marked by an escape that means nothing, the third by two, and so on. Equal keys
-// stand side by side: tags are sorted.
+// appendTags appends the constant tags and these. Servers keep one value per key. So the second tag of a key is sent
+// under another key, which begins with an escape that stands for nothing; the third has two such escapes, and so on.
+// Tags are sorted, so that equal keys are neighbours.
 func (e *encoder) appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
 	if len(tags) == 0 {
 		return append(dst, e.always...)
@@ -145,8 +148,8 @@ func (e *encoder) appendTags(dst []byte, tags []metricsbuffer.Tag) []byte {
 	return dst
 }
 
-// appendFloat appends the shortest decimal that reads back as f: without an exponent where people write none, for some
-// receivers' patterns know digits and a point only, and without a sign for zero.
+// appendFloat appends the shortest decimal that reads back as f. It has an exponent for very large and very small
+// numbers only, because some servers read no more than digits and a point. Zero has no sign.
 func appendFloat(dst []byte, f float64) []byte {
 	format := byte('f')
 	if size := math.Abs(f); size != 0 && (size < 1e-6 || size >= 1e21) {

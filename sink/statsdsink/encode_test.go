@@ -28,9 +28,10 @@ const (
 	gauge   = metricsbuffer.KindGauge
 )
 
+// newEncoder returns an encoder of Parts, unless the options say otherwise.
 func newEncoder(t testing.TB, opts ...Option) *encoder {
 	t.Helper()
-	s, err := NewWriter(io.Discard, opts...)
+	s, err := NewWriter(io.Discard, append([]Option{WithTimers(Parts)}, opts...)...)
 	require.NoError(t, err)
 	return &s.encoder
 }
@@ -110,8 +111,8 @@ func TestFloats(t *testing.T) {
 	}
 }
 
-// Whatever a series is called, a server reads the series back, no other, and no line more: by a parser that knows no
-// more than the protocol's delimiters. And StatsD finds nothing to sanitize in it.
+// A parser that knows the protocol's delimiters only reads each series back, and no other line, for any name, key and
+// value. StatsD finds nothing to sanitize in it.
 func FuzzLines(f *testing.F) {
 	f.Add("name", "key", "value", "key", "other", byte(0), int64(3))
 	f.Add("a:1|c\nb", "k|#", "v,x:y", "", "", byte(1), int64(-1))
@@ -159,7 +160,7 @@ func FuzzLines(f *testing.F) {
 
 var aggregate = regexp.MustCompile(`\.(ns|hist|hist-[A-Za-z0-9_]+)\.(count|sum|min|max)$`)
 
-// escapedUnit is what a unit arrives as.
+// escapedUnit returns the unit as it arrives.
 func escapedUnit(unit string) (escaped string) {
 	for _, b := range []byte(unit) {
 		if strings.IndexByte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", b) >= 0 {
@@ -171,13 +172,13 @@ func escapedUnit(unit string) (escaped string) {
 	return escaped
 }
 
-// What parse reads from a line.
+// parsed is the content of a line.
 type parsed struct {
 	name, part string
 	tags       tags
 }
 
-// parse reads a line in either dialect, first as StatsD does: by the delimiters, wherever they are.
+// parse reads a line with either kind of tags. It cuts the line at the delimiters, as StatsD does.
 func parse(t *testing.T, line string, kind metricsbuffer.Kind) (read parsed) {
 	t.Helper()
 	var tags []string
@@ -222,7 +223,7 @@ func parse(t *testing.T, line string, kind metricsbuffer.Kind) (read parsed) {
 	return read
 }
 
-// No two series of a crowd of similar ones are written alike, in either dialect, timers' parts included.
+// No two of many similar series are written alike, with either kind of tags. This includes the parts of timers.
 func TestSeriesStayApart(t *testing.T) {
 	strs := []string{"", "_", "k", "v", " ", "_x_", "_x_k", "k,v", "k:v", "k=v", "k;v", "|#", "a", "a.ns.count", "a.ns"}
 	series := regexp.MustCompile(`(?m):-?[0-9]+\|([cg])`)
@@ -270,33 +271,45 @@ var twoTags = tags{tag("producer_name", "events"), tag("status", "success")}
 
 func discard([]byte, place) error { return nil }
 
-// One series at a time, of batches of 100,000.
+// The time is per series, in batches of 100,000. The timers of Timings and Distributions have ten buckets each.
 func BenchmarkEncode(b *testing.B) {
+	run := func(name string, batch *metricsbuffer.Batch, opts ...Option) {
+		b.Run(name, func(b *testing.B) {
+			s, err := New("udp://127.0.0.1:8125", opts...)
+			require.NoError(b, err)
+			all := batch.Points
+			defer func() { batch.Points = all }()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := b.N; n > 0; n -= len(batch.Points) {
+				batch.Points = batch.Points[:min(n, len(batch.Points))]
+				if err := s.pack(batch, discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	for _, kind := range []metricsbuffer.Kind{counter, timer, gauge} {
 		for _, tags := range []tags{nil, twoTags} {
-			b.Run(fmt.Sprintf("%v/tags=%d", kind, len(tags)), func(b *testing.B) {
-				s, err := New("udp", "127.0.0.1:8125")
-				require.NoError(b, err)
-				batch := hundredThousand(kind, tags...)
-				b.ReportAllocs()
-				b.ResetTimer()
-				for n := b.N; n > 0; n -= len(batch.Points) {
-					batch.Points = batch.Points[:min(n, len(batch.Points))]
-					if err := s.pack(batch, discard); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
+			run(fmt.Sprintf("%v/tags=%d", kind, len(tags)), hundredThousand(kind, tags...), WithTimers(Parts))
 		}
 	}
+	batch := hundredThousand(timer, twoTags...)
+	for i := range batch.Points {
+		p := &batch.Points[i]
+		p.Max = 1e9
+		p.Buckets = &buckets{Offset: 330 + i%64, Counts: []uint64{1, 2, 5, 9, 49, 100, 17, 3, 2, 1}}
+	}
+	run("Timings/tags=2", batch)
+	run("Distributions,packed/tags=2", batch, WithTimers(Distributions), WithPacking())
 }
 
 func TestEncodingDoesNotAllocate(t *testing.T) {
 	constant := WithTags(tag("env", "prod"))
 	for _, opts := range [][]Option{
-		nil, {WithGraphiteTags(), constant}, {WithTimestamps(), WithContainerID("id"), WithQuantiles(0.5, 0.99)},
-		{WithTimers(Sum)}, {WithTimers(Timings)}, {WithTimers(Histograms)},
-		{WithTimers(Distributions), WithPacking(), constant},
+		nil, {WithGraphiteTags(), constant}, {WithPacking()}, {WithSignedGauges()}, {WithTimers(Parts), constant},
+		{WithTimers(Parts), WithTimestamps(), WithContainerID("id"), WithQuantiles(0.5, 0.99)},
+		{WithTimers(Sum)}, {WithTimers(Histograms)}, {WithTimers(Distributions), WithPacking(), constant},
 	} {
 		s, err := NewWriter(io.Discard, opts...)
 		require.NoError(t, err)

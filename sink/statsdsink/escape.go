@@ -2,21 +2,21 @@ package statsdsink
 
 import "strings"
 
-// Escaping must be injective: unescape(escape(s)) == s for every s, so that no two series are written alike. It is per
-// byte, and its output consists of the plain bytes only. Read from the left, an escape is
+// Escaping can be undone, unescape(escape(s)) == s for every s, so no two series are written alike. It works byte by
+// byte, and its result has plain bytes only. Read from the left, an escape is
 //
-//	_x_     nothing: an empty string, or in front of a repeated key
+//	_x_     nothing: an empty string, or the mark of a repeated key
 //	_xHH_   the byte with that hexadecimal number
 //
-// and an underscore that would begin something that reads like one of the two is escaped itself.
+// An underscore is escaped if it could be read as the beginning of an escape.
 
-// The classes of bytes: a set, so that the classes of a whole string can be told from their union.
+// The classes of bytes. They are bits, so that a set of them describes a whole string.
 const (
 	special     = 1 << iota // always escaped
-	underscore              // escaped if it would begin an escape
-	letterX                 // follows the underscore of an escape
-	digit                   // follows "_x" in an escape
-	punctuation             // not the first of a name or key
+	underscore              // escaped if it could begin an escape
+	letterX                 // the x of an escape
+	digit                   // a hexadecimal digit of an escape
+	punctuation             // escaped at the start of a name or key
 )
 
 var class = func() (class [256]uint8) {
@@ -35,7 +35,7 @@ var class = func() (class [256]uint8) {
 	return class
 }()
 
-// appendEscaped appends s, escaped where it must be, and the byte at index also (if there is one) in any case.
+// appendEscaped appends s with its escapes. The byte at index also is escaped in any case; -1 stands for none.
 func appendEscaped(dst []byte, s string, also int) []byte {
 	if c := classes(s); also < 0 && s != "" && c&special == 0 && c&(underscore|letterX) != underscore|letterX {
 		return append(dst, s...) // nearly always
@@ -43,7 +43,8 @@ func appendEscaped(dst []byte, s string, also int) []byte {
 	return appendEscapedSlow(dst, s, also)
 }
 
-// classes returns the union of the classes of the bytes of s. It is most of what encoding costs, hence by four.
+// classes returns the set of the classes of the bytes in s. Encoding spends most of its time here, hence four bytes at
+// a time.
 func classes(s string) (found uint8) {
 	for ; len(s) >= 4; s = s[4:] {
 		found |= class[s[0]] | class[s[1]] | class[s[2]] | class[s[3]]
@@ -73,19 +74,19 @@ func appendByte(dst []byte, b byte) []byte {
 	return append(dst, '_', 'x', hex[b>>4], hex[b&15], '_')
 }
 
-// beginsEscape reports whether the underscore in front of s could be taken for the beginning of an escape: what
-// follows "_x" is a digit, an underscore, or something that will become one because it is escaped.
+// beginsEscape reports whether the underscore at the start of s could be read as the beginning of an escape: "_x" and
+// then a digit, an underscore, or a byte that becomes an underscore because it is escaped.
 func beginsEscape(s string) bool {
 	return len(s) > 2 && s[1] == 'x' && class[s[2]]&(digit|underscore|special) != 0
 }
 
-// What is appended to the escaped name of a timer or histogram.
+// These are appended to the escaped name of a timer or histogram.
 const (
 	nanoseconds = ".ns"
-	histogram   = ".hist" // and the unit, which may be anything
+	histogram   = ".hist" // then the unit, if there is one
 )
 
-// appendUnit appends the unit of a histogram: the same name in two units is two series.
+// appendUnit appends the unit of a histogram. A name in two units is two series.
 func appendUnit(dst []byte, unit string) []byte {
 	if unit == "" {
 		return dst
@@ -101,10 +102,10 @@ func appendUnit(dst []byte, unit string) []byte {
 	return dst
 }
 
-// appendName appends the name of a series. Names that mean something else as a whole have a byte escaped for that: the
-// first, if it is punctuation (to Datadog's agent a line that begins with "_sc" is a service check, to telegraf one
-// that begins with "_e" an event), and the one that reserved finds. A name that stands beside histograms' must not end
-// like one of those.
+// appendName appends the name of a series. Some names mean something else to a server, and have one byte escaped: the
+// first one if it is punctuation, because a line that begins with "_sc" is a service check to Datadog's agent and one
+// that begins with "_e" an event to telegraf; and the byte that reserved finds. A timer's name that is sent beside
+// names of histograms must not end like one of them.
 func appendName(dst []byte, name string, besideHistograms bool) []byte {
 	if name != "" && class[name[0]]&punctuation != 0 {
 		dst = appendByte(dst, name[0])
@@ -121,26 +122,27 @@ func appendName(dst []byte, name string, besideHistograms bool) []byte {
 	return appendEscaped(dst, name, also)
 }
 
-// appendKey appends the key of a tag. It does not begin with punctuation: statsd_exporter writes dots and dashes as
-// underscores, and one key that has become "__…" keeps it from showing any metric at all.
+// appendKey appends the key of a tag. The first byte of some keys is escaped to protect statsd_exporter: it panics if a
+// timer has one of Prometheus' own labels, "quantile" or "le", and shows no metric at all if a key begins with two
+// underscores, as which it writes dots and dashes, too.
 func appendKey(dst []byte, key string) []byte {
-	if key != "" && class[key[0]]&punctuation != 0 {
+	if key == "quantile" || key == "le" || key != "" && class[key[0]]&punctuation != 0 {
 		return appendEscaped(dst, key, 0)
 	}
 	return appendEscaped(dst, key, -1)
 }
 
-// reserved returns the index of the byte to escape in a name that must not be sent as it is, and -1 for all others.
+// reserved returns the index of the byte to escape in a name that cannot be sent as it is, and -1 for all other names.
 func reserved(name string) int {
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 {
-		// StatsD 0.9.0 keeps its counters in a JavaScript object, takes these, which every object has, for counters
-		// it knows, and adds to a function.
+		// StatsD 0.9.0 keeps its counters in a JavaScript object. Every object has functions of these names, and
+		// StatsD adds the counter to the function.
 		switch name {
 		case "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable",
 			"toLocaleString", "toString", "valueOf":
 			return 0
-		case "c": // telegraf takes "c:1|c" for the id of a container, and loses the line
+		case "c": // telegraf takes "c:1|c" for the id of a container and loses the line
 			return 0
 		}
 		return -1
@@ -150,12 +152,12 @@ func reserved(name string) int {
 	}
 	series := name[max(0, strings.LastIndexByte(name[:dot], '.')):dot]
 	if series == nanoseconds || isHistogram(series) {
-		return dot // a counter of this name and a timer's count would be the same series
+		return dot // otherwise a counter of this name and the count of a timer could be one series
 	}
 	return -1
 }
 
-// isPart says that lines of timers and histograms are called this: for a quantile, p and digits.
+// isPart reports whether s is the last part of a timer's or histogram's name. For a quantile it is p and digits.
 func isPart(s string) bool {
 	switch s {
 	case ".count", ".sum", ".min", ".max":

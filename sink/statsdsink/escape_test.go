@@ -62,7 +62,17 @@ func TestNamesThatMeanSomethingElse(t *testing.T) {
 	}
 }
 
-// Every string of up to five pieces that matter for escaping reads back as itself, so no two are written alike; and no
+func TestKeysThatMeanSomethingElse(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "_x_", "le": "_x6C_e", "les": "les", "quantile": "_x71_uantile", "quantile.a": "quantile.a",
+		"__name__": "_x5F__name__", ".a": "_x2E_a", "-": "_x2D_", "host": "host",
+	} {
+		require.Equal(t, want, string(appendKey(nil, in)), "%q", in)
+		require.Equal(t, in, unescape(want))
+	}
+}
+
+// Every string of up to five pieces that matter for escaping reads back as itself, so no two are written alike. No
 // name is written like a part of a timer.
 func TestEscapeIsInjective(t *testing.T) {
 	pieces := []string{"_", "x", "5", "F", "g", " ", ".ns", ".count"}
@@ -89,7 +99,7 @@ func TestEscapeIsInjective(t *testing.T) {
 
 var escape = regexp.MustCompile(`_x([0-9A-F]{2})?_`)
 
-// unescape undoes appendEscaped, as the package comment describes it.
+// unescape undoes appendEscaped, as the package documentation describes it.
 func unescape(s string) string {
 	return escape.ReplaceAllStringFunc(s, func(escape string) string {
 		digits := strings.Trim(escape, "_x")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -13,12 +14,11 @@ import (
 func Example() {
 	address := server() // a StatsD server's, say "127.0.0.1:8125"
 
-	sink, err := statsdsink.New("tcp", address, statsdsink.WithPrefix("shop."))
+	sink, err := statsdsink.New("tcp://"+address, statsdsink.WithPrefix("shop."))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer sink.Close()
 	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 	if err != nil {
 		fmt.Println(err)
@@ -26,17 +26,50 @@ func Example() {
 	}
 	buffer.IncrCounter("orders", 2, metricsbuffer.Tag{Key: "status", Value: "paid in full"})
 	buffer.IncrTimer("checkout", 1500*time.Microsecond)
-	if err := buffer.Close(); err != nil { // delivers what is left
+	if err := buffer.Close(); err != nil { // delivers the rest and closes the sink
 		fmt.Println(err)
 	}
 	fmt.Print(<-received)
 
 	// Unordered output:
 	// shop.orders:2|c|#status:paid_x20_in_x20_full
-	// shop.checkout.ns.count:1|c
-	// shop.checkout.ns.sum:1500000|c
-	// shop.checkout.ns.min:1500000|g
-	// shop.checkout.ns.max:1500000|g
+	// shop.checkout:1.5|ms
+}
+
+// A writer gets the lines as a server would.
+func ExampleNewWriter() {
+	sink, err := statsdsink.NewWriter(os.Stdout, statsdsink.WithTags(metricsbuffer.Tag{Key: "env", Value: "prod"}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 4 {
+		buffer.IncrTimer("checkout", 250*time.Microsecond)
+	}
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// checkout:0.25|ms|@0.25|#env:prod
+}
+
+// A container gets its server from the environment.
+func ExampleFromEnvironment() {
+	_ = os.Setenv("DD_AGENT_HOST", "10.0.0.7")
+	defer func() { _ = os.Unsetenv("DD_AGENT_HOST") }()
+	sink, err := statsdsink.FromEnvironment()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(sink)
+	// Output:
+	// statsd udp://10.0.0.7:8125
 }
 
 var received = make(chan string, 1)

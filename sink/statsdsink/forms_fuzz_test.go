@@ -11,8 +11,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// However a timer or a histogram goes out, and whatever it is called, every line is a value of it, and their weights
-// are its observations.
+// In each form and for any name, every line of a timer or a histogram is one of its values, and the weights of the
+// lines add up to its observations.
 func FuzzForms(f *testing.F) {
 	f.Add("name", "key", "value", "unit", byte(0), byte(0), uint64(3), uint64(49))
 	f.Add("a:1|c\nb", "k|#", "v,x:y", "|", byte(1), byte(1), uint64(1<<27), uint64(1))

@@ -14,8 +14,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
-// observe records from several goroutines, in a timer and a histogram each, while the buffer is flushed. It returns
-// how many observations each has, and the total of each timer's.
+// observe records from several goroutines while the buffer is flushed. Each has a timer and a histogram of its own. It
+// returns the number of observations of each, and the total of each timer.
 func observe(t *testing.T, b *metricsbuffer.Buffer) (observations int, milliseconds float64) {
 	t.Helper()
 	const writers, updates = 4, 20_000
@@ -43,7 +43,7 @@ func observe(t *testing.T, b *metricsbuffer.Buffer) (observations int, milliseco
 	return updates, milliseconds
 }
 
-// What StatsD itself computes of timers: their count is exact, of a sum the sum is.
+// StatsD has the exact number of a timer's observations and, in the form Sum, the exact sum.
 func TestTimersInEtsy(t *testing.T) {
 	for _, network := range []string{"tcp", "udp", "unix"} {
 		for dialect, opts := range map[string][]statsdsink.Option{
@@ -55,7 +55,7 @@ func TestTimersInEtsy(t *testing.T) {
 				if network == "unix" {
 					address = etsy.Socket
 				}
-				b := newBuffer(t, network, address, append(opts, statsdsink.WithTimers(statsdsink.Timings))...)
+				b := newBuffer(t, network, address, opts...)
 				observations, _ := observe(t, b)
 				want := make(map[string]float64)
 				for w := range 4 {
@@ -92,8 +92,8 @@ func TestTimersInEtsy(t *testing.T) {
 	})
 }
 
-// The same at statsd_exporter, which reads all forms, and values that are packed. It takes a |ms line's milliseconds
-// for seconds, and what it calls sum adds up the middles of buckets.
+// The same at statsd_exporter, which reads all forms, and packed values. It shows milliseconds of |ms lines in seconds.
+// Its sum adds up the middles of buckets.
 func TestTimersInExporter(t *testing.T) {
 	packing := statsdsink.WithPacking()
 	for _, test := range []struct {
@@ -101,15 +101,14 @@ func TestTimersInExporter(t *testing.T) {
 		opts          []statsdsink.Option
 		perSecond     float64 // of the timer's unit
 	}{
-		{"timings", "tcp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Timings)}, 1},
+		{"timings", "tcp", nil, 1},
 		{"histograms", "udp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Histograms)}, 1000},
 		{
 			"distributions", "unixgram", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Distributions)},
 			1000,
 		},
 		{
-			"packed timings", "udp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Timings), packing},
-			1,
+			"packed timings", "udp", []statsdsink.Option{packing}, 1,
 		},
 		{
 			"packed distributions", "tcp", []statsdsink.Option{statsdsink.WithTimers(statsdsink.Distributions), packing},
@@ -134,7 +133,7 @@ func TestTimersInExporter(t *testing.T) {
 				}
 				return fmt.Sprintf(`{writer="%d"}`, w)
 			}
-			const histogram = "size_hist_bytes_count" // a counter with Timings, and what a summary counts otherwise
+			const histogram = "size_hist_bytes_count" // a counter with Timings, otherwise the count of a summary
 			want := make(map[string]float64)
 			for w := range 4 {
 				want["latency_count"+labels(w)] = float64(observations)
@@ -166,7 +165,7 @@ func TestTimersInExporter(t *testing.T) {
 func TestOptionsInExporter(t *testing.T) {
 	exporter := receivers.StartExporter(t)
 	b := newBuffer(t, "tcp", exporter.Address, statsdsink.WithTags(tag("env", "prod")), statsdsink.WithTimestamps(),
-		statsdsink.WithQuantiles(0.5, 0.999), statsdsink.WithContainerID("in-7"))
+		parts, statsdsink.WithQuantiles(0.5, 0.999), statsdsink.WithContainerID("in-7"))
 	b.IncrCounter("jobs", 3, tag("env", "own"))
 	b.SetGauge("level", 2.5)
 	for i := range 1000 {
@@ -174,9 +173,13 @@ func TestOptionsInExporter(t *testing.T) {
 	}
 	require.NoError(t, b.Flush(t.Context()))
 	require.Eventually(t, func() bool {
-		return exporter.Metrics()[`latency_ns_count{container_id="in-7",env="prod"}`] == 1000
+		metrics := exporter.Metrics()
+		return metrics[`latency_ns_p99_9{container_id="in-7",env="prod"}`] > 0 &&
+			metrics[`jobs{_x_env="own",container_id="in-7",env="prod"}`] > 0 &&
+			metrics[`level{container_id="in-7",env="prod"}`] > 0
 	}, 5*time.Second, 20*time.Millisecond)
 	metrics := exporter.Metrics()
+	require.Equal(t, 1000, int(metrics[`latency_ns_count{container_id="in-7",env="prod"}`]))
 	require.Equal(t, 3, int(metrics[`jobs{_x_env="own",container_id="in-7",env="prod"}`]))
 	require.Equal(t, 25, int(10*metrics[`level{container_id="in-7",env="prod"}`]))
 	require.InEpsilon(t, 500, metrics[`latency_ns_p50{container_id="in-7",env="prod"}`], 0.022)

@@ -50,7 +50,7 @@ func TestNastySeriesStayApart(t *testing.T) {
 	t.Run("exporter", func(t *testing.T) {
 		exporter := receivers.StartExporter(t)
 		series := record(t, newBuffer(t, "tcp", exporter.Address, statsdsink.WithPrefix("ours.")))
-		// It writes a-b as a_b: one of the names is lost, and one of the keys, and the sink can do nothing for that.
+		// It writes a-b as a_b. So one name and one key are lost, and the sink cannot prevent it.
 		read := exported(exporter, "ours_")
 		require.Eventually(t, func() bool { return len(read()) >= series-2 }, 5*time.Second, 20*time.Millisecond)
 		require.Len(t, read(), series-2)
@@ -60,6 +60,19 @@ func TestNastySeriesStayApart(t *testing.T) {
 		}
 		require.Equal(t, series, int(sum))
 	})
+}
+
+// A timer with one of Prometheus' own labels made statsd_exporter panic, and all that it had was lost.
+func TestTagsThatEndTheExporter(t *testing.T) {
+	for _, form := range []statsdsink.Form{statsdsink.Timings, statsdsink.Distributions} {
+		exporter := receivers.StartExporter(t)
+		b := newBuffer(t, "tcp", exporter.Address, statsdsink.WithTimers(form), statsdsink.WithTags(tag("le", "1")))
+		b.IncrTimer("t", time.Second, tag("quantile", "0.5"))
+		require.NoError(t, b.Flush(t.Context()))
+		require.Eventually(t, func() bool {
+			return exporter.Metrics()[`t_count{_x6C_e="1",_x71_uantile="0.5"}`] == 1
+		}, 5*time.Second, 20*time.Millisecond)
+	}
 }
 
 func TestNegativeValuesAtTheServers(t *testing.T) {

@@ -4,13 +4,13 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A place is how far into a batch something has come: so many of its points, and so many shares of the next.
+// A place in a batch is after a number of points, and after a number of shares of the next point.
 type place struct{ points, shares int }
 
-// pack packs the batch's points into packets and has each sent. All lines of a point are in one packet, so that it is
-// sent or not sent as a whole; only those that go out as shares can be in several. send is told what has been sent when
-// its packet is.
-func (s *Sink) pack(batch *metricsbuffer.Batch, send func(packet []byte, sent place) error) error {
+// pack writes the batch's points into packets and calls send with each. The place is the one up to which the batch is
+// sent when that packet is. All lines of a point are in one packet, so that the point is sent as a whole or not at all.
+// Only the shares of a point can be in several packets.
+func (s *Sink) pack(batch *metricsbuffer.Batch, send func(packet []byte, end place) error) error {
 	s.encoder.begin(batch)
 	packet := s.packet
 	for i := range batch.Points {
@@ -48,9 +48,9 @@ func (s *Sink) pack(batch *metricsbuffer.Batch, send func(packet []byte, sent pl
 	return send(packet, place{points: len(batch.Points)})
 }
 
-// packShares appends the shares of point i to packet, and has it sent as often as it is full.
+// packShares appends the shares of point i to packet, and calls send whenever it is full.
 func (s *Sink) packShares(
-	packet []byte, batch *metricsbuffer.Batch, i int, send func(packet []byte, sent place) error,
+	packet []byte, batch *metricsbuffer.Batch, i int, send func(packet []byte, end place) error,
 ) ([]byte, error) {
 	p, e := &batch.Points[i], &s.encoder
 	e.series(p)
@@ -65,8 +65,8 @@ func (s *Sink) packShares(
 		batch.Drop(i, tooLong)
 		return packet, nil
 	}
-	d := distribution{buckets: p.Buckets, credit: s.credit.of(e), packing: e.packing}
-	shares, weight := 0, uint64(0) // a line of this weight is open, to be ended with tail, unless it is zero
+	d := distribution{buckets: p.Buckets, credit: s.received.of(e), packing: e.packing}
+	shares, weight := 0, uint64(0) // weight of the line that is open and needs its tail; 0: no line is open
 	for next := range d.each {
 		number := appendValue(e.number[:0], p, next.bucket)
 		if e.packing && next.weight == weight && len(packet)+len(":")+len(number)+len(e.tail) <= s.maxPacket {

@@ -6,99 +6,96 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
-	"strings"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A Sink sends batches to a StatsD or DogStatsD server. [New] makes one. Its methods may be called concurrently.
+// A Sink sends batches to a StatsD or DogStatsD server. [New], [FromEnvironment] and [NewWriter] make one. Its methods
+// may be called concurrently.
 type Sink struct {
-	network, address string
-	writer           io.Writer // instead of network and address
-	maxPacket        int
-	encoder          encoder
+	target    target
+	writer    io.Writer // instead of a target
+	kept      bool      // a stream's connection carries more than one batch
+	maxPacket int
+	encoder   encoder
 
-	// Held by Write from beginning to end, so that a Close (or the Write of a second buffer) waits for it.
-	mu     sync.Mutex
-	conn   net.Conn // nil: the next Write opens one
-	packet []byte   // empty; reused by each Write
-	torn   bool     // what writer took last ended inside a line
-	credit credit   // what receivers have of points that were not acknowledged
+	// The fields below are used under mu. Write holds it from beginning to end, so that Close and the Write of another
+	// buffer wait for it.
+	mu       sync.Mutex
+	conn     net.Conn // nil: the next Write opens one
+	names    names    // of the target's host
+	packet   []byte   // empty; every Write uses its memory again
+	torn     bool     // the last line that writer took has no end
+	received credit   // the part of unacknowledged points that servers have
 }
 
-// New returns a sink for the server at address, which is host:port for the networks "udp" and "tcp" (or "udp4", "udp6",
-// "tcp4", "tcp6"), and the path of a socket for "unixgram" and "unix". Nothing is opened before the first Write. The
-// error says which argument cannot be used.
-func New(network, address string, opts ...Option) (*Sink, error) {
-	s := &Sink{network: network, address: address}
-	var err error
-	switch network {
-	case "udp", "udp4", "udp6", "tcp", "tcp4", "tcp6":
-		_, _, err = net.SplitHostPort(address)
-	case "unixgram", "unix":
-		if address == "" {
-			err = errors.New("no address: give the path of the server's socket")
-		}
-	default:
-		err = fmt.Errorf("unknown network %q: use udp, tcp, unixgram or unix", network)
-	}
-	if err == nil {
-		err = s.configure(opts)
-	}
+// New returns a sink for the server that target names. The target is one of
+//
+//	udp://host:port        also udp4, udp6
+//	tcp://host:port        also tcp4, tcp6
+//	unixgram:///path       a unix socket for datagrams, also @name for an abstract one
+//	unix:///path           a unix socket for streams
+//
+// A path is taken as it is, without percent-decoding. The first Write connects; New does not. An error names the wrong
+// argument and shows a correct one.
+func New(target string, opts ...Option) (*Sink, error) {
+	parsed, err := parseTarget(target)
 	if err != nil {
 		return nil, fmt.Errorf("statsdsink: %w", err)
 	}
-	return s, nil
+	return newSink(&Sink{target: parsed}, opts)
 }
 
-// NewWriter returns a sink that writes what one of [New] would send to w, packet by packet: for a file, a connection
-// of one's own, a test. Each packet ends with a newline and is one call of w.Write, of up to 1432 bytes
-// ([WithMaxPacket]). Its points are acknowledged if that returns no error; the rest of the batch stays in the buffer
-// otherwise, and what w has written of that packet all the same is written again, after a newline if it ended inside a
-// line. w is not closed.
+// NewWriter returns a sink that writes to w: a file, a connection, a buffer in a test. It writes the packets that a
+// sink of [New] would send, one w.Write per packet of at most 1432 bytes ([WithMaxPacket]). Each packet ends with a
+// newline.
+//
+// A packet's points are acknowledged when w.Write has returned no error. After an error the rest of the batch stays in
+// the buffer, and the failed packet is written again as a whole, even if w took a part of it. If that part ends inside
+// a line, the next packet begins on a new line. The sink does not close w.
 func NewWriter(w io.Writer, opts ...Option) (*Sink, error) {
-	s := &Sink{writer: w}
 	var err error
-	if w == nil {
-		err = errors.New("no writer: give one that is not nil")
-	} else {
-		err = s.configure(opts)
+	switch {
+	case w == nil:
+		err = errors.New("statsdsink: the writer is nil: give one, such as os.Stdout")
+	case isNil(w):
+		err = fmt.Errorf("statsdsink: the writer is a nil %T: give one, such as os.Stdout", w)
+	default:
+		return newSink(&Sink{writer: w}, opts)
 	}
-	if err != nil {
+	return nil, err
+}
+
+func newSink(s *Sink, opts []Option) (*Sink, error) {
+	if err := s.configure(opts); err != nil {
 		return nil, fmt.Errorf("statsdsink: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Sink) streaming() bool { return s.network == "unix" || strings.HasPrefix(s.network, "tcp") }
-
-func (s *Sink) defaultMaxPacket() int {
-	switch {
-	case s.streaming():
-		return 4096
-	case s.network != "unixgram":
-		return 1432
-	case runtime.GOOS == "linux":
-		return 8192
+// isNil reports whether v, which is not nil itself, holds a nil pointer or the like.
+func isNil(v any) bool {
+	switch value := reflect.ValueOf(v); value.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan:
+		return value.IsNil()
 	}
-	return 2048
+	return false
 }
 
-// String names the sink by its network and address, "statsd udp 127.0.0.1:8125", or by its writer's type, "statsd
-// *os.File".
+// String names the sink by its target, "statsd udp://127.0.0.1:8125", or by the type of its writer, "statsd *os.File".
 func (s *Sink) String() string {
 	if s.writer != nil {
 		return fmt.Sprintf("statsd %T", s.writer)
 	}
-	return "statsd " + s.network + " " + s.address
+	return "statsd " + s.target.String()
 }
 
-// Write sends a batch; see the package comment for what is known, per network, when it returns nil, and what stays in
-// the buffer when it returns an error. It opens a connection if there is none and, after an error, closes it. It
-// returns soon after ctx ends, with ctx's error.
+// Write sends a batch. The package documentation describes the proof that a nil error gives, for each network, and the
+// points that stay in the buffer after an error. Write connects if there is no connection, and closes the connection
+// after an error. It returns soon after ctx ends, with ctx's error.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,27 +105,24 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	if s.writer != nil {
 		return s.writeTo(ctx, batch)
 	}
-	if s.conn == nil {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, s.network, s.address)
-		if err != nil {
-			return fmt.Errorf("statsdsink: nothing sent: %w", err)
-		}
-		s.conn = conn
+	if err := s.connect(ctx); err != nil {
+		return fmt.Errorf("statsdsink: nothing sent: %w", err)
 	}
 	conn := s.conn
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // long past: ends reads and writes
+	longPast := time.Unix(1, 0)
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longPast) }) // ends reads and writes
 
 	var err error
-	if s.streaming() {
+	if s.target.isStream() {
 		err = s.writeStream(conn.(stream), batch)
 	} else {
 		err = s.writeDatagrams(ctx, conn, batch)
 	}
 
-	// A stream carries one batch; and a deadline set too late for this batch must not hit the next.
-	if inTime := stop(); err != nil || !inTime || s.streaming() {
-		_ = s.close()
+	// A connection whose deadline has been set is closed as well: the deadline must not hit the next batch.
+	inTime := stop()
+	if err != nil || !inTime || s.target.isStream() && !s.kept {
+		_ = s.disconnect()
 	}
 	if err == nil {
 		return nil
@@ -139,19 +133,10 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	return fmt.Errorf("statsdsink: %w", err)
 }
 
-// Close closes the connection, after the Write under way if there is one. A Write after it opens a connection again. A
-// sink of [NewWriter] has none.
+// Close closes the connection, if there is one. It waits for a running Write to end. A later Write connects again. The
+// buffer calls Close when it is closed itself; a sink of [NewWriter] has nothing to close.
 func (s *Sink) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.close()
-}
-
-func (s *Sink) close() error {
-	if s.conn == nil {
-		return nil
-	}
-	err := s.conn.Close()
-	s.conn = nil
-	return err
+	return s.disconnect()
 }

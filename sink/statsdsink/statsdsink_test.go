@@ -23,44 +23,48 @@ import (
 
 func graphite(opts ...Option) []Option { return append(opts, WithGraphiteTags()) }
 
-func TestNewRefuses(t *testing.T) {
+// An error about options names the mistake and the remedy.
+func TestOptionsThatAreRefused(t *testing.T) {
 	for _, test := range []struct {
-		network, address string
-		opts             []Option
-		says             string
+		says string
+		opts []Option
 	}{
-		{"tpc", "127.0.0.1:8125", nil, `unknown network "tpc": use udp, tcp, unixgram or unix`},
-		{"udp", "127.0.0.1", nil, "missing port"},
-		{"unixgram", "", nil, "give the path"},
-		{"udp", "127.0.0.1:8125", []Option{WithPrefix("a b")}, `prefix "a b": use letters`},
-		{"udp", "127.0.0.1:8125", []Option{WithPrefix("_sc")}, `prefix "_sc"`},
-		{"udp", "127.0.0.1:8125", []Option{WithMaxPacket(0), WithPrefix("")}, "use 1 to 65507"},
-		{"udp", "127.0.0.1:8125", []Option{WithMaxPacket(65508)}, "use 1 to 65507"},
-		{"udp", "127.0.0.1:8125", []Option{WithTimers(200)}, "unknown form 200 of timers: use Parts,"},
-		{"udp", "127.0.0.1:8125", []Option{WithQuantiles(0.5, 1)}, "quantile 1: use numbers between"},
-		{"udp", "127.0.0.1:8125", []Option{WithQuantiles(math.NaN())}, "quantile NaN: use numbers between"},
-		{"udp", "127.0.0.1:8125", []Option{WithQuantiles(0.5), WithTimers(Sum)}, "WithQuantiles adds to Parts"},
-		{"udp", "127.0.0.1:8125", []Option{WithContainerID("")}, `container id "": use letters`},
-		{"udp", "127.0.0.1:8125", []Option{WithContainerID("a|b")}, `container id "a|b": use letters`},
-		{"udp", "127.0.0.1:8125", []Option{WithPacking()}, "WithPacking needs several values"},
-		{"udp", "127.0.0.1:8125", []Option{WithPacking(), WithTimers(Sum)}, "WithPacking needs several values"},
-		{"udp", "127.0.0.1:8125", graphite(WithContainerID("a")), "WithContainerID and WithGraphiteTags: no server"},
-		{"udp", "127.0.0.1:8125", graphite(WithTimestamps()), "WithTimestamps and WithGraphiteTags: no server"},
-		{"udp", "127.0.0.1:8125", graphite(WithPacking(), WithTimers(Timings)), "WithPacking and WithGraphiteTags:"},
-		{"udp", "127.0.0.1:8125", graphite(WithTimers(Histograms)), "Histograms or Distributions) and WithGraphiteTags"},
-		{"udp", "127.0.0.1:8125", graphite(WithTimers(Distributions)), "WithGraphiteTags: servers that read"},
+		{"option 1 of 1 is nil: leave it out", []Option{nil}},
+		{"option 2 of 3 is nil: leave it out", []Option{WithPrefix("a."), nil, nil}},
+		{`prefix "a b": use letters`, []Option{WithPrefix("a b")}},
+		{`prefix "_sc": use letters`, []Option{WithPrefix("_sc")}},
+		{"maximum packet of 0 bytes: use 1 to 65507", []Option{WithMaxPacket(0), WithPrefix("")}},
+		{"maximum packet of 65508 bytes: use 1 to 65507", []Option{WithMaxPacket(65508)}},
+		{"the form of timers 200 is unknown: use Timings, Parts,", []Option{WithTimers(200)}},
+		{"quantile 1: use numbers between", []Option{WithTimers(Parts), WithQuantiles(0.5, 1)}},
+		{"quantile NaN: use numbers between", []Option{WithQuantiles(math.NaN())}},
+		{"WithQuantiles adds gauges to Parts: use WithTimers(Parts), too", []Option{WithQuantiles(0.5)}},
+		{"WithQuantiles adds gauges to Parts", []Option{WithQuantiles(0.5), WithTimers(Sum)}},
+		{`container id "": use letters`, []Option{WithContainerID("")}},
+		{`container id "a|b": use letters`, []Option{WithContainerID("a|b")}},
+		{"WithPacking has nothing to pack: use WithTimers(Timings,", []Option{WithPacking(), WithTimers(Parts)}},
+		{"WithPacking has nothing to pack", []Option{WithPacking(), WithTimers(Sum)}},
+		{"WithContainerID and WithGraphiteTags: no server reads both", graphite(WithContainerID("a"))},
+		{"WithTimestamps and WithGraphiteTags: no server reads both", graphite(WithTimestamps())},
+		{"WithPacking and WithGraphiteTags: no server reads both", graphite(WithPacking())},
+		{"Histograms or Distributions) and WithGraphiteTags: servers", graphite(WithTimers(Histograms))},
+		{"for counters: use WithTimers(Timings)", graphite(WithTimers(Distributions))},
+		{"WithKeptConnection is for targets of tcp and unix: leave it out", []Option{WithKeptConnection()}},
 	} {
-		_, err := New(test.network, test.address, test.opts...)
+		_, err := New("udp://127.0.0.1:8125", test.opts...)
 		require.ErrorContains(t, err, test.says)
+		require.True(t, strings.HasPrefix(err.Error(), "statsdsink: "), err)
+		_, err = NewWriter(io.Discard, test.opts...)
+		require.ErrorContains(t, err, test.says)
+		require.True(t, strings.HasPrefix(err.Error(), "statsdsink: "), err)
 	}
-	s, err := New("udp", "127.0.0.1:8125")
-	require.NoError(t, err)
-	require.Equal(t, "statsd udp 127.0.0.1:8125", s.String())
-	require.NoError(t, s.Close())
-	require.NoError(t, s.Close())
+	for _, target := range []string{"unixgram:///run/x.sock", "udp://localhost:8125"} {
+		_, err := New(target, WithKeptConnection())
+		require.ErrorContains(t, err, "WithKeptConnection is for targets of tcp and unix")
+	}
 }
 
-// buffer returns a buffer that flushes to s when told to only, and s is given a short time.
+// buffer returns a buffer that flushes to s on demand only, with a short timeout.
 func buffer(t *testing.T, s *Sink, err error) *metricsbuffer.Buffer {
 	t.Helper()
 	require.NoError(t, err)
@@ -104,7 +108,7 @@ func values(t *testing.T, lines string) map[string]int {
 
 func pending(b *metricsbuffer.Buffer) int64 { return b.Stats().Sinks[0].Pending.Increments }
 
-// requireTimeout flushes, which must take too long, and returns when the Write has returned too.
+// requireTimeout flushes and requires a timeout. It returns after the Write has returned, too.
 func requireTimeout(t *testing.T, b *metricsbuffer.Buffer) {
 	t.Helper()
 	failures := b.Stats().Sinks[0].Failures
@@ -114,7 +118,7 @@ func requireTimeout(t *testing.T, b *metricsbuffer.Buffer) {
 	require.ErrorIs(t, b.Stats().Sinks[0].LastError, context.DeadlineExceeded)
 }
 
-// A stream is delivered when, and only when, the receiver has closed it after reading all.
+// A batch over a stream is delivered if and only if the server has closed the stream after reading everything.
 func TestStreamIsDeliveredWhenTheReceiverSaysSo(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -134,7 +138,7 @@ func TestStreamIsDeliveredWhenTheReceiverSaysSo(t *testing.T) {
 					}
 				}()
 			}
-			s, err := New(network, listener.Addr().String())
+			s, err := New(network + "://" + listener.Addr().String())
 			b := buffer(t, s, err)
 			const series = 20_000 // more than the sockets' buffers hold
 			record(b, series)
@@ -180,14 +184,14 @@ func socket(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-// A receiver of unix datagrams that is too slow for one Write gets every packet once, over several.
+// A server of unix datagrams is too slow for one Write. It gets every packet once, by several Writes.
 func TestUnixgramWaitsForTheReceiver(t *testing.T) {
 	path := socket(t)
 	receiver, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
 	require.NoError(t, err)
 	defer receiver.Close()
 	const series, limit = 1000, 64
-	s, err := New("unixgram", path, WithMaxPacket(limit))
+	s, err := New("unixgram://"+path, WithMaxPacket(limit))
 	b := buffer(t, s, err)
 	record(b, series)
 	all := pending(b)
@@ -215,7 +219,7 @@ func TestUnixgramWaitsForTheReceiver(t *testing.T) {
 	requireRecorded(t, <-read, series, 1)
 }
 
-// On one machine a refused UDP packet is known at once, also when it is the only one.
+// On one machine the sink hears of a refused UDP packet at once, also if there is only one.
 func TestUDPRefused(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("when a refusal is known depends on the system")
@@ -226,7 +230,7 @@ func TestUDPRefused(t *testing.T) {
 		address := receiver.LocalAddr().String()
 		require.NoError(t, receiver.Close())
 
-		s, err := New("udp", address)
+		s, err := New("udp://" + address)
 		b := buffer(t, s, err)
 		record(b, series)
 		all := pending(b)
@@ -253,12 +257,12 @@ func TestUDPRefused(t *testing.T) {
 	}
 }
 
-// Pauses are not skipped, and a small batch has but the one at its end.
+// The sink pauses after each burst. A small batch has one pause, at its end.
 func TestUDPPauses(t *testing.T) {
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer receiver.Close()
-	s, err := New("udp", receiver.LocalAddr().String(), WithMaxPacket(64))
+	s, err := New("udp://"+receiver.LocalAddr().String(), WithMaxPacket(64))
 	require.NoError(t, err)
 	batch := hundredThousand(counter)
 	for packets, pauses := range map[int]int{1: 1, burst: 1, burst + 1: 2, 5 * burst: 5} {
@@ -271,7 +275,7 @@ func TestUDPPauses(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// What can never be sent is dropped, and said to be; what stands around it is sent.
+// A point that can never be sent is dropped and counted. The points around it are sent.
 func TestDrops(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -284,7 +288,7 @@ func TestDrops(t *testing.T) {
 			read <- string(text)
 		}
 	}()
-	s, err := New("tcp", listener.Addr().String(), WithMaxPacket(32))
+	s, err := New("tcp://"+listener.Addr().String(), WithMaxPacket(32))
 	b := buffer(t, s, err)
 	b.IncrCounter("before", 1)
 	b.IncrCounter(strings.Repeat("a", 27), 1) // 32 bytes
@@ -302,12 +306,12 @@ func TestDrops(t *testing.T) {
 	require.Equal(t, metricsbuffer.Totals{Increments: 3}, stats.Acknowledged)
 }
 
-// A Write returns when its context ends, whatever the other side does, and the next is not harmed by it.
+// A Write returns when its context ends, also if the server does nothing. The next Write is not affected.
 func TestWriteReturnsWithItsContext(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	s, err := New("tcp", listener.Addr().String())
+	s, err := New("tcp://" + listener.Addr().String())
 	require.NoError(t, err)
 	batch := hundredThousand(counter)
 

@@ -13,8 +13,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
-// However a timer goes out, but for [statsdsink.Sum], telegraf counts every observation, and finds the sum where the
-// middles of buckets put it.
+// Telegraf counts every observation of a timer as Timings and as Histograms. Its sum adds up the middles of buckets.
 func TestTimersInTelegraf(t *testing.T) {
 	for kind, form := range map[string]statsdsink.Form{
 		"timing": statsdsink.Timings, "histogram": statsdsink.Histograms,
@@ -63,7 +62,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		timersAreNotParsed bool
 	}{
 		"quantiles": {
-			opts: []statsdsink.Option{statsdsink.WithQuantiles(0.5, 0.999)},
+			opts: []statsdsink.Option{parts, statsdsink.WithQuantiles(0.5, 0.999)},
 			counters: map[string]float64{
 				"jobs;queue=a": 3, "latency.ns.count": 4, "latency.ns.sum": 4e6,
 			},
@@ -79,7 +78,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		},
 		"constant tags": {
 			opts: []statsdsink.Option{
-				statsdsink.WithTags(tag("queue", "b"), tag("service", "s")), statsdsink.WithTimers(statsdsink.Timings),
+				statsdsink.WithTags(tag("queue", "b"), tag("service", "s")),
 			},
 			counters: map[string]float64{"jobs;_x_queue=a;queue=b;service=s": 3},
 			gauges:   map[string]float64{"depth;queue=b;service=s": 5},
@@ -89,7 +88,7 @@ func TestOptionsInTelegraf(t *testing.T) {
 		},
 		"container and timestamps": {
 			opts: []statsdsink.Option{
-				statsdsink.WithContainerID("abc-1"), statsdsink.WithTimestamps(), statsdsink.WithTimers(statsdsink.Timings),
+				statsdsink.WithContainerID("abc-1"), statsdsink.WithTimestamps(),
 			},
 			counters: map[string]float64{"jobs;container=abc-1;queue=a": 3},
 			gauges:   map[string]float64{"depth;container=abc-1": 5},
@@ -97,16 +96,16 @@ func TestOptionsInTelegraf(t *testing.T) {
 				"latency;container=abc-1": {Count: 4, Sum: 4, Lower: 1, Upper: 1},
 			},
 		},
-		// What telegraf does not do: it passes distributions on line by line, without regard to their sample rates …
+		// Telegraf passes distributions on line by line, without their sample rates.
 		"distributions": {
 			opts:          []statsdsink.Option{statsdsink.WithTimers(statsdsink.Distributions)},
 			counters:      map[string]float64{"jobs;queue=a": 3},
 			gauges:        map[string]float64{"depth": 5},
 			distributions: []float64{1},
 		},
-		// … and does not read several values in one line.
+		// It does not read several values in one line.
 		"packing": {
-			opts:               []statsdsink.Option{statsdsink.WithTimers(statsdsink.Timings), statsdsink.WithPacking()},
+			opts:               []statsdsink.Option{statsdsink.WithPacking()},
 			counters:           map[string]float64{"jobs;queue=a": 3},
 			gauges:             map[string]float64{"depth": 5},
 			timersAreNotParsed: true,

@@ -19,13 +19,13 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/receivers"
 )
 
-// A telegraf that is stopped and started again, in the middle of millions of updates from many goroutines, which never
-// pause, has exactly what was recorded: none lost, none twice.
+// A telegraf that is stopped and started again has the exact totals: none lost, none twice. Meanwhile many goroutines
+// record millions of updates without a pause.
 func TestTelegrafRestarted(t *testing.T) {
 	for _, network := range []string{"tcp", "udp"} {
 		t.Run(network, func(t *testing.T) {
 			telegraf := receivers.StartTelegraf(t)
-			b := newBuffer(t, network, telegraf.Address)
+			b := newBuffer(t, network, telegraf.Address, parts)
 			crowd := startCrowd(b)
 			acknowledged := func() metricsbuffer.Totals { return b.Stats().Sinks[0].Acknowledged }
 			deliver := func() { // ten times, and until there was something in it
@@ -36,8 +36,8 @@ func TestTelegrafRestarted(t *testing.T) {
 			}
 
 			deliver()
-			// What telegraf has in memory only, a crash takes along, and no protocol of StatsD can tell: so it is given
-			// the time to write down what it was sent. Nothing is sent meanwhile, as only this goroutine flushes.
+			// A crash takes along the values that telegraf has in memory only, and no protocol of StatsD can tell. So
+			// telegraf gets the time to write them down. Nothing is sent meanwhile: only this goroutine flushes.
 			requireIn(t, func() map[string]float64 { return amounts(telegraf.Counters()) }, map[string]float64{
 				"increments": float64(acknowledged().Increments), "observations": float64(acknowledged().Observations),
 			})
@@ -59,12 +59,12 @@ func TestTelegrafRestarted(t *testing.T) {
 	}
 }
 
-// A crowd is goroutines that record until they are stopped, but millions of times at least.
+// A crowd of goroutines records until it is stopped, and millions of times at least.
 type crowd struct {
 	stopped atomic.Bool
 	writers sync.WaitGroup
 	mu      sync.Mutex
-	done    map[string]float64 // what those that have ended recorded, as telegraf calls it
+	done    map[string]float64 // the totals of the goroutines that have ended, by telegraf's names
 }
 
 func startCrowd(b *metricsbuffer.Buffer) *crowd {
@@ -96,14 +96,14 @@ func startCrowd(b *metricsbuffer.Buffer) *crowd {
 	return c
 }
 
-// stop returns what was recorded.
+// stop returns the recorded totals.
 func (c *crowd) stop() map[string]float64 {
 	c.stopped.Store(true)
 	c.writers.Wait()
 	return c.done
 }
 
-// amounts returns how many increments and observations the counters stand for.
+// amounts adds up the increments and the observations in the counters.
 func amounts(counters map[string]float64) map[string]float64 {
 	amounts := make(map[string]float64)
 	for series, sum := range counters {
@@ -117,7 +117,7 @@ func amounts(counters map[string]float64) map[string]float64 {
 	return amounts
 }
 
-// Every series is one in telegraf too, with the name and the tags it was given, and nothing else arrives.
+// Every series is one series in telegraf, with its own name and tags, and nothing else arrives.
 func TestNastySeriesInTelegraf(t *testing.T) {
 	strange := append(slices.Clone(nasty), "c", "c.c", "T1", "#")
 	random := rand.New(rand.NewPCG(1, 2)) // the same every time
@@ -169,8 +169,8 @@ func readBack(counters map[string]float64) map[string]float64 {
 	return all
 }
 
-// Two pairs of series that telegraf 1.37.2 takes for one, and no sender can keep apart: it tells them by their tags and
-// their name, one behind the other, with nothing in between; and has a tag of its own, for which it takes anybody's.
+// Telegraf 1.37.2 takes two pairs of series for one, and no sender can prevent it. It identifies a series by its tags
+// and name without separators between them, and it uses the tag metric_type itself.
 func TestWhatTelegrafFolds(t *testing.T) {
 	telegraf := receivers.StartTelegraf(t)
 	b := newBuffer(t, "tcp", telegraf.Address)
@@ -182,7 +182,7 @@ func TestWhatTelegrafFolds(t *testing.T) {
 	requireIn(t, func() map[string]float64 {
 		sums := make(map[string]float64)
 		for series, sum := range telegraf.Counters() {
-			name, _, _ := strings.Cut(series, ";") // telegraf has the tags of whichever it saw first
+			name, _, _ := strings.Cut(series, ";") // telegraf has the tags of the first one
 			require.NotContains(t, sums, name)
 			sums[name] = sum
 		}
@@ -204,7 +204,7 @@ func TestNegativeValuesInTelegraf(t *testing.T) {
 	require.Empty(t, telegraf.Errors())
 }
 
-// requireIn waits until read returns exactly what is wanted, and tells what differs if it never does.
+// requireIn waits until read returns exactly the wanted values, and reports the differences if it never does.
 func requireIn(t *testing.T, read func() map[string]float64, want map[string]float64) {
 	t.Helper()
 	var differences []string

@@ -8,7 +8,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A quantile goes out as a gauge that is called the part.
+// A quantile is sent as a gauge. Its name is the series' name and the part.
 type quantile struct {
 	q    float64
 	part string
@@ -27,7 +27,7 @@ func quantilePart(q float64) string {
 	return ".p" + percent + rest
 }
 
-// appendParts writes a timer or a histogram as two counters and two gauges, and gauges for quantiles.
+// appendParts writes a timer or a histogram as two counters and two gauges, and one more gauge for each quantile.
 func (e *encoder) appendParts(packet []byte, p *metricsbuffer.Point) []byte {
 	packet = e.appendPart(packet, ".count", p.Count, "|c")
 	packet = e.appendPart(packet, ".sum", p.Sum, "|c")
@@ -41,9 +41,9 @@ func (e *encoder) appendParts(packet []byte, p *metricsbuffer.Point) []byte {
 	return packet
 }
 
-// appendGaugePart sets a gauge: see append for what a negative number takes.
+// appendGaugePart sets a gauge. The method append explains the two lines of a negative one.
 func (e *encoder) appendGaugePart(packet []byte, part string, v int64) []byte {
-	if v < 0 && !e.stamped {
+	if v < 0 && !e.signed {
 		packet = e.appendPart(packet, part, 0, "|g")
 	}
 	return e.appendPart(packet, part, v, "|g")
@@ -79,7 +79,7 @@ func (e *encoder) appendSum(packet []byte, p *metricsbuffer.Point) (_ []byte, re
 	return append(packet, '\n'), ""
 }
 
-// appendMilliseconds appends nanoseconds, which are not negative, as milliseconds with all their decimals.
+// appendMilliseconds appends a number of nanoseconds, at least zero, as milliseconds with all their decimals.
 func appendMilliseconds(dst []byte, ns int64) []byte {
 	const perMillisecond = 1_000_000
 	dst = strconv.AppendInt(dst, ns/perMillisecond, 10)

@@ -8,31 +8,29 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// writeTo writes the batch packet by packet, and acknowledges what is in those that the writer took.
+// writeTo writes the batch to the writer, packet by packet, and acknowledges the points of each.
 func (s *Sink) writeTo(ctx context.Context, batch *metricsbuffer.Batch) error {
 	var written place
-	defer func() { s.settle(batch, written) }() // also if the writer panics: what it took before must not go out again
-	err := s.pack(batch, func(packet []byte, sent place) error {
+	defer func() { s.settle(batch, written) }() // also after a panic: a packet that was taken must not be written again
+	err := s.pack(batch, func(packet []byte, end place) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err := s.writeWhole(packet); err != nil {
 			return err
 		}
-		written = sent
+		written = end
 		return nil
 	})
-	if err == nil {
-		written = place{points: len(batch.Points)}
-	}
 	if err != nil {
-		return fmt.Errorf("statsdsink: batch not written, or not as a whole: %w", err)
+		return fmt.Errorf("statsdsink: batch not written, or only in part: %w", err)
 	}
+	written = place{points: len(batch.Points)}
 	return nil
 }
 
-// writeWhole writes a packet. If the last one was cut off inside a line, it first ends that line, which would otherwise
-// swallow the beginning of this packet.
+// writeWhole writes a packet. If the packet before was cut off inside a line, that line gets its end first. Otherwise
+// it would swallow the first line of this packet.
 func (s *Sink) writeWhole(packet []byte) error {
 	if s.torn {
 		if _, err := s.writer.Write([]byte{'\n'}); err != nil {

@@ -23,7 +23,7 @@ func bufferOf(t *testing.T, s metricsbuffer.Sink) *metricsbuffer.Buffer {
 	return b
 }
 
-// TestWriterThatTearsALine: what a writer took of a line before it failed does not swallow the next one.
+// TestWriterThatTearsALine: the part of a line that a writer took before it failed does not swallow the next line.
 func TestWriterThatTearsALine(t *testing.T) {
 	var out strings.Builder
 	calls := 0
@@ -43,7 +43,7 @@ func TestWriterThatTearsALine(t *testing.T) {
 	require.Contains(t, strings.Split(out.String(), "\n"), "jobs.done:7|c")
 }
 
-// TestWriterThatIsShort: what a writer did not take is not acknowledged, whatever it says.
+// TestWriterThatIsShort: bytes that a writer did not take are not acknowledged, even if it returns no error.
 func TestWriterThatIsShort(t *testing.T) {
 	s, err := NewWriter(writerFunc(func([]byte) (int, error) { return 0, nil }))
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func TestWriterThatIsShort(t *testing.T) {
 	require.ErrorIs(t, b.Flush(t.Context()), io.ErrShortWrite)
 }
 
-// TestWriterThatPanics: what it took before is not written again.
+// TestWriterThatPanics: packets that it took before are not written again.
 func TestWriterThatPanics(t *testing.T) {
 	var out strings.Builder
 	calls := 0
@@ -72,8 +72,8 @@ func TestWriterThatPanics(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out.String(), "aaaaaaaaaa:1|c\n"), out.String())
 }
 
-// TestCreditGoesWithItsBuffer: what the receiver has of a point that a closed buffer dropped is not taken off the next
-// buffer's observations.
+// TestCreditGoesWithItsBuffer: a closed buffer leaves credit of a point that it dropped. The credit is not taken off
+// the observations of the next buffer.
 func TestCreditGoesWithItsBuffer(t *testing.T) {
 	var out strings.Builder
 	calls := 0
