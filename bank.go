@@ -213,7 +213,7 @@ func (c *distributionCell) covers(b *Buckets) bool {
 	return true
 }
 
-// addShared adds what covers has found room for.
+// addShared adds all counts; covers has found room for them.
 func (c *distributionCell) addShared(d *localDistribution) {
 	w := c.window.Load()
 	for i, n := range d.buckets.Counts {

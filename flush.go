@@ -8,7 +8,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// The flusher's half of the protocol in shard.go, and what becomes of the drained values.
+// The flusher's half of the protocol in shard.go, and the way of the drained values.
 //
 //	bank ── collect ──▶ pending of sink 1 ── deliver ──▶ Sink.Write ── settle ──▶ acknowledged: gone
 //	                    pending of sink 2                                         else: merged into pending
@@ -16,12 +16,12 @@ import (
 // One goroutine, run, owns all of it: series, sinks and everything they point to. Others hand it functions to call. It
 // never waits for a sink: each Write has a goroutine of its own, which owns the batch it writes until it hands it back.
 //
-// Guarantees: what was recorded before a Flush is in the banks when run comes to it, hence in the pending of every sink
-// when collect returns. From there it goes with a batch, and comes back with it unless the sink acknowledged it.
+// Guarantees: an update that was recorded before a Flush is in a bank when run comes to it, hence in the pending of every
+// sink when collect returns. From there it goes with a batch, and comes back with it unless the sink acknowledged it.
 //
-// Progress: run waits for writers that are inside a shard (shard.go) and for nothing else.
+// Progress: run waits for writers that are inside a gate (shard.go) and for nothing else.
 
-// A flusher moves what was recorded to the sinks. It knows nothing of the Buffer it belongs to, so that the buffer can
+// A flusher moves the recorded updates to the sinks. It knows nothing of the Buffer it belongs to, so that the buffer can
 // be collected while the flusher runs.
 type flusher struct {
 	shards   *shards
@@ -129,7 +129,7 @@ func (f *flusher) tick(now time.Time) {
 	f.collect()
 	for _, o := range f.sinks {
 		if o.isDue(now) {
-			// Intervals that were missed are skipped: what was recorded in them is in this batch.
+			// Intervals that were missed are skipped: their updates are in this batch.
 			o.due = o.due.Add(o.interval * (1 + now.Sub(o.due)/o.interval))
 			f.deliver(o)
 		}
@@ -160,7 +160,7 @@ func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
 	common.Flip(1 - drained)
-	common.Await(drained) // whoever has made a shard with the old bank has put it into the table
+	common.Await(drained) // shards that begin with the old bank are in the table now
 	flips := int64(1)
 	f.shards.each(func(s *shard) {
 		s.gate.Flip(1 - drained)
@@ -251,7 +251,7 @@ func (f *flusher) drainShard(s *shard, bank uint32) {
 	}, func(chunk *distributionChunk) { f.dropped.addDistributions(chunk.number(), chunk) })
 }
 
-// drainCounters moves what a bank of a chunk holds to drained, and leaves it zero. It returns true if that was nothing.
+// drainCounters moves the counts in a bank of a chunk to drained, and leaves zeros. It returns true if there were none.
 func (f *flusher) drainCounters(number uint32, chunk *counterChunk, bank uint32) (empty bool) {
 	if chunk.isEmpty(bank) { // as most are, at most times
 		return true
@@ -265,8 +265,8 @@ func (f *flusher) drainCounters(number uint32, chunk *counterChunk, bank uint32)
 	return false
 }
 
-// drainDistributions moves what a bank of a chunk holds to drained, and leaves it empty. It returns true if that was
-// nothing. It gives back the window of a cell that was empty often enough in a row.
+// drainDistributions moves the observations in a bank of a chunk to drained, and leaves the bank empty. It returns true
+// if there were none. It gives back the window of a cell that was empty often enough in a row.
 func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, bank uint32) (empty bool) {
 	empty = true
 	for i := uint32(unusedDistributions); i < distributionsPerChunk; i++ {
@@ -303,7 +303,7 @@ func (f *flusher) book(drained *pending) {
 	f.recorded.add(drained.totals)
 }
 
-// share gives every sink what was drained. The last one takes it as it is, if nothing else is pending for it.
+// share gives the drained values to every sink. The last sink takes them as they are, if nothing else is pending for it.
 func (f *flusher) share() {
 	for i, o := range f.sinks {
 		if i == len(f.sinks)-1 && o.pending.isEmpty() {

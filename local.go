@@ -13,13 +13,13 @@ import (
 // must arrive together. Recording in it costs about as much as adding to a variable; nothing reaches the buffer before
 // [Local.Commit].
 //
-// A Local, and what its methods return, belongs to one goroutine at a time. Using it from two is a data race like any
+// A Local and its instruments belong to one goroutine at a time. Using it from two is a data race like any
 // other, which the race detector reports. If it becomes unreachable with updates that were not committed, they are
-// recorded when the garbage collector notices. Commit before [Buffer.Close]: what comes later is counted as dropped.
+// recorded when the garbage collector notices. Commit before [Buffer.Close]: later updates are counted as dropped.
 // Make one with [Buffer.Local]; a nil *Local does nothing.
 type Local struct {
 	buffer        *Buffer
-	latest        *Counter // what Counter was called with, and returned
+	latest        *Counter // the argument of the last call of Counter; latestLocal is its result
 	latestLocal   *LocalCounter
 	counters      []*LocalCounter
 	distributions []*localDistribution
@@ -71,7 +71,7 @@ func (b *Buffer) Local() *Local {
 }
 
 // Counter returns the counter's private part, the same at every call. It panics if the counter is another buffer's. It
-// costs next to nothing for the counter of the call before; a loop that uses several may keep what is returned.
+// costs next to nothing for the counter of the call before; a loop that uses several counters may keep the results.
 func (l *Local) Counter(c *Counter) *LocalCounter {
 	if l != nil && l.latest == c {
 		return l.latestLocal
@@ -87,8 +87,8 @@ func (l *Local) counterSlow(c *Counter) *LocalCounter {
 	if local == nil || local.buffer != c.lease.buffer {
 		l.check(c.lease.buffer)
 		local = &LocalCounter{slot: c.slot, buffer: c.lease.buffer, lease: c.lease}
-		// Finalizers are on the parts, not on the Local: whoever keeps a part may go on using it, and a Local would be
-		// in a cycle with its parts, if they were to keep it.
+		// Finalizers are on the parts, not on the Local: a part may be used longer than its Local, and a finalizer
+		// does not run for objects that refer to each other.
 		runtime.SetFinalizer(local, func(local *LocalCounter) { commit(local.buffer, []*LocalCounter{local}, nil) })
 		l.counters = append(l.counters, local)
 		l.counterAt.put(c.slot, local)
@@ -188,8 +188,8 @@ func (d *localDistribution) observe(v int64) {
 
 func (d *localDistribution) commit() { commit(d.buffer, nil, []*localDistribution{d}) }
 
-// Commit records in the buffer what was accumulated, all of it in one batch. (Only a timer or histogram with 16 million
-// observations goes ahead of the rest.) The Local is empty then, and can be used again.
+// Commit records all accumulated updates in the buffer. They arrive in one batch, except that a timer or histogram with
+// 16 million observations is committed ahead of the rest. The Local is empty then, and can be used again.
 func (l *Local) Commit() {
 	if l != nil {
 		commit(l.buffer, l.counters, l.distributions)
@@ -282,7 +282,7 @@ func move(counters []*LocalCounter, distributions []*localDistribution) {
 	}
 }
 
-// fits says whether the cell has room. If it has not, seen and step tell from what to make a wider window.
+// fits says whether the cell has room. If it has not, seen and step are for making a wider window.
 func (d *localDistribution) fits(cell *distributionCell, step int) bool {
 	d.cell, d.narrow = cell, false
 	if cell == nil {
@@ -304,7 +304,7 @@ func (d *localDistribution) empty() {
 	d.cell, d.seen, d.wider = nil, nil, nil
 }
 
-// A localIndex finds by slot what is private to a Local.
+// A localIndex finds the parts of a Local by slot.
 type localIndex[L any] []*[countersPerChunk]*L
 
 func (x localIndex[L]) at(slot uint32) *L {

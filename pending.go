@@ -20,15 +20,15 @@ type pending struct {
 	gauges        []uint64                   // a bit for each slot: set, and not acknowledged since
 }
 
-// The memory of what is pending is left to the garbage collector between two flushes: nothing is pending most of the
-// time. All of it is zero.
+// These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most of
+// the time. Everything in them is zero.
 var (
 	counterSums   = sync.Pool{New: func() any { return new([countersPerChunk]int64) }}
 	distributions = sync.Pool{New: func() any { return new(distribution) }}
 )
 
 // A distribution is a timer's or a histogram's accumulated block. It counts the buckets from first on. A count has 32
-// bits; what goes beyond is in carries, which exists only if it is needed.
+// bits; higher bits are in carries, which exists only if it is needed.
 type distribution struct {
 	count, sum, greatest int64
 	least                int64 // as in distributionCell: the distance from the greatest possible value
@@ -84,7 +84,7 @@ func (d *distribution) at(i int) uint64 {
 	return uint64(d.carries[i])<<32 | uint64(d.counts[i])
 }
 
-// addCell adds what the cell holds. The caller owns the cell.
+// addCell adds the observations of the cell, which the caller owns.
 func (d *distribution) addCell(cell *distributionCell) {
 	zeros := cell.zeros.Peek()
 	d.zeros += zeros
@@ -251,7 +251,7 @@ func (p *pending) merge(other *pending, storage storage, slot uint32) {
 	p.totals.count(storage, other.amount(storage, slot))
 }
 
-// amount returns what is pending in the slot, as it counts in Totals.
+// amount returns the amount that is pending in the slot, as it counts in Totals.
 func (p *pending) amount(storage storage, slot uint32) int64 {
 	switch storage {
 	case sums:

@@ -15,7 +15,7 @@ import (
 //
 //	             ┌─ gate ── active bank: 0 or 1
 //	shard of P 0 ┤
-//	             └─ seats ──▶ own chunks: what this P writes often ── bank 0, bank 1
+//	             └─ seats ──▶ own chunks: slots that this P writes often ── bank 0, bank 1
 //	shard of P 1 …
 //	common       ─ column ──▶ common chunks: everything else         ── bank 0, bank 1
 //
@@ -26,12 +26,12 @@ import (
 // all chunks: it drains and zeroes it, and that bank is the next to be flipped in.
 //
 // A P gets a chunk of its own when it misses it often: every sampleMisses-th miss is a vote (see seats). The flusher
-// takes away chunks that were empty for some collections. So memory and the flusher's work follow what is in use, and
-// not the number of Ps.
+// takes away chunks that were empty for some collections. So memory and the flusher's work follow the series in use,
+// and not the number of Ps.
 //
 // The common gate is for writers that cannot use a shard's: those that make a shard, those on a P for which there is no
 // room in the table, and long commits, which are not to be pinned. The flusher flips it first and awaits it before it
-// flips the shards. So whoever makes a shard has put it into the table by then, or gives it the new bank.
+// flips the shards. So a shard that begins with the old bank is in the table by then.
 //
 // Assumptions: those of the gates; one flusher.
 //
@@ -51,7 +51,7 @@ const (
 	votesNeeded  = 8  // for a candidate
 )
 
-// A shard is what one P writes to. It begins with the line that its owner changes; the rest is read by the owner, and
+// A shard belongs to one P. It begins with the line that its owner changes; the rest is read by the owner, and
 // changed when a chunk takes or loses a seat. Its size has the allocator place every shard 8 bytes behind a multiple of
 // 1,024, so that gates stand where no words do (internal/owner).
 type shard struct {
@@ -74,7 +74,7 @@ type seats[C any] struct {
 
 const voteBits = 8
 
-// shards is what all writers of a buffer write to.
+// shards has everything that the writers of a buffer write to, but for gauges.
 type shards struct {
 	table  [maxShards]atomic.Pointer[shard] // by P; nil until the P writes for the first time
 	common common
@@ -84,7 +84,7 @@ type shards struct {
 	procs      stdatomic.Int64 // shards that exist
 }
 
-// common has the chunks that whoever is inside any gate may write to, with atomic instructions.
+// common has the chunks that a writer inside any gate may write to, with atomic instructions.
 type common struct {
 	gate          owner.SharedGate
 	counters      column[counterChunk]
@@ -416,7 +416,7 @@ func (s *shards) each(f func(*shard)) {
 	}
 }
 
-// peek returns what the banks hold, which is exact if nobody writes.
+// peek returns the totals in the banks. They are exact if nobody writes.
 func (s *shards) peek() (t Totals) {
 	counters := func(chunk *counterChunk) {
 		for bank := range uint32(2) {

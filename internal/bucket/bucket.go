@@ -59,7 +59,7 @@ var guess = func() (guess [64]uint8) {
 	return guess
 }()
 
-// Index returns the bucket of v, which must be positive. It cannot panic, whatever v is.
+// Index returns the bucket of v, which must be positive. It cannot panic, even for other values.
 func Index(v int64) int {
 	shift := bits.LeadingZeros64(uint64(v)) & 63
 	scaled := uint64(v) << shift

@@ -35,9 +35,8 @@ func Process() {
 	stopTheWorld()
 }
 
-// stopTheWorld stops all goroutines and lets them go on. ReadMemStats is the cheapest call of the runtime that does so
-// at any time, whatever the garbage collector does; its documentation says "stopTheWorld" of no other purpose, so a test
-// checks that a pinned goroutine is waited for.
+// stopTheWorld stops all goroutines and lets them go on. ReadMemStats is the cheapest call of the runtime that does so at
+// any time, also during a garbage collection. Its documentation does not promise it, so a test checks it.
 func stopTheWorld() {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

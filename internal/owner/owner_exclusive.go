@@ -9,7 +9,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// Exclusive says that what is pinned is owned.
+// Exclusive says that a pinned goroutine owns the words of its P.
 const Exclusive = true
 
 // The runtime keeps these two for packages outside it; see the comment at runtime.procPin and go.dev/issue/67401.
@@ -29,7 +29,7 @@ func Pin() int {
 	return procPin()
 }
 
-// Unpin ends what [Pin] began.
+// Unpin lets the goroutine be preempted and moved again.
 func Unpin() {
 	if yield.On && yield.Active() {
 		yield.Unpin()

@@ -10,7 +10,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// Exclusive says that what is pinned is owned. Here it is not: words are atomic instead.
+// Exclusive says that a pinned goroutine owns the words of its P. In this build it does not: words are atomic instead.
 const Exclusive = false
 
 // procs is read once: it only spreads writers over shards, any number would be right.

@@ -11,7 +11,7 @@ func Active() bool { return false }
 // Pin asks the scheduler for a P.
 func Pin() int { return 0 }
 
-// Unpin ends what [Pin] began.
+// Unpin gives the P back.
 func Unpin() {}
 
 // Read marks a read of *p.

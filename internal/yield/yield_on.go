@@ -7,7 +7,7 @@ import "unsafe"
 // On says that the marks do something.
 const On = true
 
-// Current is who decides, or nil if nobody does: then marks do nothing. It changes only while nobody passes one.
+// Current is the scheduler, or nil: then marks do nothing. It changes only while nobody passes a mark.
 var Current Scheduler
 
 // Active says that a scheduler is at work.
@@ -16,7 +16,7 @@ func Active() bool { return Current != nil }
 // Pin asks the scheduler for a P.
 func Pin() int { return Current.Pin() }
 
-// Unpin ends what [Pin] began.
+// Unpin gives the P back.
 func Unpin() { Current.Unpin() }
 
 // Read marks a read of *p.
