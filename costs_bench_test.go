@@ -3,14 +3,18 @@ package metricsbuffer
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
+	"unsafe"
 
 	"github.com/puzpuzpuz/xsync/v3"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // An operation is measured by how long a goroutine takes for n of them. Each has its own loop, so that nothing but the
@@ -32,10 +36,16 @@ func operations(b *testing.B) []operation {
 		b.Fatal(err)
 	}
 	var (
-		words      [2]private
-		shared     atomic.Int64
-		counter    = buffer.Counter("counter")
-		timer      = buffer.Timer("timer")
+		words   [2]private
+		shared  atomic.Int64
+		counter = buffer.Counter("counter")
+		second  = buffer.Counter("second counter")
+		timer   = buffer.Timer("timer")
+		inline  [256]struct { // by P: the least that an update of an owned word can cost
+			gate  owner.Gate
+			words [2]owner.Word
+			_     [128 - unsafe.Sizeof(owner.Gate{}) - 16]byte
+		}
 		theirs     = xsync.NewCounter()
 		theirNames = xsync.NewMapOf[string, *private]()
 		names      [1000]string
@@ -82,6 +92,33 @@ func operations(b *testing.B) []operation {
 		{"Counter.Add", func(_, n int) {
 			for range n {
 				counter.Add(1)
+			}
+		}},
+		{"pin + gate + add, in line", func(_, n int) {
+			for range n {
+				id := owner.Pin()
+				s := &inline[id]
+				s.words[s.gate.Enter()].Add(1)
+				s.gate.Leave(0)
+				owner.Unpin()
+			}
+		}},
+		{"two counters and a timer", func(_, n int) {
+			for i := range n {
+				counter.Add(1)
+				second.Add(int64(i))
+				timer.Observe(time.Duration(i&0xfffff + 1000))
+			}
+		}},
+		{"Record(two counters and a timer)", func(_, n int) {
+			for i := range n {
+				Record(counter.Delta(1), second.Delta(int64(i)), timer.Took(time.Duration(i&0xfffff+1000)))
+			}
+		}},
+		{"time.Now + time.Since + Timer.Observe", func(_, n int) {
+			for range n {
+				begin := time.Now()
+				timer.Observe(time.Since(begin))
 			}
 		}},
 		{"Timer.Observe", func(_, n int) {
@@ -193,4 +230,42 @@ func measure(op operation, goroutines, n int) time.Duration {
 	}
 	wait.Wait()
 	return time.Since(begin)
+}
+
+// BenchmarkAddresses compares the price of Counter.Add in 300 buffers: the addresses of a gate and of a word must not
+// matter (internal/owner). It reports the slowest buffer in relation to the median one:
+//
+//	go test -run '^$' -bench Addresses -benchtime 1x .
+func BenchmarkAddresses(b *testing.B) {
+	const buffers, rounds, n = 300, 7, 20_000
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for range b.N {
+		counters := make([]*Counter, buffers)
+		for i := range counters {
+			buffer, err := New()
+			if err != nil {
+				b.Fatal(err)
+			}
+			counters[i] = buffer.Counter("counter")
+			for range 10_000 { // until it is the P's own
+				counters[i].Inc()
+			}
+		}
+		best := make([]float64, buffers)
+		for round := range rounds {
+			for i, counter := range counters {
+				begin := time.Now()
+				for range n {
+					counter.Inc()
+				}
+				if each := float64(time.Since(begin)) / n; round == 0 || each < best[i] {
+					best[i] = each
+				}
+			}
+		}
+		slices.Sort(best)
+		b.ReportMetric(best[buffers/2], "median-ns")
+		b.ReportMetric(best[buffers-1], "slowest-ns")
+		b.ReportMetric(best[buffers-1]/best[buffers/2], "slowest/median")
+	}
 }
