@@ -70,7 +70,7 @@ func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
 	if b == nil {
 		return nil
 	}
-	return b.newCounter(b.registry.hold(KindCounter, atomicmap.Hash(name, tags), name, tags))
+	return b.newCounter(b.registry.hold(&b.registry.families[KindCounter], name, tags))
 }
 
 // Timer returns the timer with that name and these tags, in any order.
@@ -78,7 +78,7 @@ func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
 	if b == nil {
 		return nil
 	}
-	return b.newTimer(b.registry.hold(KindTimer, atomicmap.Hash(name, tags), name, tags))
+	return b.newTimer(b.registry.hold(&b.registry.families[KindTimer], name, tags))
 }
 
 // Histogram returns the histogram with that name and these tags, in any order, of values in the given unit, such as
@@ -87,8 +87,7 @@ func (b *Buffer) Histogram(name, unit string, tags ...Tag) *Histogram {
 	if b == nil {
 		return nil
 	}
-	tags = append([]Tag{{Key: unitKey, Value: unit}}, tags...)
-	return b.newHistogram(b.registry.hold(KindHistogram, atomicmap.Hash(name, tags), name, tags))
+	return b.newHistogram(b.registry.hold(b.registry.family(KindHistogram, unit), name, tags))
 }
 
 // Gauge returns the gauge with that name and these tags, in any order.
@@ -96,7 +95,7 @@ func (b *Buffer) Gauge(name string, tags ...Tag) *Gauge {
 	if b == nil {
 		return nil
 	}
-	return b.newGauge(b.registry.hold(KindGauge, atomicmap.Hash(name, tags), name, tags))
+	return b.newGauge(b.registry.hold(&b.registry.families[KindGauge], name, tags))
 }
 
 // IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags.
@@ -110,7 +109,16 @@ func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 // IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
 	if b != nil {
-		b.observeNamed(name, int64(d), tags)
+		b.observeNamed(&b.registry.families[KindTimer], name, int64(d), tags)
+		runtime.KeepAlive(b)
+	}
+}
+
+// ObserveHistogram records a value in the histogram with that name and these tags, in any order, of values in the given
+// unit. It does not keep tags.
+func (b *Buffer) ObserveHistogram(name, unit string, v int64, tags ...Tag) {
+	if b != nil {
+		b.observeNamed(b.registry.family(KindHistogram, unit), name, v, tags)
 		runtime.KeepAlive(b)
 	}
 }
@@ -271,7 +279,7 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) {
 		if shard := table[id].Load(); shard != nil {
 			bank := shard.gate.Enter()
-			if s := b.registry.byName[KindCounter].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
+			if s := b.registry.families[KindCounter].series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / countersPerChunk
 				chunk := shard.counters.chunks[number%seatsPerShard].Load()
@@ -296,13 +304,13 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 }
 
 func (b *Buffer) addNamedSlow(hash uint64, name string, delta int64, tags []Tag) {
-	s := b.registry.hold(KindCounter, hash, name, tags)
+	s := b.registry.holdHashed(&b.registry.families[KindCounter], hash, name, tags)
 	b.shards.addSlow(s.Value.slot, delta)
 	b.registry.release(s)
 }
 
-// observeNamed records a value in the timer.
-func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
+// observeNamed records a value in the timer or histogram.
+func (b *Buffer) observeNamed(f *family, name string, v int64, tags []Tag) {
 	hash := atomicmap.HashName(name)
 	if len(tags) > 0 {
 		hash = atomicmap.WithTags(hash, tags)
@@ -312,7 +320,7 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) && v > 0 {
 		if shard := table[id].Load(); shard != nil {
 			bank := shard.gate.Enter()
-			if s := b.registry.byName[KindTimer].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
+			if s := f.series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / distributionsPerChunk
 				if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.number() == number {
@@ -324,7 +332,7 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 					}
 				}
 				if !b.shards.observeCommon(shard, bank, slot, v, index) {
-					b.observeNamedSlow(hash, name, v, tags)
+					b.observeNamedSlow(f, hash, name, v, tags)
 				}
 				return
 			}
@@ -332,11 +340,11 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 		}
 	}
 	owner.Unpin()
-	b.observeNamedSlow(hash, name, v, tags)
+	b.observeNamedSlow(f, hash, name, v, tags)
 }
 
-func (b *Buffer) observeNamedSlow(hash uint64, name string, v int64, tags []Tag) {
-	s := b.registry.hold(KindTimer, hash, name, tags)
+func (b *Buffer) observeNamedSlow(f *family, hash uint64, name string, v int64, tags []Tag) {
+	s := b.registry.holdHashed(f, hash, name, tags)
 	b.shards.observe(s.Value.slot, v)
 	b.registry.release(s)
 }
@@ -347,14 +355,14 @@ func (b *Buffer) setNamed(name string, v float64, tags []Tag) {
 	set := false
 	if isShort(name, tags) {
 		in := b.shards.enter()
-		s := b.registry.byName[KindGauge].Load(hash, name, tags)
+		s := b.registry.families[KindGauge].series.Load(hash, name, tags)
 		if set = s != nil && s.Value.state.Load() >= open; set {
 			b.registry.gauge(s.Value.slot).set(v)
 		}
 		b.shards.leave(in)
 	}
 	if !set {
-		s := b.registry.hold(KindGauge, hash, name, tags)
+		s := b.registry.holdHashed(&b.registry.families[KindGauge], hash, name, tags)
 		b.registry.gauge(s.Value.slot).set(v)
 		b.registry.release(s)
 	}

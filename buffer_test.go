@@ -2,8 +2,10 @@ package metricsbuffer_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +84,8 @@ func TestNilDoesNothing(t *testing.T) {
 	b.Gauge("g").Add(1)
 	b.IncrCounter("c", 1)
 	b.IncrTimer("t", 1)
+	b.ObserveHistogram("h", "bytes", 1)
+	b.Histogram("h", "bytes").Observe(1)
 	b.SetGauge("g", 1)
 	require.Zero(t, b.Stats())
 	require.NoError(t, b.Flush(t.Context()))
@@ -129,6 +133,67 @@ func TestOverflow(t *testing.T) {
 	require.Len(t, recorder.Totals(), 4)
 }
 
+// byUnit is a sink that adds up histograms by unit, and sees that no series is twice in one batch.
+type byUnit map[string]metricsbuffer.Point
+
+func (u byUnit) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	seen := make(map[string]bool)
+	for _, p := range batch.Points {
+		series := fmt.Sprint(p.Kind, p.Name, p.Tags, p.Unit)
+		if seen[series] {
+			return fmt.Errorf("%s is twice in one batch", series)
+		}
+		seen[series] = true
+		total := u[p.Unit]
+		u[p.Unit] = metricsbuffer.Point{Count: total.Count + p.Count, Sum: total.Sum + p.Sum}
+	}
+	return nil
+}
+
+// TestUnitsDoNotMix: the unit is part of the identity of a series, also of overflow series and of the last resort.
+func TestUnitsDoNotMix(t *testing.T) {
+	units := make(byUnit)
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(1), metricsbuffer.WithSink(units))
+	require.NoError(t, err)
+	for range 2 {
+		for i := range 4 {
+			name := "size " + strconv.Itoa(i)
+			b.ObserveHistogram(name, "bytes", 10)
+			b.Histogram(name, "lines").Observe(1)
+			b.ObserveHistogram(name, "", 100)
+		}
+	}
+	require.NoError(t, b.Close())
+	require.Equal(t, byUnit{"bytes": {Count: 8, Sum: 80}, "lines": {Count: 8, Sum: 8}, "": {Count: 8, Sum: 800}}, units)
+	require.EqualValues(t, 22, b.Stats().Overflowed.Observations)
+}
+
+// TestUnitsWithoutEnd: units may be input. Those that are too many share one family, which a caller can ask for, too.
+func TestUnitsWithoutEnd(t *testing.T) {
+	for _, early := range []int{0, 1} {
+		units := make(byUnit)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(units))
+		require.NoError(t, err)
+		for range early {
+			b.ObserveHistogram("size", "other", 1)
+		}
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() {
+				for i := range 1000 {
+					b.ObserveHistogram("size", "unit "+strconv.Itoa(i), 1)
+				}
+			})
+		}
+		wait.Wait()
+		b.ObserveHistogram("size", "other", 1)
+		require.NoError(t, b.Close())
+		require.Len(t, units, 257-early)
+		require.EqualValues(t, 4, units["unit 17"].Count)
+		require.EqualValues(t, early+1+4*(1000-256+early), units["other"].Count)
+	}
+}
+
 func TestWritersNeverAllocate(t *testing.T) {
 	b, _ := newBuffer(t)
 	counter, timer, gauge := b.Counter("c"), b.Timer("t"), b.Gauge("g")
@@ -144,7 +209,11 @@ func TestWritersNeverAllocate(t *testing.T) {
 		"IncrCounter with tags": func() { b.IncrCounter("c", 1, tag("status", status), tag("producer", "p")) },
 		"IncrTimer":             func() { b.IncrTimer("t", time.Millisecond) },
 		"IncrTimer with tags":   func() { b.IncrTimer("t", time.Millisecond, tag("producer", "p"), tag("status", status)) },
-		"SetGauge with tags":    func() { b.SetGauge("g", 1, tag("producer", "p")) },
+		"ObserveHistogram":      func() { b.ObserveHistogram("h", "bytes", 1) },
+		"ObserveHistogram with tags": func() {
+			b.ObserveHistogram("h", "bytes", 1, tag("producer", "p"), tag("status", status))
+		},
+		"SetGauge with tags": func() { b.SetGauge("g", 1, tag("producer", "p")) },
 	}
 	for name, operation := range operations {
 		onEveryP(operation)

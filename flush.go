@@ -213,7 +213,7 @@ func (f *flusher) adopt() {
 		}
 		f.series[in][place.slot] = a.series
 		f.expiry.welcome(in, place.slot)
-		if place.spare {
+		if place.class != ordinary {
 			f.overflows.welcome(in, place.slot)
 		}
 	}

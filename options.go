@@ -112,12 +112,16 @@ func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
 
-// WithMaxSeries limits the number of series, 100,000 if not given. What is recorded in a series beyond it goes to the
-// overflow series of its name: same name and kind, with the one tag overflow=true, so that totals per name stay right.
-// If there are also more than n overflow series, what is left goes to one with the name "metricsbuffer.overflow".
+// WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
+// overflow series of its name: it has the same name, kind and unit, and the one tag overflow=true. So totals per name
+// stay right. [Stats] counts these updates. If there are also more than n overflow series, the rest goes to an overflow
+// series with the name "metricsbuffer.overflow", of the same kind and unit.
 //
-// Whatever n is, there can be at most 2,097,152 counters, 131,072 timers and histograms, and 524,288 gauges, and as
-// many overflow series of each.
+// A series that the program itself gives exactly the tag overflow=true is the overflow series of its name. Its updates
+// count as overflowed, and it counts against the limit of overflow series.
+//
+// For any n there can be at most 2,097,152 counters, 131,072 timers and histograms, and 524,288 gauges, and about
+// as many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".
 func WithMaxSeries(n int) Option {
 	return func(c *config) {
 		if n < 1 {

@@ -18,8 +18,10 @@ import (
 
 // known counts the series that the registry and the flusher have in mind, without those for names that find no place.
 func known(b *Buffer) (series, slots int) {
-	for kind := range b.registry.byName {
-		series += b.registry.byName[kind].Len()
+	for i := range b.registry.numbered {
+		if f := b.registry.numbered[i].Load(); f != nil {
+			series += f.series.Len()
+		}
 	}
 	b.flusher.do(context.Background(), func() {
 		b.flusher.collect()
@@ -58,7 +60,7 @@ func TestIdleSeriesExpire(t *testing.T) {
 		require.LessOrEqual(t, b.registry.slots[sums].Load(), highest+1, "the slot that is free is used again")
 		b.Gauge("g").Add(2) // in a slot that was used by another
 		require.NoError(t, b.Flush(t.Context()))
-		slot := b.registry.find(KindGauge, atomicmap.HashName("g"), "g", nil).Value.slot
+		slot := b.registry.find(&b.registry.families[KindGauge], atomicmap.HashName("g"), "g", nil).Value.slot
 		require.InDelta(t, 2, b.registry.gauge(slot).value(), 0)
 		require.Less(t, b.registry.slots[gauges].Load(), uint32(4))
 		require.NoError(t, b.Close())

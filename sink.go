@@ -11,9 +11,16 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 )
 
-// A Tag is one dimension of a series. The order in which tags are given does not matter: the same name with the same
-// tags is the same series. In a [Point] they stand sorted by key, then by value.
+// A Tag is one dimension of a series. Two updates belong to the same series if they have the same kind, name and tags,
+// and for histograms the same unit. The order of the tags does not matter; a tag that is given twice counts twice. In a
+// [Point] they are sorted by key, then by value.
+//
+// Names, keys and values may be any strings, also empty ones: each [Sink] escapes them as its protocol demands, or drops
+// the point ([Batch.Drop]).
 type Tag struct{ Key, Value string }
+
+// T returns a tag. It is short for Tag{Key: key, Value: value}.
+func T(key, value string) Tag { return Tag{Key: key, Value: value} }
 
 // A Kind says which of a [Point]'s fields carry its value.
 type Kind uint8

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -110,7 +109,7 @@ func (b *Buffer) Stats() (stats Stats) {
 // describe fills in what is not the flusher's.
 func describe(stats *Stats, s *shards, r *registry) {
 	stats.Negatives = s.negatives.Load()
-	stats.Series = int(r.ordinary.used.Load() + r.overflowing.used.Load() - kinds)
+	stats.Series = int(r.series[ordinary].used.Load() + r.series[overflow].used.Load())
 	stats.Shards = int(s.procs.Load())
 	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) }, func(_ *distributionChunk, own bool) { stats.countChunk(own) })
 	stats.Promotions = s.promotions.Load()
@@ -191,7 +190,7 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	}
 	hold := func(kind Kind, name string, tags ...Tag) uint32 {
 		name = "metricsbuffer." + name
-		return r.hold(kind, atomicmap.Hash(name, tags), name, tags).Value.slot
+		return r.hold(&r.families[kind], name, tags).Value.slot
 	}
 	gauge := func(name string, tags ...Tag) *gaugeCell { return r.gauge(hold(KindGauge, name, tags...)) }
 	counter := func(name string, tags ...Tag) selfCounter {
