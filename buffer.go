@@ -3,7 +3,6 @@ package metricsbuffer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"runtime"
 	"sync/atomic"
@@ -21,7 +20,7 @@ var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 var ErrUnknownSink = errors.New("metricsbuffer: nothing was flushed: the buffer was not given this sink by WithSink")
 
 // A Buffer records updates of counters, timers, histograms and gauges, and delivers them to its sinks. Make one with
-// [New]; a nil *Buffer is valid and does nothing. All methods may be called concurrently, also while it is closed and
+// [New]; a nil *Buffer and a zero Buffer are valid and do nothing. All methods may be called concurrently, also while it is closed and
 // afterwards.
 //
 // Close it before the program exits: what is younger than the last delivery is lost otherwise.
@@ -64,43 +63,46 @@ func New(opts ...Option) (*Buffer, error) {
 	return b, nil
 }
 
+// isNil says whether there is no buffer: only New makes one.
+func (b *Buffer) isNil() bool { return b == nil || b.shards == nil }
+
 // Counter returns the counter with that name and these tags, in any order. Use it to record the same series often: it
 // has been looked up once and for all. The name and the tags are copied.
 func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newCounter(b.registry.hold(&b.registry.families[KindCounter], name, tags))
+	return newCounter(b, b.registry.hold(&b.registry.families[KindCounter], name, tags))
 }
 
 // Timer returns the timer with that name and these tags, in any order.
 func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newTimer(b.registry.hold(&b.registry.families[KindTimer], name, tags))
+	return newTimer(b, b.registry.hold(&b.registry.families[KindTimer], name, tags))
 }
 
 // Histogram returns the histogram with that name and these tags, in any order, of values in the given unit, such as
 // "bytes". The same name in another unit is another series.
 func (b *Buffer) Histogram(name, unit string, tags ...Tag) *Histogram {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newHistogram(b.registry.hold(b.registry.family(KindHistogram, unit), name, tags))
+	return newHistogram(b, b.registry.hold(b.registry.family(KindHistogram, unit), name, tags))
 }
 
 // Gauge returns the gauge with that name and these tags, in any order.
 func (b *Buffer) Gauge(name string, tags ...Tag) *Gauge {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newGauge(b.registry.hold(&b.registry.families[KindGauge], name, tags))
+	return newGauge(b, b.registry.hold(&b.registry.families[KindGauge], name, tags))
 }
 
 // IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
-	if b != nil {
+	if !b.isNil() {
 		b.addNamed(name, delta, tags)
 		runtime.KeepAlive(b)
 	}
@@ -108,8 +110,8 @@ func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 
 // IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
-	if b != nil {
-		b.observeNamed(&b.registry.families[KindTimer], name, int64(d), tags)
+	if !b.isNil() {
+		b.observeNamed(name, int64(d), tags, &b.registry.families[KindTimer])
 		runtime.KeepAlive(b)
 	}
 }
@@ -117,15 +119,15 @@ func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
 // ObserveHistogram records a value in the histogram with that name and these tags, in any order, of values in the given
 // unit. It does not keep tags.
 func (b *Buffer) ObserveHistogram(name, unit string, v int64, tags ...Tag) {
-	if b != nil {
-		b.observeNamed(b.registry.family(KindHistogram, unit), name, v, tags)
+	if !b.isNil() {
+		b.observeNamed(name, v, tags, b.registry.family(KindHistogram, unit))
 		runtime.KeepAlive(b)
 	}
 }
 
 // SetGauge sets the gauge with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
-	if b != nil {
+	if !b.isNil() {
 		b.setNamed(name, v, tags)
 		runtime.KeepAlive(b)
 	}
@@ -138,7 +140,7 @@ func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
 // Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several of them. The end of
 // ctx ends the waiting, not the delivery.
 func (b *Buffer) Flush(ctx context.Context) error {
-	if b == nil || b.flusher == nil {
+	if b.isNil() || b.flusher == nil {
 		return nil
 	}
 	defer runtime.KeepAlive(b) // it is not to be closed, as one that nobody can reach, while this waits
@@ -149,7 +151,7 @@ func (b *Buffer) Flush(ctx context.Context) error {
 // as by a scrape. It takes the value that was given to [WithSink], and returns [ErrUnknownSink] for any other. That
 // includes every [SinkFunc], as functions cannot be compared: use a pointer to a type of your own.
 func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
 	defer runtime.KeepAlive(b)
@@ -171,7 +173,7 @@ func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
 // Instruments remain valid. What is recorded after Close, or was not acknowledged by then, is counted as dropped in
 // [Stats]. A sink that has not returned from Write may still acknowledge what it was given.
 func (b *Buffer) Close() error {
-	if b == nil || b.flusher == nil {
+	if b.isNil() || b.flusher == nil {
 		return nil
 	}
 	if b.closing.CompareAndSwap(false, true) {
@@ -183,79 +185,29 @@ func (b *Buffer) Close() error {
 	return b.closeErr
 }
 
-// shutdown closes the flusher, in at most the given time.
-func (f *flusher) shutdown(timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	err := f.deliverTo(ctx, f.sinks, true)
-	if err == nil {
-		<-f.done // imminent, as nobody is left to write
-	} else {
-		f.stop() // and done follows once the last sink returns from Write
-	}
-	errs := []error{err}
-	for _, o := range f.sinks {
-		errs = append(errs, o.awaitClosed(ctx))
-	}
-	return errors.Join(errs...)
-}
-
-// attach gives the sinks that ask for their values the means to. It comes before run.
-func (f *flusher) attach() error {
-	for i, o := range f.sinks {
-		attacher, ok := optional[Attacher](o.sink)
-		if !ok {
-			continue
-		}
-		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
-		if err != nil {
-			close(f.done) // sinks attached before this one learn that there is no buffer
-			return o.wrap(fmt.Errorf("Attach: %w", err))
-		}
-	}
-	return nil
-}
-
-// deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
-func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
-	replies := make(chan reply, len(sinks))
-	closed := false
-	begin := ctx
-	if last {
-		begin = context.Background() // the flusher has to know, and waits for nobody
-	}
-	called := f.do(begin, func() {
-		if closed = f.closing; !closed {
-			f.flush(sinks, replies, last)
-		}
-	})
+// Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
+// has the zero Stats.
+func (b *Buffer) Stats() (stats Stats) {
 	switch {
-	case called && !closed:
-	case ctx.Err() != nil:
-		return fmt.Errorf("metricsbuffer: nothing was flushed: %w", ctx.Err())
-	default:
-		return ErrClosed
+	case b.isNil():
+		return stats
+	case b.flusher == nil:
+		describe(&stats, b.shards, b.registry)
+		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
+		return stats
+	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account() }):
+		describe(&stats, b.shards, b.registry)
+		return stats
 	}
-	var errs []error
-	waiting := make(map[*outlet]bool, len(sinks))
-	for _, o := range sinks {
-		waiting[o] = true
+	// The flusher has ended, and nobody flips any more: the shards hold what was recorded since.
+	late := b.shards.peek()
+	stats = b.flusher.account()
+	stats.Recorded.add(late)
+	for i := range stats.Sinks {
+		stats.Sinks[i].Dropped.add(late)
 	}
-	for len(waiting) > 0 {
-		select {
-		case r := <-replies:
-			delete(waiting, r.outlet)
-			if r.err != nil {
-				errs = append(errs, r.outlet.wrap(r.err))
-			}
-		case <-ctx.Done():
-			for o := range waiting {
-				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
-			}
-			return errors.Join(errs...)
-		}
-	}
-	return errors.Join(errs...)
+	describe(&stats, b.shards, b.registry)
+	return stats
 }
 
 // Recording by name. The series is looked up inside the section in which it is written to, which keeps its slot from
@@ -310,7 +262,7 @@ func (b *Buffer) addNamedSlow(hash uint64, name string, delta int64, tags []Tag)
 }
 
 // observeNamed records a value in the timer or histogram.
-func (b *Buffer) observeNamed(f *family, name string, v int64, tags []Tag) {
+func (b *Buffer) observeNamed(name string, v int64, tags []Tag, f *family) {
 	hash := atomicmap.HashName(name)
 	if len(tags) > 0 {
 		hash = atomicmap.WithTags(hash, tags)

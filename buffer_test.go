@@ -386,19 +386,50 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	for want, opts := range map[string][]metricsbuffer.Option{
-		"option 2 of 2 is nil": {metricsbuffer.WithInterval(0), nil},
-		"option 1 of 1 is nil": {metricsbuffer.WithSink(recorder, nil)},
-		"10ns is less than":    {metricsbuffer.WithInterval(10)},
-		"5µs is less than":     {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
-		"given twice":          {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
-		"*sinktest.Recorder":   {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
+		"option 2 of 2 is nil":            {metricsbuffer.WithInterval(0), nil},
+		"option 1 of 1 is nil":            {metricsbuffer.WithSink(recorder, nil)},
+		"10ns is less than":               {metricsbuffer.WithInterval(10)},
+		"5µs is less than":                {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
+		"given twice":                     {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
+		"*sinktest.Recorder":              {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
+		"the sink is nil: ":               {metricsbuffer.WithSink(nil)},
+		"a nil metricsbuffer_test.byUnit": {metricsbuffer.WithSink(byUnit(nil))},
+		"the name is empty":               {metricsbuffer.WithSink(recorder, metricsbuffer.SinkName(""))},
+		`two sinks are named "s"`: {
+			metricsbuffer.WithSink(recorder, metricsbuffer.SinkName("s")),
+			metricsbuffer.WithSink(new(sinktest.Recorder), metricsbuffer.SinkName("s")),
+		},
 	} {
 		_, err := metricsbuffer.New(opts...)
 		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "<nil>")
 	}
 	f := metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil })
 	b, err := metricsbuffer.New(metricsbuffer.WithSink(f), metricsbuffer.WithSink(f))
 	require.NoError(t, err, "a function may be used twice")
+	require.NoError(t, b.Close())
+}
+
+// nameless is a sink with a default name.
+type nameless struct {
+	metricsbuffer.Sink
+	name string
+}
+
+func (n *nameless) String() string { return n.name }
+
+// TestSinksHaveNamesOfTheirOwn: default names give way to each other and to those that were chosen.
+func TestSinksHaveNamesOfTheirOwn(t *testing.T) {
+	sink := func(name string) *nameless { return &nameless{new(sinktest.Recorder), name} }
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(sink("a")),
+		metricsbuffer.WithSink(sink("a")), metricsbuffer.WithSink(sink("")), metricsbuffer.WithSink(sink("b")),
+		metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("a #2")), metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("b")))
+	require.NoError(t, err)
+	var names []string
+	for _, s := range b.Stats().Sinks {
+		names = append(names, s.Name)
+	}
+	require.Equal(t, []string{"a", "a #3", "*metricsbuffer_test.nameless", "b #2", "a #2", "b"}, names)
 	require.NoError(t, b.Close())
 }
 

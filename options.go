@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -24,14 +25,14 @@ type config struct {
 	selfMetrics  bool
 	onError      func(error)
 	sinks        []*outlet
-	errs         []error // what is wrong with the options
+	errs         []error // one for each mistake in the options
 }
 
 func (c *config) reject(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("metricsbuffer: "+format, args...))
 }
 
-// minInterval is what an interval that was meant is not below. A plain number is one of nanoseconds.
+// minInterval is the shortest interval accepted; anything shorter is almost certainly a bare number meant as seconds.
 const minInterval = time.Millisecond
 
 func (c *config) checkInterval(option string, d time.Duration) {
@@ -52,8 +53,12 @@ type SinkOption func(*config, *outlet)
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
-		if !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
-			c.reject("WithSink: the sink is nil (%T)", sink)
+		if sink == nil {
+			c.reject("WithSink: the sink is nil: give it a sink, or leave the option out")
+			return
+		}
+		if k := v.Kind(); (k == reflect.Pointer || k == reflect.Func || k == reflect.Map || k == reflect.Chan) && v.IsNil() {
+			c.reject("WithSink: the sink is a nil %T: give it a sink, or leave the option out", sink)
 			return
 		}
 		for _, o := range c.sinks {
@@ -74,8 +79,9 @@ func WithSink(sink Sink, opts ...SinkOption) Option {
 	}
 }
 
+// sinkName returns the default name of a sink.
 func sinkName(sink Sink) string {
-	if s, ok := sink.(fmt.Stringer); ok {
+	if s, ok := sink.(fmt.Stringer); ok && s.String() != "" {
 		return s.String()
 	}
 	return fmt.Sprintf("%T", sink)
@@ -102,12 +108,14 @@ func WithCloseTimeout(d time.Duration) Option {
 	}
 }
 
-// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for: the error says
-// which sink, and wraps what it returned. What failed stays pending. Without a handler only [Buffer.Flush],
-// [Buffer.Close] and [Stats] tell of failures.
+// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for. The error names the
+// sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink drops a
+// point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only [Buffer.Flush] and
+// [Buffer.Close] tell of failures, and only [Stats] tells of drops.
 //
-// f is called on goroutines of its own, one for each sink; while it is busy with one failure of a sink, only the latest
-// of those that follow is kept for it. Close does not wait for f: it returns its errors itself.
+// f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
+// of the failures that follow is kept for it; of the drops all are. Close does not wait for f: it returns its errors
+// itself.
 func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
@@ -152,10 +160,21 @@ func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
 
-// SinkName sets the name by which errors and [SinkStats] call the sink. If not given it is what the sink's String
-// method returns, or else its type.
+// SinkName sets the sink's name in errors and in [SinkStats]. It is an error if it is empty, or if two sinks are given
+// the same name. The default is the text that the sink's String method returns, or else its type; if that is taken, a
+// number is appended, as in "statsd #2".
 func SinkName(name string) SinkOption {
-	return func(_ *config, o *outlet) { o.name = name }
+	return func(c *config, o *outlet) {
+		if name == "" {
+			c.reject("SinkName: the name is empty; leave the option out for the default name")
+		}
+		for _, other := range c.sinks {
+			if other.named && other.name == name {
+				c.reject("SinkName: two sinks are named %q; errors and Stats could not tell them apart", name)
+			}
+		}
+		o.name, o.named = strings.Clone(name), true
+	}
 }
 
 // SinkInterval sets how often the sink gets a batch, instead of the buffer's interval. 0 means only on [Buffer.Flush]
@@ -188,16 +207,21 @@ func configure(opts []Option) (*config, error) {
 		}
 		opt(c)
 	}
-	names := make(map[string]int)
+	taken := make(map[string]bool)
 	for _, o := range c.sinks {
+		taken[o.name] = taken[o.name] || o.named
+	}
+	for _, o := range c.sinks {
+		o.onError = c.onError
 		if _, attached := optional[Attacher](o.sink); o.interval < 0 && attached {
 			o.interval = 0
 		} else if o.interval < 0 {
 			o.interval = c.interval
 		}
-		if names[o.name]++; names[o.name] > 1 {
-			o.name = fmt.Sprintf("%s #%d", o.name, names[o.name])
+		for base, n := o.name, 2; !o.named && taken[o.name]; n++ {
+			o.name = fmt.Sprintf("%s #%d", base, n)
 		}
+		taken[o.name] = true
 	}
 	return c, errors.Join(c.errs...)
 }

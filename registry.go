@@ -33,10 +33,10 @@ type registry struct {
 // A family is all series of one kind and, for histograms, of one unit. Series of different families never meet, not
 // even in an overflow series.
 type family struct {
+	series seriesMap
 	kind   Kind
 	number uint16 // in registry.numbered
 	unit   string
-	series seriesMap
 }
 
 type unitMap = atomicmap.Map[Tag, *family]

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
@@ -118,8 +119,9 @@ type Point struct {
 
 // An outcome is what a sink said of single points while it wrote them.
 type outcome struct {
-	acknowledged int            // the first so many points are delivered
-	dropped      map[int]string // points that never can be, and why
+	acknowledged int               // the first so many points are delivered
+	dropped      map[int]string    // by index: points that never can be, with the reason
+	reasons      map[string]string // copies of the reasons
 }
 
 // Acknowledge tells the buffer that the first n points are delivered, whatever becomes of the rest: if Write then
@@ -131,14 +133,20 @@ func (b *Batch) Acknowledge(n int) {
 
 // Drop tells the buffer that Points[i] can never be delivered by this sink (its name cannot be expressed in the
 // protocol, say). The point leaves the buffer and is counted as dropped, under the reason, in [SinkStats]; other
-// sinks still get it. Reasons should be few and constant. Drop may be called from Write's goroutine only, and panics
+// sinks still get it. The error handler ([WithErrorHandler]) is told of the first point of each reason. Reasons should be
+// few and constant: beyond 100 they are counted together as "other reasons". Drop may be called from Write's goroutine only, and panics
 // if there is no Points[i].
 func (b *Batch) Drop(i int, reason string) {
 	_ = b.Points[i]
 	if b.outcome.dropped == nil {
-		b.outcome.dropped = make(map[int]string)
+		b.outcome.dropped, b.outcome.reasons = make(map[int]string), make(map[string]string)
 	}
-	b.outcome.dropped[i] = reason
+	kept, known := b.outcome.reasons[reason]
+	if !known {
+		kept = strings.Clone(reason) // it is kept for longer than Write takes
+		b.outcome.reasons[kept] = kept
+	}
+	b.outcome.dropped[i] = kept
 }
 
 // Acknowledged returns how many points [Batch.Acknowledge] has told the buffer are delivered. It is for sinks that wrap

@@ -1,7 +1,6 @@
 package metricsbuffer
 
 import (
-	"context"
 	"maps"
 	"time"
 
@@ -79,31 +78,6 @@ func (t *Totals) count(in storage, n int64) {
 	case distributed:
 		t.Observations += n
 	}
-}
-
-// Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
-// has the zero Stats.
-func (b *Buffer) Stats() (stats Stats) {
-	switch {
-	case b == nil:
-		return stats
-	case b.flusher == nil:
-		describe(&stats, b.shards, b.registry)
-		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
-		return stats
-	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account() }):
-		describe(&stats, b.shards, b.registry)
-		return stats
-	}
-	// The flusher has ended, and nobody flips any more: the shards hold what was recorded since.
-	late := b.shards.peek()
-	stats = b.flusher.account()
-	stats.Recorded.add(late)
-	for i := range stats.Sinks {
-		stats.Sinks[i].Dropped.add(late)
-	}
-	describe(&stats, b.shards, b.registry)
-	return stats
 }
 
 // describe fills in what is not the flusher's.

@@ -30,47 +30,47 @@ import (
 type Vec[K comparable, I any] struct {
 	instruments *xsync.MapOf[K, *I]
 
-	registry   *registry
+	buffer     *Buffer
 	family     *family
 	name       string
 	labels     []label
-	instrument func(*series) *I
+	instrument func(*Buffer, *series) *I
 }
 
 // NewCounterVec returns a set of counters. It is an error if the fields of K cannot be tags; the error names the field.
 // If b is nil, so is the set.
 func NewCounterVec[K comparable](b *Buffer, name string) (*Vec[K, Counter], error) {
-	return newVec[K](b, KindCounter, name, "", b.newCounter)
+	return newVec[K](b, KindCounter, name, "", newCounter)
 }
 
 // NewTimerVec returns a set of timers, as [NewCounterVec] does.
 func NewTimerVec[K comparable](b *Buffer, name string) (*Vec[K, Timer], error) {
-	return newVec[K](b, KindTimer, name, "", b.newTimer)
+	return newVec[K](b, KindTimer, name, "", newTimer)
 }
 
 // NewGaugeVec returns a set of gauges, as [NewCounterVec] does.
 func NewGaugeVec[K comparable](b *Buffer, name string) (*Vec[K, Gauge], error) {
-	return newVec[K](b, KindGauge, name, "", b.newGauge)
+	return newVec[K](b, KindGauge, name, "", newGauge)
 }
 
 // NewHistogramVec returns a set of histograms of values in the given unit, as [NewCounterVec] does.
 func NewHistogramVec[K comparable](b *Buffer, name, unit string) (*Vec[K, Histogram], error) {
-	return newVec[K](b, KindHistogram, name, unit, b.newHistogram)
+	return newVec[K](b, KindHistogram, name, unit, newHistogram)
 }
 
 func newVec[K comparable, I any](
-	b *Buffer, kind Kind, name, unit string, instrument func(*series) *I,
+	b *Buffer, kind Kind, name, unit string, instrument func(*Buffer, *series) *I,
 ) (*Vec[K, I], error) {
 	labels, err := labelsOf(reflect.TypeFor[K]())
 	if err != nil {
 		return nil, fmt.Errorf("metricsbuffer: %v %q: %w", kind, name, err)
 	}
-	if b == nil {
+	if b.isNil() {
 		return nil, nil
 	}
 	return &Vec[K, I]{
 		instruments: xsync.NewMapOf[K, *I](),
-		registry:    b.registry, family: b.registry.family(kind, unit), name: strings.Clone(name),
+		buffer:      b, family: b.registry.family(kind, unit), name: strings.Clone(name),
 		labels: labels, instrument: instrument,
 	}, nil
 }
@@ -103,12 +103,12 @@ func (v *Vec[K, I]) withSlow(labels K) *I {
 	for _, l := range v.labels {
 		tags = append(tags, Tag{Key: l.key, Value: l.value(fields.Field(l.index))})
 	}
-	s := v.registry.hold(v.family, v.name, tags)
-	instrument := v.instrument(s)
+	s := v.buffer.registry.hold(v.family, v.name, tags)
+	instrument := v.instrument(v.buffer, s)
 	// There may be any number of labels that overflow; or that have the same tags, as different pointers may. The labels
 	// that are not equal to their copy would never be found.
 	kept := s.Value.class == ordinary || isOverflow(tags)
-	if kept && int64(v.instruments.Size()) < v.registry.series[ordinary].limit {
+	if kept && int64(v.instruments.Size()) < v.buffer.registry.series[ordinary].limit {
 		if copied := cloned(labels); copied == labels {
 			instrument, _ = v.instruments.LoadOrStore(copied, instrument)
 		}
