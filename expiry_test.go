@@ -151,8 +151,24 @@ func TestLostRaceForAName(t *testing.T) {
 		slot, ok := r.takeSlot(sums)
 		require.True(t, ok)
 		require.Equal(t, slots, slot, "the loser's")
+		slot, ok = r.takeSlot(sums)
+		require.True(t, ok)
+		require.Equal(t, slots+1, slot, "the loser's slot was given back once")
 		require.NoError(t, b.Close())
 	})
+}
+
+// TestLostRaceWithoutAFlusher: nobody else would give the slot back.
+func TestLostRaceWithoutAFlusher(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	r, f, hash := b.registry, &b.registry.families[KindCounter], atomicmap.HashName("x")
+	s := r.store(f, hash, "x", nil, ordinary)
+	slots := r.slots[sums].Load()
+	for range 10 {
+		require.Same(t, s, r.store(f, hash, "x", nil, ordinary))
+	}
+	require.Equal(t, slots+1, r.slots[sums].Load())
 }
 
 func TestSeriesBeingRegisteredStays(t *testing.T) {
