@@ -13,17 +13,17 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// ErrClosed is what [Buffer.Flush] and [Buffer.FlushSink] return once [Buffer.Close] has been called.
+// ErrClosed says that nothing was flushed, as [Buffer.Close] has been called before.
 var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 
 // ErrUnknownSink is what [Buffer.FlushSink] returns for a sink that the buffer does not have.
 var ErrUnknownSink = errors.New("metricsbuffer: nothing was flushed: the buffer was not given this sink by WithSink")
 
 // A Buffer records updates of counters, timers, histograms and gauges, and delivers them to its sinks. Make one with
-// [New]; a nil *Buffer and a zero Buffer are valid and do nothing. All methods may be called concurrently, also while it is closed and
-// afterwards.
+// [New]; a nil *Buffer and a zero Buffer are valid and do nothing. All methods may be called concurrently, also while
+// it is closed and afterwards.
 //
-// Close it before the program exits: what is younger than the last delivery is lost otherwise.
+// Close it before the program exits. Otherwise updates since the last delivery are lost.
 //
 // A buffer that becomes unreachable without having been closed is closed then: its goroutine ends after a last flush
 // has been attempted. Instruments keep their buffer reachable.
@@ -39,8 +39,8 @@ type Buffer struct {
 	closeErr     error
 }
 
-// New returns a buffer. With [WithSink] it delivers at the interval of the sink, until it is closed. Without any sink
-// it only counts, and has no goroutine.
+// New returns a buffer. It delivers to each sink ([WithSink]) at the interval of that sink, until it is closed. Without
+// any sink it only counts, and has no goroutine.
 func New(opts ...Option) (*Buffer, error) {
 	c, err := configure(opts)
 	if err != nil {
@@ -66,8 +66,8 @@ func New(opts ...Option) (*Buffer, error) {
 // isNil says whether there is no buffer: only New makes one.
 func (b *Buffer) isNil() bool { return b == nil || b.shards == nil }
 
-// Counter returns the counter with that name and these tags, in any order. Use it to record the same series often: it
-// has been looked up once and for all. The name and the tags are copied.
+// Counter returns the counter with that name and these tags, in any order. Use it to record the same series often, as
+// the series is looked up only here. The name and the tags are copied, as in all other methods.
 func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
 	if b.isNil() {
 		return nil
@@ -84,7 +84,8 @@ func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
 }
 
 // Histogram returns the histogram with that name and these tags, in any order, of values in the given unit, such as
-// "bytes". The same name in another unit is another series.
+// "bytes". The same name in another unit is another series. A buffer knows 256 units; histograms of any further unit
+// get the unit "other".
 func (b *Buffer) Histogram(name, unit string, tags ...Tag) *Histogram {
 	if b.isNil() {
 		return nil
@@ -133,11 +134,12 @@ func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
 	}
 }
 
-// Flush delivers all that was recorded before it was called to every sink, and waits until they have acknowledged it.
-// It returns nil if all have. Otherwise it returns one error for each sink that failed, or had not answered when ctx
-// ended, joined and with the sink's name; what was not acknowledged stays pending for the next flush.
+// Flush delivers all updates that were recorded before the call to every sink, and waits until the sinks have
+// acknowledged them. It returns nil if all sinks have. Otherwise it returns one error for each sink that failed, or
+// that had not answered when ctx ended. The errors are joined, and name the sinks. Updates that were not acknowledged
+// stay pending for the next flush.
 //
-// Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several of them. The end of
+// Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several flushes. The end of
 // ctx ends the waiting, not the delivery.
 func (b *Buffer) Flush(ctx context.Context) error {
 	if b.isNil() || b.flusher == nil {
@@ -165,13 +167,13 @@ func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
 	return ErrUnknownSink
 }
 
-// Close flushes one last time, writing to each sink once, closes the sinks that have a Close method, and ends the
-// buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close. It waits at most as long
-// as [WithCloseTimeout] says, and returns the errors as [Buffer.Flush] does, those of closing the sinks included.
-// Closing again waits for the first Close, and returns the same.
+// Close flushes one last time, writing to each sink once. Then it closes the sinks that have a Close method, and ends
+// the buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close. Close waits at most
+// as long as [WithCloseTimeout] says. It returns its errors as [Buffer.Flush] does, errors of closing the sinks
+// included. Closing again waits for the first Close, and returns the same.
 //
-// Instruments remain valid. What is recorded after Close, or was not acknowledged by then, is counted as dropped in
-// [Stats]. A sink that has not returned from Write may still acknowledge what it was given.
+// Instruments remain valid. Updates that are recorded after Close, or were not acknowledged by then, are counted as
+// dropped in [Stats]. A sink that has not returned from Write may still acknowledge its batch.
 func (b *Buffer) Close() error {
 	if b.isNil() || b.flusher == nil {
 		return nil
@@ -199,7 +201,7 @@ func (b *Buffer) Stats() (stats Stats) {
 		describe(&stats, b.shards, b.registry)
 		return stats
 	}
-	// The flusher has ended, and nobody flips any more: the shards hold what was recorded since.
+	// The flusher has ended, and nobody flips any more: the shards hold the updates since.
 	late := b.shards.peek()
 	stats = b.flusher.account()
 	stats.Recorded.add(late)
@@ -210,11 +212,11 @@ func (b *Buffer) Stats() (stats Stats) {
 	return stats
 }
 
-// Recording by name. The series is looked up inside the section in which it is written to, which keeps its slot from
-// being given to another series: see series. What is not there, or not open, goes the slow way, which holds the series
-// like an instrument does while it writes.
+// Recording by name. The series is looked up inside the section in which it is written to. That keeps its slot from
+// being given to another series: see series. If the series is not there, or not open, a slow twin holds it while it
+// writes, as an instrument does.
 
-// maxTagsPinned is how many tags are compared while the goroutine is pinned. The time it takes grows with their square,
+// maxTagsPinned is how many tags are compared while the goroutine is pinned. The time for it grows with their square,
 // if they come in another order each time.
 const maxTagsPinned = 64
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,7 +20,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// newBuffer returns a buffer that flushes on demand, and what it delivers.
+// newBuffer returns a buffer that flushes on demand, and the recorder of its batches.
 func newBuffer(t *testing.T, opts ...metricsbuffer.Option) (*metricsbuffer.Buffer, *sinktest.Recorder) {
 	recorder := new(sinktest.Recorder)
 	opts = append([]metricsbuffer.Option{metricsbuffer.WithInterval(0), metricsbuffer.WithSink(recorder)}, opts...)
@@ -118,6 +119,41 @@ func TestNothingIsDeliveredTwice(t *testing.T) {
 	require.Len(t, recorder.Batches()[1].Points, 1)
 }
 
+// TestStringsAreCopied: names, tags, units and names of sinks may lie in a buffer that is reused.
+func TestStringsAreCopied(t *testing.T) {
+	var reused [][]byte
+	s := func(text string) string {
+		bytes := []byte(text)
+		reused = append(reused, bytes)
+		return unsafe.String(&bytes[0], len(bytes))
+	}
+	b, recorder := newBuffer(t,
+		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil }),
+			metricsbuffer.SinkName(s("name of the sink"))))
+	b.IncrCounter(s("by name"), 1, tag(s("key"), s("value")))
+	b.IncrTimer(s("by name"), 1, tag(s("key"), s("value")))
+	b.SetGauge(s("by name"), 1, tag(s("key"), s("value")))
+	b.ObserveHistogram(s("by name"), s("unit 1"), 1, tag(s("key"), s("value")))
+	b.Histogram(s("held"), s("unit 2"), tag(s("key"), s("value"))).Observe(1)
+	b.Counter(s("held"), tag(s("key"), s("value"))).Inc()
+	vec := metricsbuffer.Must(metricsbuffer.NewHistogramVec[struct{ K string }](b, s("vec"), s("unit 3")))
+	for _, bytes := range reused {
+		clear(bytes)
+	}
+	vec.With(struct{ K string }{"v"}).Observe(1)
+	require.NoError(t, b.Flush(t.Context()))
+	var got []string
+	for _, p := range recorder.Totals() {
+		got = append(got, fmt.Sprint(p.Kind, " ", p.Name, p.Unit, p.Tags))
+	}
+	require.ElementsMatch(t, []string{
+		"counter by name[{key value}]", "timer by name[{key value}]", "gauge by name[{key value}]",
+		"histogram by nameunit 1[{key value}]", "histogram heldunit 2[{key value}]", "counter held[{key value}]",
+		"histogram vecunit 3[{K v}]",
+	}, got)
+	require.Equal(t, "name of the sink", b.Stats().Sinks[1].Name)
+}
+
 func TestOverflow(t *testing.T) {
 	b, recorder := newBuffer(t, metricsbuffer.WithMaxSeries(2))
 	b.IncrCounter("c", 1, tag("user", "1"))
@@ -153,7 +189,8 @@ func (u byUnit) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 // TestUnitsDoNotMix: the unit is part of the identity of a series, also of overflow series and of the last resort.
 func TestUnitsDoNotMix(t *testing.T) {
 	units := make(byUnit)
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(1), metricsbuffer.WithSink(units))
+	b, err := metricsbuffer.New(
+		metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(1), metricsbuffer.WithSink(units))
 	require.NoError(t, err)
 	for range 2 {
 		for i := range 4 {
@@ -250,7 +287,7 @@ func TestWritersDoNotWaitForAHangingSink(t *testing.T) {
 		counter := b.Counter("c")
 		counter.Inc()
 
-		// Time stands still in here but for what waits: a writer that did would show.
+		// Time stands still in here unless all goroutines wait. So a writer that waited would be seen.
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
@@ -423,7 +460,8 @@ func TestSinksHaveNamesOfTheirOwn(t *testing.T) {
 	sink := func(name string) *nameless { return &nameless{new(sinktest.Recorder), name} }
 	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(sink("a")),
 		metricsbuffer.WithSink(sink("a")), metricsbuffer.WithSink(sink("")), metricsbuffer.WithSink(sink("b")),
-		metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("a #2")), metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("b")))
+		metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("a #2")),
+		metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("b")))
 	require.NoError(t, err)
 	var names []string
 	for _, s := range b.Stats().Sinks {

@@ -28,8 +28,8 @@ type reply struct {
 	err    error
 }
 
-// checkTimeout answers those who wait for a Write that takes longer than it may. The Write itself cannot be ended: it
-// was told by its context, and is believed when it returns.
+// checkTimeout answers the callers that wait for a Write which takes longer than its timeout. The Write itself cannot
+// be ended: its context has ended, and its result counts when it returns.
 func (f *flusher) checkTimeout(o *outlet, now time.Time) {
 	if d := o.writing; d != nil && !d.overdue && !now.Before(d.began.Add(o.timeout).Add(lastWord)) {
 		d.overdue = true
@@ -40,7 +40,7 @@ func (f *flusher) checkTimeout(o *outlet, now time.Time) {
 	}
 }
 
-// request has the outlet deliver all that is pending now, and answer when that is acknowledged or has failed.
+// request has the outlet deliver everything that is pending now, and answer when that is acknowledged or has failed.
 func (f *flusher) request(o *outlet, replies chan<- reply) {
 	switch {
 	case o.writing != nil && o.writing.overdue:
@@ -51,8 +51,8 @@ func (f *flusher) request(o *outlet, replies chan<- reply) {
 	}
 }
 
-// deliver begins a delivery of what is pending, unless one is being written: then settle begins the next if anybody
-// waits for it.
+// deliver begins a delivery of the pending updates, unless one is being written: then settle begins the next one, if a
+// caller waits for it.
 func (f *flusher) deliver(o *outlet) {
 	if o.writing != nil {
 		return
@@ -87,14 +87,14 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 	batch := &Batch{Start: d.content.start, End: d.end, Points: scratch.fill(d.content, series, f.registry)}
 	defer func() {
 		d.outcome = batch.outcome
-		*batch = Batch{} // what a sink does to it from here on does not matter
+		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
 		scratches.Put(scratch)
 	}()
 	d.err = d.outlet.sink.Write(ctx, batch)
 }
 
-// settle takes a delivery back from the goroutine that wrote it: what the sink acknowledged or dropped is gone, the
-// rest is pending again, from the batch's start on.
+// settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone;
+// the rest is pending again, from the batch's start on.
 func (f *flusher) settle(d *delivery) {
 	o := d.outlet
 	o.stats.LastDuration = d.duration

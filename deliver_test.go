@@ -310,7 +310,8 @@ func TestFirstDropOfEachReasonIsReported(t *testing.T) {
 			require.Contains(t, handled[i], "too long: "+unit)
 			require.Less(t, len(handled[i]), 800)
 		}
-		require.Equal(t, map[string]int64{"too long: bytes": 2, "too long: lines": 2, "too long: seconds": 1}, b.Stats().Sinks[0].Drops)
+		require.Equal(t, map[string]int64{"too long: bytes": 2, "too long: lines": 2, "too long: seconds": 1},
+			b.Stats().Sinks[0].Drops)
 		require.NoError(t, b.Close())
 	})
 }

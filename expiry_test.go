@@ -210,7 +210,7 @@ func TestEveryInstrumentHoldsItsSeries(t *testing.T) {
 	})
 }
 
-// TestCopyOfAnInstrumentHoldsItsSeries: what is held is held by all copies of the instrument.
+// TestCopyOfAnInstrumentHoldsItsSeries: all copies of an instrument hold its series.
 func TestCopyOfAnInstrumentHoldsItsSeries(t *testing.T) {
 	var batches []Batch
 	b, err := New(WithInterval(0), WithIdleExpiry(time.Millisecond), WithSink(keep(&batches)))

@@ -217,7 +217,7 @@ func TestPartlyAcknowledgedBatch(t *testing.T) {
 	require.NoError(t, recorder.Err())
 }
 
-// TestSinkPastItsTimeout: nobody waits for it, and still what it says in the end counts.
+// TestSinkPastItsTimeout: nobody waits for it, and still its result counts when it returns.
 func TestSinkPastItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recorder := new(sinktest.Recorder)
@@ -319,7 +319,7 @@ func TestNoDeliveryAfterTheLast(t *testing.T) {
 	})
 }
 
-// TestSinkThatHeedsItsContext gets to say what kept it.
+// TestSinkThatHeedsItsContext can still return its own error.
 func TestSinkThatHeedsItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),

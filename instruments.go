@@ -82,8 +82,8 @@ func (h *Histogram) Observe(v int64) {
 }
 
 // A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement.
-// [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge may
-// be copied; the copy sets the same series.
+// [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
+// may be copied; the copy sets the same series.
 type Gauge struct {
 	cell  *gaugeCell
 	lease *lease

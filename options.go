@@ -48,8 +48,8 @@ type Option func(*config)
 // A SinkOption configures one sink of a [Buffer].
 type SinkOption func(*config, *outlet)
 
-// WithSink adds a sink. It gets every update recorded in the buffer, at its own interval; several sinks get all of it
-// each, and do not affect each other.
+// WithSink adds a sink. The sink gets every update recorded in the buffer, at its own interval. Of several sinks each
+// gets every update, and none affects another.
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
@@ -87,9 +87,9 @@ func sinkName(sink Sink) string {
 	return fmt.Sprintf("%T", sink)
 }
 
-// WithInterval sets how often sinks get a batch, at least a millisecond, 1 second if not given. 0 means only on
-// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink. A sink that is an [Attacher] asks for its
-// batches instead.
+// WithInterval sets how often sinks get a batch: 1 second if not given, and at least a millisecond. 0 means only on
+// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink. A sink that is an [Attacher] asks for
+// its batches instead.
 func WithInterval(d time.Duration) Option {
 	return func(c *config) {
 		c.checkInterval("WithInterval", d)
@@ -97,8 +97,8 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks, 5 seconds if not given. The final flush of a
-// buffer that was dropped without Close has as long.
+// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks: 5 seconds if not given. The final flush of a
+// buffer that was dropped without Close has the same time.
 func WithCloseTimeout(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
@@ -108,10 +108,10 @@ func WithCloseTimeout(d time.Duration) Option {
 	}
 }
 
-// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for. The error names the
-// sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink drops a
-// point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only [Buffer.Flush] and
-// [Buffer.Close] tell of failures, and only [Stats] tells of drops.
+// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for. The error names
+// the sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink
+// drops a point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only
+// [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
 //
 // f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
 // of the failures that follow is kept for it; of the drops all are. Close does not wait for f: it returns its errors
@@ -139,11 +139,12 @@ func WithMaxSeries(n int) Option {
 	}
 }
 
-// WithIdleExpiry forgets series that were not used for d, which frees what they take. A name that comes back is a new
-// series; not one update is lost in between. Series that an instrument refers to are never forgotten.
+// WithIdleExpiry forgets series that were not used for d, and frees their memory. A name that comes back is a new
+// series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
+// without the option, no series is forgotten.
 //
-// The check runs at deliveries, so a series goes between d and 1.25 d plus two intervals after its last use, and not
-// before all sinks have acknowledged that.
+// The check runs at deliveries. So a series goes between d and 1.25 d plus two intervals after its last use, and not
+// before all sinks have acknowledged that use.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
@@ -153,9 +154,10 @@ func WithIdleExpiry(d time.Duration) Option {
 	}
 }
 
-// WithSelfMetrics has the buffer record what [Stats] says of it and its sinks as series under "metricsbuffer.": gauges
-// series, shards, bytes, sink.pending_series and sink.last_duration_seconds; counters flips, negatives, overflowed,
-// sink.batches, sink.failures and sink.dropped_points. Those of a sink have the tag sink with its name.
+// WithSelfMetrics has the buffer record figures of [Stats] as series of its own. Their names begin with
+// "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and sink.last_duration_seconds; the
+// counters are flips, negatives, overflowed, sink.batches, sink.failures and sink.dropped_points. The series of a sink
+// have the tag sink with its name.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
@@ -186,8 +188,8 @@ func SinkInterval(d time.Duration) SinkOption {
 	}
 }
 
-// SinkTimeout limits one Write of the sink, to 5 seconds if not given: then its context ends. A Write that goes on
-// nevertheless is not interrupted, as nothing in Go can, but nobody waits for it any longer.
+// SinkTimeout limits one Write of the sink: 5 seconds if not given. Then the context of the Write ends. Go cannot
+// interrupt a Write that goes on nevertheless, but nobody waits for it any longer.
 func SinkTimeout(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		if d <= 0 {

@@ -72,7 +72,7 @@ func answer(o *outlet, replies *[]chan<- reply, err error) {
 	*replies = nil
 }
 
-// account books each point of a delivery as acknowledged or dropped, or makes it pending again.
+// account counts each point of a delivery as acknowledged or dropped, or makes it pending again.
 func (o *outlet) account(d *delivery, series [storages][]*series) {
 	if d.err == nil && len(d.outcome.dropped) == 0 {
 		o.stats.Acknowledged.add(d.content.totals)
@@ -117,7 +117,7 @@ func (o *outlet) countDrop(reason string, s *series) {
 	}
 }
 
-// A report is what the error handler has yet to be told about a sink.
+// A report holds the errors of a sink that the error handler has not been told yet.
 type report struct {
 	failure error   // the latest
 	drops   []error // all: there is one for each reason

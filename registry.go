@@ -85,7 +85,7 @@ var capacity = [storages]int64{sums: maxCounters, distributed: maxDistributions,
 func newRegistry(limit int64, adopted, expiring bool) *registry {
 	r := &registry{adopted: adopted, expiring: expiring}
 	r.series = [classes]quota{ordinary: {limit: limit}, overflow: {limit: limit}, lastResort: {limit: math.MaxInt64}}
-	for storage := range storages { // there is room for overflow series, whatever else there is
+	for storage := range storages { // half of each storage is kept for overflow series
 		r.places[ordinary][storage].limit = capacity[storage] / 2
 		r.places[overflow][storage].limit = capacity[storage]/2 - int64(len(r.numbered))
 		r.places[lastResort][storage].limit = math.MaxInt64 // one in each family
@@ -238,7 +238,7 @@ func (r *registry) isPublished(s *series) bool {
 	return r.familyOf(s).series.Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
 
-// remove takes a series that is gone out of the map. Whoever finds it may.
+// remove takes a series that is gone out of the map. Any goroutine that finds it may do so.
 func (r *registry) remove(s *series) {
 	if r.familyOf(s).series.Delete(s) {
 		r.unreserve(s.Value.kind.storage(), s.Value.class)
@@ -326,8 +326,8 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 // makes a series idle that was not touched for long enough, and waits for the next flip. After that flip, every writer
 // that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has anything
 // pending for it, and it still is idle, then it is gone: its slot holds nothing anywhere and can be given away.
-// Otherwise it is open again. Nothing is pending when a series goes, so a name that comes back as a new series cannot be
-// in one batch twice.
+// Otherwise it is open again. Nothing is pending when a series goes, so a name that comes back as a new series cannot
+// be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]
@@ -341,7 +341,7 @@ type place struct {
 	class  class
 }
 
-// A class says what a series is counted as.
+// A class says against which limit a series counts.
 type class uint8
 
 const (

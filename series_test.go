@@ -123,7 +123,8 @@ func TestInstrumentKeepsItsSeries(t *testing.T) {
 
 // TestInstrumentsStayAlive: the compiler keeps an instrument alive during the call that uses its series' slot, and a
 // buffer during the call that records by name. The garbage collector could take them otherwise, and the slot would be
-// given to another series. That would need a collection in just those nanoseconds, so the test asks the compiler instead.
+// given to another series. That would need a collection in just those nanoseconds, so the test asks the compiler
+// instead.
 func TestInstrumentsStayAlive(t *testing.T) {
 	path, err := exec.LookPath("go")
 	if err != nil || testing.Short() || !owner.Exclusive {
@@ -144,9 +145,9 @@ func TestInstrumentsStayAlive(t *testing.T) {
 	// The compiler lists calls only, and the methods of a gauge are compiled into one piece.
 	source, err := os.ReadFile("instruments.go")
 	require.NoError(t, err)
-	methods := regexp.MustCompile(`(?s)func \((\w) \*\w+\) \w+\([^{]*\{\n.*?\n}\n`).FindAllStringSubmatch(string(source), -1)
+	methods := regexp.MustCompile(`(?s)func \((\w) \*\w+\) \w+\([^{]*\{\n.*?\n}\n`)
 	checked := 0
-	for _, m := range methods {
+	for _, m := range methods.FindAllStringSubmatch(string(source), -1) {
 		if strings.Contains(m[0], ".slot") || strings.Contains(m[0], ".cell.") {
 			require.Contains(t, m[0], "\n\t\truntime.KeepAlive("+m[1]+")\n\t}\n}\n")
 			checked++

@@ -22,9 +22,9 @@ import (
 // is empty).
 //
 // Labels that are equal by == are looked up without building a string. The set keeps the instruments for as long as it
-// exists, up to the number of series that [WithMaxSeries] allows. Strings are copied before they are kept, so labels may
-// point into a buffer that is reused. Instruments of overflow series, and of labels that are not equal to themselves
-// (NaN), are not kept: With makes a new one at each call.
+// exists, up to the number of series that [WithMaxSeries] allows. Strings are copied before they are kept, so labels
+// may point into a buffer that is reused. Instruments of overflow series, and of labels that are not equal to
+// themselves (NaN), are not kept: With makes a new one at each call.
 //
 // All methods may be called concurrently. A nil *Vec and a zero Vec have only nil instruments, which do nothing.
 type Vec[K comparable, I any] struct {

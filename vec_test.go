@@ -173,7 +173,7 @@ func TestVecCopiesStrings(t *testing.T) {
 	}
 }
 
-// TestVecKeepsNoLargerString: what the caller cut its labels from can be collected.
+// TestVecKeepsNoLargerString: a string from which labels were cut can be collected as garbage.
 func TestVecKeepsNoLargerString(t *testing.T) {
 	b, _ := newBuffer(t)
 	requests := metricsbuffer.Must(metricsbuffer.NewCounterVec[struct{ Path string }](b, "requests"))
@@ -252,7 +252,8 @@ func TestOverflowBesideItsOwnTags(t *testing.T) {
 	}
 	require.Less(t, heap()-before, int64(2<<20))
 	require.EqualValues(t, users, b.Stats().Overflowed.Increments)
-	require.Equal(t, []metricsbuffer.Overflow{{Name: "users", Kind: metricsbuffer.KindCounter, Count: users}}, b.Stats().Overflows)
+	overflow := metricsbuffer.Overflow{Name: "users", Kind: metricsbuffer.KindCounter, Count: users}
+	require.Equal(t, []metricsbuffer.Overflow{overflow}, b.Stats().Overflows)
 	b.IncrCounter("users", 5, metricsbuffer.T("overflow", "true"))
 	require.NoError(t, b.Flush(t.Context()))
 	require.EqualValues(t, users+5, recorder.Total(metricsbuffer.KindCounter, "users", tag("overflow", "true")).Count)
