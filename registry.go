@@ -419,6 +419,9 @@ func (c *gaugeCell) set(v float64) {
 	c.touch()
 }
 
+// add is not inlined, so that Gauge.Add is.
+//
+//go:noinline
 func (c *gaugeCell) add(delta float64) {
 	for {
 		old := c.bits.Load()
