@@ -30,6 +30,7 @@ var ErrUnknownSink = errors.New("metricsbuffer: nothing was flushed: the buffer 
 type Buffer struct {
 	shards   *shards
 	registry *registry
+	timers   *family  // of the registry
 	flusher  *flusher // nil without sinks
 
 	cleanup      runtime.Cleanup // closes the flusher of a buffer that nobody closed
@@ -50,6 +51,7 @@ func New(opts ...Option) (*Buffer, error) {
 		shards: new(shards), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
 		closeTimeout: c.closeTimeout, closed: make(chan struct{}),
 	}
+	b.timers = &b.registry.families[KindTimer]
 	if len(c.sinks) > 0 {
 		b.flusher = newFlusher(b.shards, b.registry, c)
 		if err := b.flusher.attach(); err != nil {
@@ -111,8 +113,8 @@ func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 
 // IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
-	if !b.isNil() {
-		b.observeNamed(name, int64(d), tags, &b.registry.families[KindTimer])
+	if b != nil && b.shards != nil { // written out: isNil would not be inlined here
+		b.observeNamed(name, int64(d), tags, b.timers)
 		runtime.KeepAlive(b)
 	}
 }
