@@ -3,7 +3,6 @@ package metricsbuffer
 import (
 	"context"
 	"errors"
-	"reflect"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -15,9 +14,6 @@ import (
 
 // ErrClosed says that nothing was flushed, as [Buffer.Close] has been called before.
 var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
-
-// ErrUnknownSink is what [Buffer.FlushSink] returns for a sink that the buffer does not have.
-var ErrUnknownSink = errors.New("metricsbuffer: nothing was flushed: the buffer was not given this sink by WithSink")
 
 // A Buffer records updates of counters, timers, histograms and gauges, and delivers them to its sinks. Make one with
 // [New]; a nil *Buffer and a zero Buffer are valid and do nothing. All methods may be called concurrently, also while
@@ -149,24 +145,6 @@ func (b *Buffer) Flush(ctx context.Context) error {
 	}
 	defer runtime.KeepAlive(b) // it is not to be closed, as one that nobody can reach, while this waits
 	return b.flusher.deliverTo(ctx, b.flusher.sinks, false)
-}
-
-// FlushSink is [Buffer.Flush] for one sink, which others then cannot delay or fail: for what is asked for its values,
-// as by a scrape. It takes the value that was given to [WithSink], and returns [ErrUnknownSink] for any other. That
-// includes every [SinkFunc], as functions cannot be compared: use a pointer to a type of your own.
-func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
-	if b.isNil() {
-		return nil
-	}
-	defer runtime.KeepAlive(b)
-	if b.flusher != nil && reflect.ValueOf(sink).Comparable() {
-		for i, o := range b.flusher.sinks {
-			if o.sink == sink {
-				return b.flusher.deliverTo(ctx, b.flusher.sinks[i:i+1], false)
-			}
-		}
-	}
-	return ErrUnknownSink
 }
 
 // Close flushes one last time, writing to each sink once. Then it closes the sinks that have a Close method, and ends

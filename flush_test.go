@@ -42,35 +42,6 @@ func TestEverySinkHasItsInterval(t *testing.T) {
 	})
 }
 
-// TestFlushSink: one sink gets what was recorded, and another, which hangs, neither delays nor hears of it.
-func TestFlushSink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		asked, other := new(sinktest.Recorder), new(sinktest.Recorder)
-		hanging, release := sinktest.Hanging(other)
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-			metricsbuffer.WithSink(hanging), metricsbuffer.WithSink(asked))
-		require.NoError(t, err)
-		begin := time.Now()
-		for range 2 {
-			b.IncrCounter("c", 1)
-			require.NoError(t, b.FlushSink(t.Context(), asked))
-		}
-		require.Equal(t, begin, time.Now(), "waited for the other sink")
-		require.EqualValues(t, 2, asked.Total(metricsbuffer.KindCounter, "c").Count)
-		require.Empty(t, other.Batches())
-
-		require.ErrorIs(t, b.FlushSink(t.Context(), other), metricsbuffer.ErrUnknownSink, "it is inside of another")
-		require.ErrorIs(t, b.FlushSink(t.Context(), nil), metricsbuffer.ErrUnknownSink)
-		require.ErrorIs(t, b.FlushSink(t.Context(), metricsbuffer.SinkFunc(asked.Write)), metricsbuffer.ErrUnknownSink)
-		release()
-		require.NoError(t, b.FlushSink(t.Context(), hanging))
-		require.EqualValues(t, 2, other.Total(metricsbuffer.KindCounter, "c").Count)
-		require.NoError(t, b.Close())
-		require.ErrorIs(t, b.FlushSink(t.Context(), asked), metricsbuffer.ErrClosed)
-		require.NoError(t, (*metricsbuffer.Buffer)(nil).FlushSink(t.Context(), asked))
-	})
-}
-
 // TestFailedBatchIsMerged is the bug this library comes from, from the other side: nothing twice, nothing lost, and the
 // time it was recorded in is kept.
 func TestFailedBatchIsMerged(t *testing.T) {

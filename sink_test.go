@@ -84,6 +84,8 @@ func TestAttachedSink(t *testing.T) {
 		require.EqualValues(t, 3, scraped.Total(metricsbuffer.KindCounter, "c").Count)
 		require.Empty(t, other.Batches())
 		release()
+		require.NoError(t, b.Flush(t.Context()))
+		require.EqualValues(t, 3, other.Total(metricsbuffer.KindCounter, "c").Count)
 		require.NoError(t, b.Close())
 		require.ErrorIs(t, scraped.flush(t.Context()), metricsbuffer.ErrClosed)
 	})
