@@ -147,7 +147,7 @@ func (f *flusher) attach() error {
 		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
 		if err != nil {
 			close(f.done) // sinks attached before this one learn that there is no buffer
-			return o.wrap(fmt.Errorf("Attach: %w", err))
+			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
 		}
 	}
 	return nil

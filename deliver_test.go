@@ -279,6 +279,8 @@ func TestZeroValuesDoNothing(t *testing.T) {
 	vec, err := NewCounterVec[struct{ A string }](b, "c")
 	require.NoError(t, err)
 	vec.With(struct{ A string }{"a"}).Inc()
+	Record(new(Counter).Delta(1), new(Timer).Took(1), new(Histogram).Size(1), new(Gauge).Level(1))
+	b.Local().Commit()
 	require.Zero(t, b.Stats())
 	require.NoError(t, b.Flush(t.Context()))
 	require.NoError(t, b.Close())

@@ -166,7 +166,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	for name, total := range p.totals {
-		fmt.Fprintln(w, name, total)
+		_, _ = fmt.Fprintln(w, name, total)
 	}
 }
 

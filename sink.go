@@ -52,6 +52,15 @@ func (k Kind) String() string {
 }
 
 // A Sink delivers batches to a backend.
+//
+// It may have more methods, which the buffer looks for:
+//
+//   - Attach, for a sink that is asked for its values: see [Attacher].
+//   - Close() error, as in [io.Closer]: the buffer calls it once, after the sink's last Write has returned.
+//     [Buffer.Close] returns its error.
+//   - Unwrap() [Sink], for a sink that wraps another one: the buffer finds Attach and Close of the wrapped sink
+//     through it. A method of the wrapper comes first.
+//   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
 type Sink interface {
 	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer
 	// for good. After an error or a panic, points that were not acknowledged stay in the buffer, and are merged into
@@ -78,14 +87,6 @@ type Attacher interface {
 	Attach(flush func(context.Context) error) error
 }
 
-// A sink may have more methods that the buffer looks for:
-//
-//   - Close() error, as in [io.Closer]: the buffer calls it once, after the sink's last Write has returned.
-//     [Buffer.Close] returns its error.
-//   - Unwrap() [Sink], for a sink that wraps another one: the buffer finds Attach and Close of the wrapped sink
-//     through it. A method of the wrapper comes first.
-//   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
-//
 // SinkFunc makes a function a [Sink].
 type SinkFunc func(ctx context.Context, batch *Batch) error
 

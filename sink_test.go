@@ -124,7 +124,6 @@ func TestAttachedSinkKeepsNothing(t *testing.T) {
 	require.NoError(t, err)
 	b.IncrCounter("c", 1)
 	runtime.KeepAlive(b)
-	b = nil
 	for {
 		runtime.GC()
 		select {

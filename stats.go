@@ -23,7 +23,7 @@ type Stats struct {
 	Shards int    // Ps that have recorded anything
 	Bytes  int64  // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64  // of banks
-	Fence  string // how flips and updates are ordered: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
+	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
 
 	// Values are kept in chunks of 120 counters or 4 timers and histograms. All Ps share the common ones. A P that writes
 	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
