@@ -3,8 +3,6 @@ package metricsbuffer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"reflect"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -14,23 +12,21 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// ErrClosed is what [Buffer.Flush] and [Buffer.FlushSink] return once [Buffer.Close] has been called.
+// ErrClosed says that nothing was flushed, as [Buffer.Close] has been called before.
 var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 
-// ErrUnknownSink is what [Buffer.FlushSink] returns for a sink that the buffer does not have.
-var ErrUnknownSink = errors.New("metricsbuffer: nothing was flushed: the buffer was not given this sink by WithSink")
-
 // A Buffer records updates of counters, timers, histograms and gauges, and delivers them to its sinks. Make one with
-// [New]; a nil *Buffer is valid and does nothing. All methods may be called concurrently, also while it is closed and
-// afterwards.
+// [New]; a nil *Buffer and a zero Buffer are valid and do nothing. All methods may be called concurrently, also while
+// it is closed and afterwards.
 //
-// Close it before the program exits: what is younger than the last delivery is lost otherwise.
+// Close it before the program exits. Otherwise updates since the last delivery are lost.
 //
 // A buffer that becomes unreachable without having been closed is closed then: its goroutine ends after a last flush
 // has been attempted. Instruments keep their buffer reachable.
 type Buffer struct {
 	shards   *shards
 	registry *registry
+	timers   *family  // of the registry
 	flusher  *flusher // nil without sinks
 
 	cleanup      runtime.Cleanup // closes the flusher of a buffer that nobody closed
@@ -40,8 +36,8 @@ type Buffer struct {
 	closeErr     error
 }
 
-// New returns a buffer. With [WithSink] it delivers at the interval of the sink, until it is closed. Without any sink
-// it only counts, and has no goroutine.
+// New returns a buffer. It delivers to each sink ([WithSink]) at the interval of that sink, until it is closed. Without
+// any sink it only counts, and has no goroutine.
 func New(opts ...Option) (*Buffer, error) {
 	c, err := configure(opts)
 	if err != nil {
@@ -51,6 +47,7 @@ func New(opts ...Option) (*Buffer, error) {
 		shards: new(shards), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
 		closeTimeout: c.closeTimeout, closed: make(chan struct{}),
 	}
+	b.timers = &b.registry.families[KindTimer]
 	if len(c.sinks) > 0 {
 		b.flusher = newFlusher(b.shards, b.registry, c)
 		if err := b.flusher.attach(); err != nil {
@@ -64,44 +61,47 @@ func New(opts ...Option) (*Buffer, error) {
 	return b, nil
 }
 
-// Counter returns the counter with that name and these tags, in any order. Use it to record the same series often: it
-// has been looked up once and for all. The name and the tags are copied.
+// isNil says whether there is no buffer: only New makes one.
+func (b *Buffer) isNil() bool { return b == nil || b.shards == nil }
+
+// Counter returns the counter with that name and these tags, in any order. Use it to record the same series often, as
+// the series is looked up only here. The name and the tags are copied, as in all other methods.
 func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newCounter(b.registry.hold(KindCounter, atomicmap.Hash(name, tags), name, tags))
+	return newCounter(b, b.registry.hold(&b.registry.families[KindCounter], name, tags))
 }
 
 // Timer returns the timer with that name and these tags, in any order.
 func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newTimer(b.registry.hold(KindTimer, atomicmap.Hash(name, tags), name, tags))
+	return newTimer(b, b.registry.hold(&b.registry.families[KindTimer], name, tags))
 }
 
 // Histogram returns the histogram with that name and these tags, in any order, of values in the given unit, such as
-// "bytes". The same name in another unit is another series.
+// "bytes". The same name in another unit is another series. A buffer knows 256 units; histograms of any further unit
+// get the unit "other".
 func (b *Buffer) Histogram(name, unit string, tags ...Tag) *Histogram {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	tags = append([]Tag{{Key: unitKey, Value: unit}}, tags...)
-	return b.newHistogram(b.registry.hold(KindHistogram, atomicmap.Hash(name, tags), name, tags))
+	return newHistogram(b, b.registry.hold(b.registry.family(KindHistogram, unit), name, tags))
 }
 
 // Gauge returns the gauge with that name and these tags, in any order.
 func (b *Buffer) Gauge(name string, tags ...Tag) *Gauge {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
-	return b.newGauge(b.registry.hold(KindGauge, atomicmap.Hash(name, tags), name, tags))
+	return newGauge(b, b.registry.hold(&b.registry.families[KindGauge], name, tags))
 }
 
 // IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
-	if b != nil {
+	if !b.isNil() {
 		b.addNamed(name, delta, tags)
 		runtime.KeepAlive(b)
 	}
@@ -109,61 +109,53 @@ func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 
 // IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
-	if b != nil {
-		b.observeNamed(name, int64(d), tags)
+	if b != nil && b.shards != nil { // written out: isNil would not be inlined here
+		b.observeNamed(name, int64(d), tags, b.timers)
+		runtime.KeepAlive(b)
+	}
+}
+
+// ObserveHistogram records a value in the histogram with that name and these tags, in any order, of values in the given
+// unit. It does not keep tags.
+func (b *Buffer) ObserveHistogram(name, unit string, v int64, tags ...Tag) {
+	if !b.isNil() {
+		b.observeNamed(name, v, tags, b.registry.family(KindHistogram, unit))
 		runtime.KeepAlive(b)
 	}
 }
 
 // SetGauge sets the gauge with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
-	if b != nil {
+	if !b.isNil() {
 		b.setNamed(name, v, tags)
 		runtime.KeepAlive(b)
 	}
 }
 
-// Flush delivers all that was recorded before it was called to every sink, and waits until they have acknowledged it.
-// It returns nil if all have. Otherwise it returns one error for each sink that failed, or had not answered when ctx
-// ended, joined and with the sink's name; what was not acknowledged stays pending for the next flush.
+// Flush delivers all updates that were recorded before the call to every sink, and waits until the sinks have
+// acknowledged them. It returns nil if all sinks have. Otherwise it returns one error for each sink that failed, or
+// that had not answered when ctx ended. The errors are joined, and name the sinks. Updates that were not acknowledged
+// stay pending for the next flush.
 //
-// Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several of them. The end of
+// Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several flushes. The end of
 // ctx ends the waiting, not the delivery.
 func (b *Buffer) Flush(ctx context.Context) error {
-	if b == nil || b.flusher == nil {
+	if b.isNil() || b.flusher == nil {
 		return nil
 	}
 	defer runtime.KeepAlive(b) // it is not to be closed, as one that nobody can reach, while this waits
 	return b.flusher.deliverTo(ctx, b.flusher.sinks, false)
 }
 
-// FlushSink is [Buffer.Flush] for one sink, which others then cannot delay or fail: for what is asked for its values,
-// as by a scrape. It takes the value that was given to [WithSink], and returns [ErrUnknownSink] for any other. That
-// includes every [SinkFunc], as functions cannot be compared: use a pointer to a type of your own.
-func (b *Buffer) FlushSink(ctx context.Context, sink Sink) error {
-	if b == nil {
-		return nil
-	}
-	defer runtime.KeepAlive(b)
-	if b.flusher != nil && reflect.ValueOf(sink).Comparable() {
-		for i, o := range b.flusher.sinks {
-			if o.sink == sink {
-				return b.flusher.deliverTo(ctx, b.flusher.sinks[i:i+1], false)
-			}
-		}
-	}
-	return ErrUnknownSink
-}
-
-// Close flushes one last time, writing to each sink once, closes the sinks that have a Close method, and ends the
-// buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close. It waits at most as long
-// as [WithCloseTimeout] says, and returns the errors as [Buffer.Flush] does, those of closing the sinks included.
-// Closing again waits for the first Close, and returns the same.
+// Close flushes one last time, writing to each sink once. Then it closes the sinks that have a Close method, and ends
+// the buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close. Close waits at most
+// as long as [WithCloseTimeout] says. It returns its errors as [Buffer.Flush] does, errors of closing the sinks
+// included. Closing again waits for the first Close, and returns the same.
 //
-// Instruments remain valid. What is recorded after Close, or was not acknowledged by then, is counted as dropped in
-// [Stats]. A sink that has not returned from Write may still acknowledge what it was given.
+// Instruments remain valid. Updates that are recorded after Close, or were not acknowledged by then, are counted as
+// dropped in [Stats]. A sink that has not returned from Write may still acknowledge its batch.
 func (b *Buffer) Close() error {
-	if b == nil || b.flusher == nil {
+	if b.isNil() || b.flusher == nil {
 		return nil
 	}
 	if b.closing.CompareAndSwap(false, true) {
@@ -175,86 +167,36 @@ func (b *Buffer) Close() error {
 	return b.closeErr
 }
 
-// shutdown closes the flusher, in at most the given time.
-func (f *flusher) shutdown(timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	err := f.deliverTo(ctx, f.sinks, true)
-	if err == nil {
-		<-f.done // imminent, as nobody is left to write
-	} else {
-		f.stop() // and done follows once the last sink returns from Write
-	}
-	errs := []error{err}
-	for _, o := range f.sinks {
-		errs = append(errs, o.awaitClosed(ctx))
-	}
-	return errors.Join(errs...)
-}
-
-// attach gives the sinks that ask for their values the means to. It comes before run.
-func (f *flusher) attach() error {
-	for i, o := range f.sinks {
-		attacher, ok := optional[Attacher](o.sink)
-		if !ok {
-			continue
-		}
-		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
-		if err != nil {
-			close(f.done) // sinks attached before this one learn that there is no buffer
-			return o.wrap(fmt.Errorf("Attach: %w", err))
-		}
-	}
-	return nil
-}
-
-// deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
-func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
-	replies := make(chan reply, len(sinks))
-	closed := false
-	begin := ctx
-	if last {
-		begin = context.Background() // the flusher has to know, and waits for nobody
-	}
-	called := f.do(begin, func() {
-		if closed = f.closing; !closed {
-			f.flush(sinks, replies, last)
-		}
-	})
+// Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
+// has the zero Stats.
+func (b *Buffer) Stats() (stats Stats) {
 	switch {
-	case called && !closed:
-	case ctx.Err() != nil:
-		return fmt.Errorf("metricsbuffer: nothing was flushed: %w", ctx.Err())
-	default:
-		return ErrClosed
+	case b.isNil():
+		return stats
+	case b.flusher == nil:
+		describe(&stats, b.shards, b.registry)
+		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
+		return stats
+	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account() }):
+		describe(&stats, b.shards, b.registry)
+		return stats
 	}
-	var errs []error
-	waiting := make(map[*outlet]bool, len(sinks))
-	for _, o := range sinks {
-		waiting[o] = true
+	// The flusher has ended, and nobody flips any more: the shards hold the updates since.
+	late := b.shards.peek()
+	stats = b.flusher.account()
+	stats.Recorded.add(late)
+	for i := range stats.Sinks {
+		stats.Sinks[i].Dropped.add(late)
 	}
-	for len(waiting) > 0 {
-		select {
-		case r := <-replies:
-			delete(waiting, r.outlet)
-			if r.err != nil {
-				errs = append(errs, r.outlet.wrap(r.err))
-			}
-		case <-ctx.Done():
-			for o := range waiting {
-				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
-			}
-			return errors.Join(errs...)
-		}
-	}
-	return errors.Join(errs...)
+	describe(&stats, b.shards, b.registry)
+	return stats
 }
 
-// Recording by name. The series is looked up inside the section in which it is written to, which keeps its slot from
-// being given to another series: see series. What is not there, or not open, goes the slow way, which holds the series
-// like an instrument does while it writes.
+// Recording by name. The series is looked up inside the section in which it is written to. That keeps its slot from
+// being given to another series: see series. If the series is not there, or not open, a slow twin holds it while it
+// writes, as an instrument does.
 
-// maxTagsPinned is how many tags are compared while the goroutine is pinned. The time it takes grows with their square,
+// maxTagsPinned is how many tags are compared while the goroutine is pinned. The time for it grows with their square,
 // if they come in another order each time.
 const maxTagsPinned = 64
 
@@ -271,7 +213,7 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) {
 		if shard := table[id].Load(); shard != nil {
 			bank := shard.gate.Enter()
-			if s := b.registry.byName[KindCounter].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
+			if s := b.registry.families[KindCounter].series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / countersPerChunk
 				chunk := shard.counters.chunks[number%seatsPerShard].Load()
@@ -296,13 +238,13 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 }
 
 func (b *Buffer) addNamedSlow(hash uint64, name string, delta int64, tags []Tag) {
-	s := b.registry.hold(KindCounter, hash, name, tags)
+	s := b.registry.holdHashed(&b.registry.families[KindCounter], hash, name, tags)
 	b.shards.addSlow(s.Value.slot, delta)
 	b.registry.release(s)
 }
 
-// observeNamed records a value in the timer.
-func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
+// observeNamed records a value in the timer or histogram.
+func (b *Buffer) observeNamed(name string, v int64, tags []Tag, f *family) {
 	hash := atomicmap.HashName(name)
 	if len(tags) > 0 {
 		hash = atomicmap.WithTags(hash, tags)
@@ -312,7 +254,7 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) && v > 0 {
 		if shard := table[id].Load(); shard != nil {
 			bank := shard.gate.Enter()
-			if s := b.registry.byName[KindTimer].Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
+			if s := f.series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
 				slot := s.Value.slot
 				number := slot / distributionsPerChunk
 				if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.number() == number {
@@ -324,7 +266,7 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 					}
 				}
 				if !b.shards.observeCommon(shard, bank, slot, v, index) {
-					b.observeNamedSlow(hash, name, v, tags)
+					b.observeNamedSlow(f, hash, name, v, tags)
 				}
 				return
 			}
@@ -332,11 +274,11 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag) {
 		}
 	}
 	owner.Unpin()
-	b.observeNamedSlow(hash, name, v, tags)
+	b.observeNamedSlow(f, hash, name, v, tags)
 }
 
-func (b *Buffer) observeNamedSlow(hash uint64, name string, v int64, tags []Tag) {
-	s := b.registry.hold(KindTimer, hash, name, tags)
+func (b *Buffer) observeNamedSlow(f *family, hash uint64, name string, v int64, tags []Tag) {
+	s := b.registry.holdHashed(f, hash, name, tags)
 	b.shards.observe(s.Value.slot, v)
 	b.registry.release(s)
 }
@@ -347,14 +289,14 @@ func (b *Buffer) setNamed(name string, v float64, tags []Tag) {
 	set := false
 	if isShort(name, tags) {
 		in := b.shards.enter()
-		s := b.registry.byName[KindGauge].Load(hash, name, tags)
+		s := b.registry.families[KindGauge].series.Load(hash, name, tags)
 		if set = s != nil && s.Value.state.Load() >= open; set {
 			b.registry.gauge(s.Value.slot).set(v)
 		}
 		b.shards.leave(in)
 	}
 	if !set {
-		s := b.registry.hold(KindGauge, hash, name, tags)
+		s := b.registry.holdHashed(&b.registry.families[KindGauge], hash, name, tags)
 		b.registry.gauge(s.Value.slot).set(v)
 		b.registry.release(s)
 	}

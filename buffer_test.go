@@ -2,14 +2,17 @@ package metricsbuffer_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +20,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// newBuffer returns a buffer that flushes on demand, and what it delivers.
+// newBuffer returns a buffer that flushes on demand, and the recorder of its batches.
 func newBuffer(t *testing.T, opts ...metricsbuffer.Option) (*metricsbuffer.Buffer, *sinktest.Recorder) {
 	recorder := new(sinktest.Recorder)
 	opts = append([]metricsbuffer.Option{metricsbuffer.WithInterval(0), metricsbuffer.WithSink(recorder)}, opts...)
@@ -82,6 +85,8 @@ func TestNilDoesNothing(t *testing.T) {
 	b.Gauge("g").Add(1)
 	b.IncrCounter("c", 1)
 	b.IncrTimer("t", 1)
+	b.ObserveHistogram("h", "bytes", 1)
+	b.Histogram("h", "bytes").Observe(1)
 	b.SetGauge("g", 1)
 	require.Zero(t, b.Stats())
 	require.NoError(t, b.Flush(t.Context()))
@@ -114,6 +119,41 @@ func TestNothingIsDeliveredTwice(t *testing.T) {
 	require.Len(t, recorder.Batches()[1].Points, 1)
 }
 
+// TestStringsAreCopied: names, tags, units and names of sinks may lie in a buffer that is reused.
+func TestStringsAreCopied(t *testing.T) {
+	var reused [][]byte
+	s := func(text string) string {
+		bytes := []byte(text)
+		reused = append(reused, bytes)
+		return unsafe.String(&bytes[0], len(bytes))
+	}
+	b, recorder := newBuffer(t,
+		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil }),
+			metricsbuffer.SinkName(s("name of the sink"))))
+	b.IncrCounter(s("by name"), 1, tag(s("key"), s("value")))
+	b.IncrTimer(s("by name"), 1, tag(s("key"), s("value")))
+	b.SetGauge(s("by name"), 1, tag(s("key"), s("value")))
+	b.ObserveHistogram(s("by name"), s("unit 1"), 1, tag(s("key"), s("value")))
+	b.Histogram(s("held"), s("unit 2"), tag(s("key"), s("value"))).Observe(1)
+	b.Counter(s("held"), tag(s("key"), s("value"))).Inc()
+	vec := metricsbuffer.Must(metricsbuffer.NewHistogramVec[struct{ K string }](b, s("vec"), s("unit 3")))
+	for _, bytes := range reused {
+		clear(bytes)
+	}
+	vec.With(struct{ K string }{"v"}).Observe(1)
+	require.NoError(t, b.Flush(t.Context()))
+	var got []string
+	for _, p := range recorder.Totals() {
+		got = append(got, fmt.Sprint(p.Kind, " ", p.Name, p.Unit, p.Tags))
+	}
+	require.ElementsMatch(t, []string{
+		"counter by name[{key value}]", "timer by name[{key value}]", "gauge by name[{key value}]",
+		"histogram by nameunit 1[{key value}]", "histogram heldunit 2[{key value}]", "counter held[{key value}]",
+		"histogram vecunit 3[{K v}]",
+	}, got)
+	require.Equal(t, "name of the sink", b.Stats().Sinks[1].Name)
+}
+
 func TestOverflow(t *testing.T) {
 	b, recorder := newBuffer(t, metricsbuffer.WithMaxSeries(2))
 	b.IncrCounter("c", 1, tag("user", "1"))
@@ -127,6 +167,68 @@ func TestOverflow(t *testing.T) {
 	require.EqualValues(t, 3, recorder.Total(metricsbuffer.KindCounter, "c", tag("overflow", "true")).Count)
 	require.EqualValues(t, 5, recorder.Total(metricsbuffer.KindCounter, "d", tag("overflow", "true")).Count)
 	require.Len(t, recorder.Totals(), 4)
+}
+
+// byUnit is a sink that adds up histograms by unit, and sees that no series is twice in one batch.
+type byUnit map[string]metricsbuffer.Point
+
+func (u byUnit) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	seen := make(map[string]bool)
+	for _, p := range batch.Points {
+		series := fmt.Sprint(p.Kind, p.Name, p.Tags, p.Unit)
+		if seen[series] {
+			return fmt.Errorf("%s is twice in one batch", series)
+		}
+		seen[series] = true
+		total := u[p.Unit]
+		u[p.Unit] = metricsbuffer.Point{Count: total.Count + p.Count, Sum: total.Sum + p.Sum}
+	}
+	return nil
+}
+
+// TestUnitsDoNotMix: the unit is part of the identity of a series, also of overflow series and of the last resort.
+func TestUnitsDoNotMix(t *testing.T) {
+	units := make(byUnit)
+	b, err := metricsbuffer.New(
+		metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(1), metricsbuffer.WithSink(units))
+	require.NoError(t, err)
+	for range 2 {
+		for i := range 4 {
+			name := "size " + strconv.Itoa(i)
+			b.ObserveHistogram(name, "bytes", 10)
+			b.Histogram(name, "lines").Observe(1)
+			b.ObserveHistogram(name, "", 100)
+		}
+	}
+	require.NoError(t, b.Close())
+	require.Equal(t, byUnit{"bytes": {Count: 8, Sum: 80}, "lines": {Count: 8, Sum: 8}, "": {Count: 8, Sum: 800}}, units)
+	require.EqualValues(t, 22, b.Stats().Overflowed.Observations)
+}
+
+// TestUnitsWithoutEnd: units may be input. Those that are too many share one family, which a caller can ask for, too.
+func TestUnitsWithoutEnd(t *testing.T) {
+	for _, early := range []int{0, 1} {
+		units := make(byUnit)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(units))
+		require.NoError(t, err)
+		for range early {
+			b.ObserveHistogram("size", "other", 1)
+		}
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() {
+				for i := range 1000 {
+					b.ObserveHistogram("size", "unit "+strconv.Itoa(i), 1)
+				}
+			})
+		}
+		wait.Wait()
+		b.ObserveHistogram("size", "other", 1)
+		require.NoError(t, b.Close())
+		require.Len(t, units, 257-early)
+		require.EqualValues(t, 4, units["unit 17"].Count)
+		require.EqualValues(t, early+1+4*(1000-256+early), units["other"].Count)
+	}
 }
 
 func TestWritersNeverAllocate(t *testing.T) {
@@ -144,7 +246,11 @@ func TestWritersNeverAllocate(t *testing.T) {
 		"IncrCounter with tags": func() { b.IncrCounter("c", 1, tag("status", status), tag("producer", "p")) },
 		"IncrTimer":             func() { b.IncrTimer("t", time.Millisecond) },
 		"IncrTimer with tags":   func() { b.IncrTimer("t", time.Millisecond, tag("producer", "p"), tag("status", status)) },
-		"SetGauge with tags":    func() { b.SetGauge("g", 1, tag("producer", "p")) },
+		"ObserveHistogram":      func() { b.ObserveHistogram("h", "bytes", 1) },
+		"ObserveHistogram with tags": func() {
+			b.ObserveHistogram("h", "bytes", 1, tag("producer", "p"), tag("status", status))
+		},
+		"SetGauge with tags": func() { b.SetGauge("g", 1, tag("producer", "p")) },
 	}
 	for name, operation := range operations {
 		onEveryP(operation)
@@ -181,7 +287,7 @@ func TestWritersDoNotWaitForAHangingSink(t *testing.T) {
 		counter := b.Counter("c")
 		counter.Inc()
 
-		// Time stands still in here but for what waits: a writer that did would show.
+		// Time stands still in here unless all goroutines wait. So a writer that waited would be seen.
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
@@ -317,19 +423,51 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	for want, opts := range map[string][]metricsbuffer.Option{
-		"option 2 of 2 is nil": {metricsbuffer.WithInterval(0), nil},
-		"option 1 of 1 is nil": {metricsbuffer.WithSink(recorder, nil)},
-		"10ns is less than":    {metricsbuffer.WithInterval(10)},
-		"5µs is less than":     {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
-		"given twice":          {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
-		"*sinktest.Recorder":   {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
+		"option 2 of 2 is nil":            {metricsbuffer.WithInterval(0), nil},
+		"option 1 of 1 is nil":            {metricsbuffer.WithSink(recorder, nil)},
+		"10ns is less than":               {metricsbuffer.WithInterval(10)},
+		"5µs is less than":                {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
+		"given twice":                     {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
+		"*sinktest.Recorder":              {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
+		"the sink is nil: ":               {metricsbuffer.WithSink(nil)},
+		"a nil metricsbuffer_test.byUnit": {metricsbuffer.WithSink(byUnit(nil))},
+		"the name is empty":               {metricsbuffer.WithSink(recorder, metricsbuffer.SinkName(""))},
+		`two sinks are named "s"`: {
+			metricsbuffer.WithSink(recorder, metricsbuffer.SinkName("s")),
+			metricsbuffer.WithSink(new(sinktest.Recorder), metricsbuffer.SinkName("s")),
+		},
 	} {
 		_, err := metricsbuffer.New(opts...)
 		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "<nil>")
 	}
 	f := metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil })
 	b, err := metricsbuffer.New(metricsbuffer.WithSink(f), metricsbuffer.WithSink(f))
 	require.NoError(t, err, "a function may be used twice")
+	require.NoError(t, b.Close())
+}
+
+// nameless is a sink with a default name.
+type nameless struct {
+	metricsbuffer.Sink
+	name string
+}
+
+func (n *nameless) String() string { return n.name }
+
+// TestSinksHaveNamesOfTheirOwn: default names give way to each other and to those that were chosen.
+func TestSinksHaveNamesOfTheirOwn(t *testing.T) {
+	sink := func(name string) *nameless { return &nameless{new(sinktest.Recorder), name} }
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(sink("a")),
+		metricsbuffer.WithSink(sink("a")), metricsbuffer.WithSink(sink("")), metricsbuffer.WithSink(sink("b")),
+		metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("a #2")),
+		metricsbuffer.WithSink(sink(""), metricsbuffer.SinkName("b")))
+	require.NoError(t, err)
+	var names []string
+	for _, s := range b.Stats().Sinks {
+		names = append(names, s.Name)
+	}
+	require.Equal(t, []string{"a", "a #3", "*metricsbuffer_test.nameless", "b #2", "a #2", "b"}, names)
 	require.NoError(t, b.Close())
 }
 

@@ -4,37 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 )
-
-// An outlet is a sink with its cursor: what it has not acknowledged, and who waits for it to. It belongs to the
-// flusher's goroutine.
-type outlet struct {
-	name     string
-	sink     Sink
-	interval time.Duration // 0: only on Flush
-	timeout  time.Duration // of one Write
-
-	pending *pending // collected, in no batch yet
-	next    *pending // empty: takes the place of pending when that becomes a batch; nil while one is being written
-
-	due     time.Time // when the interval is over
-	writing *delivery // at most one at a time
-	waiting []chan<- reply
-
-	closer   io.Closer     // the sink's, or nil
-	closing  bool          // close has been called
-	closed   chan struct{} // closed when closeErr is set
-	closeErr error
-
-	unreported atomic.Pointer[error] // what the error handler is to be told
-	reporting  atomic.Bool           // it has a goroutine
-
-	stats SinkStats
-}
 
 // A delivery is one call of Sink.Write. It belongs to the goroutine that writes, until that hands it back.
 type delivery struct {
@@ -56,111 +28,19 @@ type reply struct {
 	err    error
 }
 
-// lastWord is how long after the end of its context a sink is waited for: one that heeds it says what kept it.
-const lastWord = 100 * time.Millisecond
-
-// wakeAt returns when the flusher has to look at the outlet again, or zero.
-func (o *outlet) wakeAt(closing bool) (t time.Time) {
-	if !closing {
-		t = o.due
-	}
-	if o.writing != nil && !o.writing.overdue {
-		if limit := o.writing.began.Add(o.timeout).Add(lastWord); t.IsZero() || limit.Before(t) {
-			t = limit
-		}
-	}
-	return t
-}
-
-func (o *outlet) isDue(now time.Time) bool { return !o.due.IsZero() && !o.due.After(now) }
-
-// checkTimeout answers those who wait for a Write that takes longer than it may. The Write itself cannot be ended: it
-// was told by its context, and is believed when it returns.
+// checkTimeout answers the callers that wait for a Write which takes longer than its timeout. The Write itself cannot
+// be ended: its context has ended, and its result counts when it returns.
 func (f *flusher) checkTimeout(o *outlet, now time.Time) {
 	if d := o.writing; d != nil && !d.overdue && !now.Before(d.began.Add(o.timeout).Add(lastWord)) {
 		d.overdue = true
 		err := o.overdueError()
-		f.report(o, err)
+		o.report(err)
 		answer(o, &d.replies, err)
 		answer(o, &o.waiting, err)
 	}
 }
 
-func (o *outlet) overdueError() error {
-	return fmt.Errorf("Write has not returned within %v; what it was given stays pending until it does: %w",
-		o.timeout, context.DeadlineExceeded)
-}
-
-// wrap says which sink an error is about.
-func (o *outlet) wrap(err error) error { return fmt.Errorf("metricsbuffer: sink %q: %w", o.name, err) }
-
-// report tells the error handler, on a goroutine of its own, of which each outlet has one at most. If the handler takes
-// longer than until the next failure it misses all but the latest.
-func (f *flusher) report(o *outlet, err error) {
-	if f.onError == nil {
-		return
-	}
-	o.unreported.Store(&err)
-	if o.reporting.CompareAndSwap(false, true) {
-		go func() {
-			for again := true; again; {
-				for err := o.unreported.Swap(nil); err != nil; err = o.unreported.Swap(nil) {
-					f.onError(o.wrap(*err)) // wrap calls the error's method, which is not ours either
-				}
-				o.reporting.Store(false)
-				// One that was stored since, by somebody who found the mark still set, is this goroutine's to report.
-				again = o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true)
-			}
-		}()
-	}
-}
-
-func answer(o *outlet, replies *[]chan<- reply, err error) {
-	for _, r := range *replies {
-		r <- reply{o, err} // never blocks: there is room for one reply of each sink
-	}
-	*replies = nil
-}
-
-// close closes the sink, on a goroutine of its own: like Write, it may take any time.
-func (o *outlet) close() {
-	if o.closing || o.closer == nil {
-		return
-	}
-	o.closing = true
-	go func() {
-		defer close(o.closed)
-		o.closeErr = errors.New("Close ended its goroutine (runtime.Goexit)")
-		defer func() {
-			if v := recover(); v != nil {
-				o.closeErr = fmt.Errorf("Close panicked: %v\n%s", v, debug.Stack())
-			}
-		}()
-		o.closeErr = o.closer.Close()
-	}()
-}
-
-// awaitClosed returns the error with which the sink was closed, or that it has not been when ctx ended.
-func (o *outlet) awaitClosed(ctx context.Context) error {
-	if o.closer == nil {
-		return nil
-	}
-	select {
-	case <-o.closed:
-	case <-ctx.Done():
-		select {
-		case <-o.closed: // both are over: select would have chosen either
-		default:
-			return o.wrap(fmt.Errorf("it is not closed yet: %w", ctx.Err()))
-		}
-	}
-	if o.closeErr != nil {
-		return o.wrap(fmt.Errorf("Close: %w", o.closeErr))
-	}
-	return nil
-}
-
-// request has the outlet deliver all that is pending now, and answer when that is acknowledged or has failed.
+// request has the outlet deliver everything that is pending now, and answer when that is acknowledged or has failed.
 func (f *flusher) request(o *outlet, replies chan<- reply) {
 	switch {
 	case o.writing != nil && o.writing.overdue:
@@ -171,8 +51,8 @@ func (f *flusher) request(o *outlet, replies chan<- reply) {
 	}
 }
 
-// deliver begins a delivery of what is pending, unless one is being written: then settle begins the next if anybody
-// waits for it.
+// deliver begins a delivery of the pending updates, unless one is being written: then settle begins the next one, if a
+// caller waits for it.
 func (f *flusher) deliver(o *outlet) {
 	if o.writing != nil {
 		return
@@ -207,14 +87,14 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 	batch := &Batch{Start: d.content.start, End: d.end, Points: scratch.fill(d.content, series, f.registry)}
 	defer func() {
 		d.outcome = batch.outcome
-		*batch = Batch{} // what a sink does to it from here on does not matter
+		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
 		scratches.Put(scratch)
 	}()
 	d.err = d.outlet.sink.Write(ctx, batch)
 }
 
-// settle takes a delivery back from the goroutine that wrote it: what the sink acknowledged or dropped is gone, the
-// rest is pending again, from the batch's start on.
+// settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone;
+// the rest is pending again, from the batch's start on.
 func (f *flusher) settle(d *delivery) {
 	o := d.outlet
 	o.stats.LastDuration = d.duration
@@ -223,9 +103,9 @@ func (f *flusher) settle(d *delivery) {
 	} else {
 		o.stats.Failures++
 		o.stats.LastError = d.err
-		f.report(o, d.err)
+		o.report(d.err)
 	}
-	o.account(d)
+	o.account(d, f.series)
 	d.content.reset(time.Time{})
 	o.writing, o.next = nil, d.content
 	answer(o, &d.replies, d.err)
@@ -240,28 +120,77 @@ func (f *flusher) settle(d *delivery) {
 
 var errTimeToClose = errors.New("the buffer's time to close is over")
 
-// account books each point of a delivery as acknowledged or dropped, or makes it pending again.
-func (o *outlet) account(d *delivery) {
-	if d.err == nil && len(d.outcome.dropped) == 0 {
-		o.stats.Acknowledged.add(d.content.totals)
-		return
+// shutdown closes the flusher, in at most the given time.
+func (f *flusher) shutdown(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := f.deliverTo(ctx, f.sinks, true)
+	if err == nil {
+		<-f.done // imminent, as nobody is left to write
+	} else {
+		f.stop() // and done follows once the last sink returns from Write
 	}
-	i := 0
-	for in, slot := range d.content.all() {
-		reason, dropped := d.outcome.dropped[i]
-		switch {
-		case dropped:
-			o.stats.Dropped.count(in, d.content.amount(in, slot))
-			if o.stats.Drops == nil {
-				o.stats.Drops = make(map[string]int64)
-			}
-			o.stats.Drops[reason]++
-		case d.err == nil || i < d.outcome.acknowledged:
-			o.stats.Acknowledged.count(in, d.content.amount(in, slot))
-		default:
-			o.pending.merge(d.content, in, slot)
-			o.pending.start = d.content.start
+	errs := []error{err}
+	for _, o := range f.sinks {
+		errs = append(errs, o.awaitClosed(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// attach gives the sinks that ask for their values the means to. It comes before run.
+func (f *flusher) attach() error {
+	for i, o := range f.sinks {
+		attacher, ok := optional[Attacher](o.sink)
+		if !ok {
+			continue
 		}
-		i++
+		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
+		if err != nil {
+			close(f.done) // sinks attached before this one learn that there is no buffer
+			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
+		}
 	}
+	return nil
+}
+
+// deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
+func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
+	replies := make(chan reply, len(sinks))
+	closed := false
+	begin := ctx
+	if last {
+		begin = context.Background() // the flusher has to know, and waits for nobody
+	}
+	called := f.do(begin, func() {
+		if closed = f.closing; !closed {
+			f.flush(sinks, replies, last)
+		}
+	})
+	switch {
+	case called && !closed:
+	case ctx.Err() != nil:
+		return fmt.Errorf("metricsbuffer: nothing was flushed: %w", ctx.Err())
+	default:
+		return ErrClosed
+	}
+	var errs []error
+	waiting := make(map[*outlet]bool, len(sinks))
+	for _, o := range sinks {
+		waiting[o] = true
+	}
+	for len(waiting) > 0 {
+		select {
+		case r := <-replies:
+			delete(waiting, r.outlet)
+			if r.err != nil {
+				errs = append(errs, r.outlet.wrap(r.err))
+			}
+		case <-ctx.Done():
+			for o := range waiting {
+				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
+			}
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
 }

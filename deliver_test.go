@@ -2,15 +2,15 @@ package metricsbuffer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
-	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -256,28 +256,106 @@ func TestEveryNameHasRoom(t *testing.T) {
 	require.Zero(t, perName[overflowName])
 }
 
-// TestZeroValuesPanic: they are good for nothing, but say so in a way that can be recovered from. In a pinned section a
-// nil pointer would end the process.
-func TestZeroValuesPanic(t *testing.T) {
-	zero := map[string]func(){
-		"Counter":         func() { new(Counter).Inc() },
-		"Timer":           func() { new(Timer).Observe(1) },
-		"Timer, zero":     func() { new(Timer).Observe(0) },
-		"Histogram":       func() { new(Histogram).Observe(1) },
-		"Gauge":           func() { new(Gauge).Set(1) },
-		"Buffer, counter": func() { new(Buffer).IncrCounter("c", 1) },
-		"Buffer, timer":   func() { new(Buffer).IncrTimer("c", 1) },
-		"Buffer, gauge":   func() { new(Buffer).SetGauge("c", 1) },
-		"Buffer, Counter": func() { new(Buffer).Counter("c") },
-	}
-	if what := os.Getenv("METRICSBUFFER_ZERO"); what != "" {
-		require.Panics(t, zero[what])
-		return
-	}
-	for what := range zero { // each in a process of its own, which might not survive
-		cmd := exec.Command(os.Args[0], "-test.run", "^TestZeroValuesPanic$")
-		cmd.Env = append(os.Environ(), "METRICSBUFFER_ZERO="+what)
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s: %s", what, strings.SplitN(string(out), "\n", 2)[0])
-	}
+// TestZeroValuesDoNothing: they work as nil does. (In a pinned section a nil pointer would end the process.)
+func TestZeroValuesDoNothing(t *testing.T) {
+	new(Counter).Inc()
+	new(Counter).Add(2)
+	new(Timer).Observe(1)
+	new(Timer).Observe(0)
+	require.Positive(t, new(Timer).Start().Stop())
+	new(Stopwatch).Stop()
+	new(Histogram).Observe(1)
+	new(Gauge).Set(1)
+	new(Gauge).Add(1)
+	b := new(Buffer)
+	b.IncrCounter("c", 1, Tag{"k", "v"})
+	b.IncrTimer("t", 1)
+	b.SetGauge("g", 1)
+	b.ObserveHistogram("h", "bytes", 1)
+	b.Counter("c").Inc()
+	b.Timer("t").Observe(1)
+	b.Histogram("h", "bytes").Observe(1)
+	b.Gauge("g").Set(1)
+	vec, err := NewCounterVec[struct{ A string }](b, "c")
+	require.NoError(t, err)
+	vec.With(struct{ A string }{"a"}).Inc()
+	Record(new(Counter).Delta(1), new(Timer).Took(1), new(Histogram).Size(1), new(Gauge).Level(1))
+	b.Local().Commit()
+	require.Zero(t, b.Stats())
+	require.NoError(t, b.Flush(t.Context()))
+	require.NoError(t, b.Close())
+}
+
+// TestFirstDropOfEachReasonIsReported: Flush returns nil when a sink drops points. The error handler hears of it.
+func TestFirstDropOfEachReasonIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var handled []string
+		b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled = append(handled, err.Error()) }),
+			WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+				for i, p := range batch.Points {
+					reused := []byte("too long: " + p.Unit)
+					batch.Drop(i, unsafe.String(&reused[0], len(reused)))
+					clear(reused)
+				}
+				return nil
+			}), SinkName("strict")))
+		require.NoError(t, err)
+		for _, unit := range []string{"bytes", "lines", "bytes", "lines", "seconds"} {
+			b.ObserveHistogram("name\nof\xff"+strings.Repeat("x", 1000), unit, 1, Tag{"k", strings.Repeat("y", 1000)})
+			require.NoError(t, b.Flush(t.Context()))
+			synctest.Wait()
+		}
+		require.Len(t, handled, 3)
+		for i, unit := range []string{"bytes", "lines", "seconds"} {
+			require.Contains(t, handled[i], `metricsbuffer: sink "strict": it dropped the histogram "name\nof\xff`)
+			require.Contains(t, handled[i], `[{k yyy`)
+			require.Contains(t, handled[i], "too long: "+unit)
+			require.Less(t, len(handled[i]), 800)
+		}
+		require.Equal(t, map[string]int64{"too long: bytes": 2, "too long: lines": 2, "too long: seconds": 1},
+			b.Stats().Sinks[0].Drops)
+		require.NoError(t, b.Close())
+	})
+}
+
+// TestReasonsWithoutEnd: a sink that makes up a reason for each point costs neither memory nor the handler's time.
+// While the handler is busy, no drop goes unreported.
+func TestReasonsWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const points = 300
+		handled := make(chan string)
+		b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled <- err.Error() }),
+			WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+				for i, p := range batch.Points {
+					batch.Drop(i, "cannot send "+p.Name)
+				}
+				return errors.New("and failed")
+			})))
+		require.NoError(t, err)
+		for i := range points {
+			b.IncrCounter(fmt.Sprint(i), 1)
+			require.Error(t, b.Flush(t.Context()))
+		}
+		drops, failures := 0, 0
+		for quiet := false; !quiet; {
+			synctest.Wait()
+			select {
+			case text := <-handled:
+				if strings.Contains(text, "it dropped") {
+					drops++
+				} else {
+					failures++
+				}
+			default:
+				quiet = true
+			}
+		}
+		require.Equal(t, maxReasons+1, drops)
+		require.Equal(t, 2, failures, "the first and the latest")
+		stats := b.Stats().Sinks[0]
+		require.Len(t, stats.Drops, maxReasons+1)
+		require.EqualValues(t, points-maxReasons, stats.Drops[otherReasons])
+		require.EqualValues(t, points, stats.Dropped.Increments)
+		require.NoError(t, b.Close())
+	})
 }

@@ -3,7 +3,12 @@ package metricsbuffer_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -67,7 +72,142 @@ func Example_loops() {
 	// Output: {7 2}
 }
 
-// A sink of one's own: anything that can tell whether it succeeded.
+// A sink of one's own is a type with a Write method. This one sends lines over a connection, in pieces: it acknowledges
+// each piece, so that a failure repeats no line, and drops the points that its protocol cannot express.
+func ExampleSink() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(&lines{to: os.Stdout})))
+	buffer.IncrCounter("messages", 3)
+	buffer.IncrCounter("two words", 1)
+	buffer.IncrTimer("latency", 10*time.Millisecond)
+	fmt.Println(buffer.Close(), buffer.Stats().Sinks[0].Drops)
+	// Output:
+	// messages 3
+	// latency 1 10ms
+	// <nil> map[name with a space:1]
+}
+
+type lines struct{ to io.Writer }
+
+func (l *lines) String() string { return "lines" } // its name in errors and statistics
+
+func (l *lines) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	for i, p := range batch.Points {
+		if ctx.Err() != nil {
+			return ctx.Err() // the rest stays in the buffer, and is in the next batch
+		}
+		if strings.Contains(p.Name, " ") {
+			batch.Drop(i, "name with a space")
+			continue
+		}
+		var err error
+		switch p.Kind {
+		case metricsbuffer.KindCounter:
+			_, err = fmt.Fprintln(l.to, p.Name, p.Count)
+		case metricsbuffer.KindTimer:
+			_, err = fmt.Fprintln(l.to, p.Name, p.Count, time.Duration(p.Max))
+		case metricsbuffer.KindHistogram:
+			_, err = fmt.Fprintln(l.to, p.Name, p.Count, p.Max, p.Unit)
+		case metricsbuffer.KindGauge:
+			_, err = fmt.Fprintln(l.to, p.Name, p.Value)
+		}
+		if err != nil {
+			return err
+		}
+		batch.Acknowledge(i + 1)
+	}
+	return nil
+}
+
+// A sink that is asked for its values implements Attacher. The buffer hands it a function that fetches all updates
+// since the last request.
+func ExampleAttacher() {
+	page := &page{totals: make(map[string]int64)}
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(page)))
+	server := httptest.NewServer(page)
+	for range 2 {
+		buffer.IncrCounter("requests", 2)
+		response := metricsbuffer.Must(http.Get(server.URL))
+		fmt.Print(string(metricsbuffer.Must(io.ReadAll(response.Body))))
+		_ = response.Body.Close()
+	}
+	server.Close()
+	fmt.Println(buffer.Close())
+	// Output:
+	// requests 2
+	// requests 4
+	// <nil>
+}
+
+type page struct {
+	flush  func(context.Context) error
+	mutex  sync.Mutex
+	totals map[string]int64
+}
+
+func (p *page) Attach(flush func(context.Context) error) error {
+	p.flush = flush
+	return nil
+}
+
+func (p *page) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for _, point := range batch.Points {
+		p.totals[point.Name] += point.Count
+	}
+	return nil
+}
+
+func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := p.flush(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for name, total := range p.totals {
+		_, _ = fmt.Fprintln(w, name, total)
+	}
+}
+
+// A sink that wraps another one has a method Unwrap: through it, the buffer finds the Close and Attach methods of the
+// wrapped sink. This one passes the batch itself on, so that Acknowledge and Drop reach the buffer.
+func ExampleSink_wrapper() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(&logged{&file{}})))
+	buffer.IncrCounter("messages", 3)
+	fmt.Println(buffer.Close())
+	// Output:
+	// messages 3
+	// 1 points written: <nil>
+	// the file is closed
+	// <nil>
+}
+
+type logged struct{ next metricsbuffer.Sink }
+
+func (l *logged) Unwrap() metricsbuffer.Sink { return l.next }
+
+func (l *logged) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	err := l.next.Write(ctx, batch)
+	fmt.Println(len(batch.Points), "points written:", err)
+	return err
+}
+
+type file struct{}
+
+func (*file) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	for _, p := range batch.Points {
+		fmt.Println(p.Name, p.Count)
+	}
+	return nil
+}
+
+func (*file) Close() error {
+	fmt.Println("the file is closed")
+	return nil
+}
+
+// SinkFunc makes a sink of a function.
 func ExampleSinkFunc() {
 	toStdout := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
 		for _, p := range batch.Points {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// expiry is the flusher's side of how idle series go; see series.
+// expiry is the flusher's part in expiring idle series; see series.
 type expiry struct {
 	after time.Duration // 0: never
 
@@ -28,34 +28,35 @@ func (e *expiry) begin() {
 	e.now = time.Since(e.first)
 }
 
-// welcome notes a new series in the slot, which is as good as touched.
-func (e *expiry) welcome(in storage, slot uint32) {
+// welcome notes a new series in the slot. It counts as touched.
+func (e *expiry) welcome(storage storage, slot uint32) {
 	if e.after == 0 {
 		return
 	}
-	for uint32(len(e.touched[in])) <= slot {
-		e.touched[in] = append(e.touched[in], e.now)
+	for uint32(len(e.touched[storage])) <= slot {
+		e.touched[storage] = append(e.touched[storage], e.now)
 	}
-	e.touched[in][slot] = e.now
+	e.touched[storage][slot] = e.now
 }
 
 // touch notes that something was drained from the slot.
-func (e *expiry) touch(in storage, slot uint32) {
+func (e *expiry) touch(storage storage, slot uint32) {
 	if e.after != 0 {
-		e.touched[in][slot] = e.now
+		e.touched[storage][slot] = e.now
 	}
 }
 
-// end ends a collection: it decides about the series that were made idle before it, and now and then looks for more.
+// end ends a collection: it decides about the series that were made idle before it. From time to time it looks for
+// more.
 func (e *expiry) end(f *flusher) {
 	if e.after == 0 {
 		return
 	}
 	for _, s := range e.suspended {
-		in, slot := s.Value.kind.storage(), s.Value.slot
-		if e.touched[in][slot] != e.now && !f.isPending(in, slot) && s.Value.state.CompareAndSwap(idle, gone) {
+		storage, slot := s.Value.kind.storage(), s.Value.slot
+		if e.touched[storage][slot] != e.now && !f.isPending(storage, slot) && s.Value.state.CompareAndSwap(idle, gone) {
 			f.registry.remove(s)
-			f.vacate(in, slot)
+			f.vacate(storage, slot)
 		} else {
 			s.Value.state.CompareAndSwap(idle, open)
 		}
@@ -65,12 +66,12 @@ func (e *expiry) end(f *flusher) {
 		return
 	}
 	e.sweepAt = e.now + e.after/4
-	for in := range f.series {
-		for slot, s := range f.series[in] {
+	for storage := range f.series {
+		for slot, s := range f.series[storage] {
 			switch {
-			case s == nil || e.now-e.touched[in][slot] < e.after:
+			case s == nil || e.now-e.touched[storage][slot] < e.after:
 			case s.Value.state.Load() == gone: // lost the race for its name: see registry.store
-				f.vacate(storage(in), uint32(slot))
+				f.vacate(s.Value.kind.storage(), uint32(slot))
 			case f.registry.isPublished(s) && s.Value.state.CompareAndSwap(open, idle):
 				e.suspended = append(e.suspended, s)
 			}
@@ -79,9 +80,9 @@ func (e *expiry) end(f *flusher) {
 }
 
 // isPending says whether any sink has yet to acknowledge something for the slot.
-func (f *flusher) isPending(in storage, slot uint32) bool {
+func (f *flusher) isPending(storage storage, slot uint32) bool {
 	for _, o := range f.sinks {
-		if o.pending.has(in, slot) || o.writing != nil && o.writing.content.has(in, slot) {
+		if o.pending.has(storage, slot) || o.writing != nil && o.writing.content.has(storage, slot) {
 			return true
 		}
 	}
@@ -89,16 +90,16 @@ func (f *flusher) isPending(in storage, slot uint32) bool {
 }
 
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.
-func (f *flusher) vacate(in storage, slot uint32) {
-	f.series[in][slot] = nil
-	f.overflows.forget(in, slot)
-	if in == gauges {
+func (f *flusher) vacate(storage storage, slot uint32) {
+	f.series[storage][slot] = nil
+	f.overflows.forget(storage, slot)
+	if storage == gauges {
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
 	}
-	f.registry.giveBack(in, slot)
+	f.registry.giveBack(storage, slot)
 }
 
-// overflows is the flusher's account of what went to overflow series.
+// overflows is the flusher's account of updates of overflow series.
 type overflows struct {
 	is     [storages][]uint64         // a bit for each slot: it is an overflow series'
 	counts [storages]map[uint32]int64 // by slot, of those that exist
@@ -106,43 +107,43 @@ type overflows struct {
 }
 
 // welcome notes a new overflow series.
-func (o *overflows) welcome(in storage, slot uint32) {
-	for uint32(len(o.is[in])) <= slot/64 {
-		o.is[in] = append(o.is[in], 0)
+func (o *overflows) welcome(storage storage, slot uint32) {
+	for uint32(len(o.is[storage])) <= slot/64 {
+		o.is[storage] = append(o.is[storage], 0)
 	}
-	o.is[in][slot/64] |= 1 << (slot % 64)
+	o.is[storage][slot/64] |= 1 << (slot % 64)
 }
 
 // forget notes that the slot is given back.
-func (o *overflows) forget(in storage, slot uint32) {
-	if o.has(in, slot) {
-		o.is[in][slot/64] &^= 1 << (slot % 64)
-		delete(o.counts[in], slot)
+func (o *overflows) forget(storage storage, slot uint32) {
+	if o.has(storage, slot) {
+		o.is[storage][slot/64] &^= 1 << (slot % 64)
+		delete(o.counts[storage], slot)
 	}
 }
 
-func (o *overflows) has(in storage, slot uint32) bool {
-	return slot/64 < uint32(len(o.is[in])) && o.is[in][slot/64]>>(slot%64)&1 != 0
+func (o *overflows) has(storage storage, slot uint32) bool {
+	return slot/64 < uint32(len(o.is[storage])) && o.is[storage][slot/64]>>(slot%64)&1 != 0
 }
 
-// count notes what was drained from a slot that has the mark.
-func (o *overflows) count(in storage, slot uint32, n int64) {
+// count notes n updates that were drained from the slot of an overflow series.
+func (o *overflows) count(storage storage, slot uint32, n int64) {
 	if n == 0 {
 		return
 	}
-	if o.counts[in] == nil {
-		o.counts[in] = make(map[uint32]int64)
+	if o.counts[storage] == nil {
+		o.counts[storage] = make(map[uint32]int64)
 	}
-	o.counts[in][slot] += n
-	o.totals.count(in, n)
+	o.counts[storage][slot] += n
+	o.totals.count(storage, n)
 }
 
 // account returns the total, and the ten names with most of it.
 func (o *overflows) account(f *flusher) (Totals, []Overflow) {
 	var all []Overflow
-	for in, counts := range o.counts {
+	for storage, counts := range o.counts {
 		for slot, n := range counts {
-			s := f.series[in][slot]
+			s := f.series[storage][slot]
 			all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Count: n})
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func entry(b *Buffer, kind Kind, name string) *series {
-	return b.registry.byName[kind].Load(atomicmap.HashName(name), name, nil)
+	return b.registry.families[kind].series.Load(atomicmap.HashName(name), name, nil)
 }
 
 func TestWriteByNameOpensAnIdleSeries(t *testing.T) {
@@ -97,7 +97,7 @@ func TestNewSeriesInAnOldSlot(t *testing.T) {
 			time.Sleep(20 * time.Second)
 		}
 		require.Nil(t, entry(b, KindTimer, "old"))
-		s := b.registry.hold(KindTimer, atomicmap.HashName("new"), "new", nil)
+		s := b.registry.hold(&b.registry.families[KindTimer], "new", nil)
 		require.Equal(t, slot, s.Value.slot)
 		b.registry.release(s)
 		require.NoError(t, b.Flush(t.Context()))
@@ -137,11 +137,11 @@ func TestLostRaceForAName(t *testing.T) {
 		var batches []Batch
 		b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
 		require.NoError(t, err)
-		r, hash := b.registry, atomicmap.HashName("x")
-		s := r.store(KindCounter, hash, "x", nil, false)
-		used, slots := r.ordinary.used.Load(), r.slots[sums].Load()
-		require.Same(t, s, r.store(KindCounter, hash, "x", nil, false))
-		require.Equal(t, used, r.ordinary.used.Load())
+		r, f, hash := b.registry, &b.registry.families[KindCounter], atomicmap.HashName("x")
+		s := r.store(f, hash, "x", nil, ordinary)
+		used, slots := r.series[ordinary].used.Load(), r.slots[sums].Load()
+		require.Same(t, s, r.store(f, hash, "x", nil, ordinary))
+		require.Equal(t, used, r.series[ordinary].used.Load())
 		require.Equal(t, slots+1, r.slots[sums].Load())
 		for range 5 {
 			b.IncrCounter("x", 1)
@@ -151,8 +151,24 @@ func TestLostRaceForAName(t *testing.T) {
 		slot, ok := r.takeSlot(sums)
 		require.True(t, ok)
 		require.Equal(t, slots, slot, "the loser's")
+		slot, ok = r.takeSlot(sums)
+		require.True(t, ok)
+		require.Equal(t, slots+1, slot, "the loser's slot was given back once")
 		require.NoError(t, b.Close())
 	})
+}
+
+// TestLostRaceWithoutAFlusher: nobody else would give the slot back.
+func TestLostRaceWithoutAFlusher(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	r, f, hash := b.registry, &b.registry.families[KindCounter], atomicmap.HashName("x")
+	s := r.store(f, hash, "x", nil, ordinary)
+	slots := r.slots[sums].Load()
+	for range 10 {
+		require.Same(t, s, r.store(f, hash, "x", nil, ordinary))
+	}
+	require.Equal(t, slots+1, r.slots[sums].Load())
 }
 
 func TestSeriesBeingRegisteredStays(t *testing.T) {
@@ -169,7 +185,7 @@ func TestSeriesBeingRegisteredStays(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.EqualValues(t, open, s.Value.state.Load())
-		r.byName[KindCounter].LoadOrStore(s)
+		r.families[KindCounter].series.LoadOrStore(s)
 		b.IncrCounter("x", 1)
 		require.NoError(t, b.Close())
 		require.Equal(t, "x", batches[0].Points[0].Name)
@@ -194,7 +210,7 @@ func TestEveryInstrumentHoldsItsSeries(t *testing.T) {
 	})
 }
 
-// TestCopyOfAnInstrumentHoldsItsSeries: what is held is held by all copies of the instrument.
+// TestCopyOfAnInstrumentHoldsItsSeries: all copies of an instrument hold its series.
 func TestCopyOfAnInstrumentHoldsItsSeries(t *testing.T) {
 	var batches []Batch
 	b, err := New(WithInterval(0), WithIdleExpiry(time.Millisecond), WithSink(keep(&batches)))

@@ -27,7 +27,6 @@ type flusher struct {
 	shards   *shards
 	registry *registry
 
-	onError  func(error)    // may be nil
 	calls    chan func()    // to be run by the owner of all that follows
 	returned chan *delivery // from the goroutines that write
 	done     chan struct{}  // closed when run has ended; from then on nothing here changes
@@ -51,7 +50,7 @@ type flusher struct {
 
 func newFlusher(s *shards, r *registry, c *config) *flusher {
 	f := &flusher{
-		shards: s, registry: r, sinks: c.sinks, onError: c.onError, drained: new(pending), expiry: expiry{after: c.idleExpiry},
+		shards: s, registry: r, sinks: c.sinks, drained: new(pending), expiry: expiry{after: c.idleExpiry},
 		self:  newSelfMetrics(s, r, c),
 		calls: make(chan func()), returned: make(chan *delivery), done: make(chan struct{}),
 	}
@@ -213,7 +212,7 @@ func (f *flusher) adopt() {
 		}
 		f.series[in][place.slot] = a.series
 		f.expiry.welcome(in, place.slot)
-		if place.spare {
+		if place.class != ordinary {
 			f.overflows.welcome(in, place.slot)
 		}
 	}

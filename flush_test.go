@@ -42,35 +42,6 @@ func TestEverySinkHasItsInterval(t *testing.T) {
 	})
 }
 
-// TestFlushSink: one sink gets what was recorded, and another, which hangs, neither delays nor hears of it.
-func TestFlushSink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		asked, other := new(sinktest.Recorder), new(sinktest.Recorder)
-		hanging, release := sinktest.Hanging(other)
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-			metricsbuffer.WithSink(hanging), metricsbuffer.WithSink(asked))
-		require.NoError(t, err)
-		begin := time.Now()
-		for range 2 {
-			b.IncrCounter("c", 1)
-			require.NoError(t, b.FlushSink(t.Context(), asked))
-		}
-		require.Equal(t, begin, time.Now(), "waited for the other sink")
-		require.EqualValues(t, 2, asked.Total(metricsbuffer.KindCounter, "c").Count)
-		require.Empty(t, other.Batches())
-
-		require.ErrorIs(t, b.FlushSink(t.Context(), other), metricsbuffer.ErrUnknownSink, "it is inside of another")
-		require.ErrorIs(t, b.FlushSink(t.Context(), nil), metricsbuffer.ErrUnknownSink)
-		require.ErrorIs(t, b.FlushSink(t.Context(), metricsbuffer.SinkFunc(asked.Write)), metricsbuffer.ErrUnknownSink)
-		release()
-		require.NoError(t, b.FlushSink(t.Context(), hanging))
-		require.EqualValues(t, 2, other.Total(metricsbuffer.KindCounter, "c").Count)
-		require.NoError(t, b.Close())
-		require.ErrorIs(t, b.FlushSink(t.Context(), asked), metricsbuffer.ErrClosed)
-		require.NoError(t, (*metricsbuffer.Buffer)(nil).FlushSink(t.Context(), asked))
-	})
-}
-
 // TestFailedBatchIsMerged is the bug this library comes from, from the other side: nothing twice, nothing lost, and the
 // time it was recorded in is kept.
 func TestFailedBatchIsMerged(t *testing.T) {
@@ -125,6 +96,58 @@ func TestFailedBatchIsMerged(t *testing.T) {
 	}
 }
 
+// TestFailedBatchKeepsItsGauges: a gauge that was set once, before the failure, arrives with the next batch.
+func TestFailedBatchKeepsItsGauges(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+		metricsbuffer.WithSink(sinktest.Failing(recorder, func(write int64) bool { return write <= 2 })))
+	require.NoError(t, err)
+	b.SetGauge("by name", 1)
+	b.Gauge("g").Set(2)
+	require.Error(t, b.Flush(t.Context()))
+	require.Equal(t, 2, b.Stats().Sinks[0].PendingSeries)
+	require.Error(t, b.Flush(t.Context()))
+	require.NoError(t, b.Flush(t.Context()))
+	require.InDelta(t, 1, recorder.Total(metricsbuffer.KindGauge, "by name").Value, 0)
+	require.InDelta(t, 2, recorder.Total(metricsbuffer.KindGauge, "g").Value, 0)
+	require.Len(t, recorder.Batches(), 1)
+	require.NoError(t, b.Close())
+}
+
+// TestEveryBatchHasItsOwnDeadline: a batch that is written right after another has all of the sink's timeout.
+func TestEveryBatchHasItsOwnDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var handled []error
+		var deadlines []time.Duration
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+			metricsbuffer.WithErrorHandler(func(err error) { handled = append(handled, err) }),
+			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(ctx context.Context, _ *metricsbuffer.Batch) error {
+				deadline, _ := ctx.Deadline()
+				deadlines = append(deadlines, time.Until(deadline))
+				time.Sleep(2900 * time.Millisecond)
+				return ctx.Err()
+			}), metricsbuffer.SinkTimeout(3*time.Second)))
+		require.NoError(t, err)
+		flushes := make(chan error)
+		const calls, batches = 5, 4 // one batch serves the last two calls
+		for range calls {
+			b.IncrCounter("c", 1)
+			go func() { flushes <- b.Flush(t.Context()) }() // while the batch before is being written
+			time.Sleep(2 * time.Second)
+		}
+		for range calls {
+			require.NoError(t, <-flushes)
+		}
+		require.NoError(t, b.Close())
+		synctest.Wait()
+		require.Empty(t, handled)
+		require.Len(t, deadlines, batches)
+		for _, d := range deadlines {
+			require.Equal(t, 3*time.Second, d)
+		}
+	})
+}
+
 func TestPartlyAcknowledgedBatch(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	writes := 0
@@ -165,7 +188,7 @@ func TestPartlyAcknowledgedBatch(t *testing.T) {
 	require.NoError(t, recorder.Err())
 }
 
-// TestSinkPastItsTimeout: nobody waits for it, and still what it says in the end counts.
+// TestSinkPastItsTimeout: nobody waits for it, and still its result counts when it returns.
 func TestSinkPastItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recorder := new(sinktest.Recorder)
@@ -267,7 +290,7 @@ func TestNoDeliveryAfterTheLast(t *testing.T) {
 	})
 }
 
-// TestSinkThatHeedsItsContext gets to say what kept it.
+// TestSinkThatHeedsItsContext can still return its own error.
 func TestSinkThatHeedsItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),

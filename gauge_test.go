@@ -9,8 +9,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// TestGaugeIsMarkedAfterItsValue has one goroutine change a gauge while another takes it, as the flusher does. What was
-// set before the flusher looks is what it delivers, or was delivered before.
+// TestGaugeIsMarkedAfterItsValue has one goroutine change a gauge while another takes it, as the flusher does. A value
+// that was set before the flusher looks is delivered by it, or was delivered before.
 func TestGaugeIsMarkedAfterItsValue(t *testing.T) {
 	changes := 200_000
 	if owner.Exclusive {

@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// A Counter is a series that sums up deltas. [Buffer.Counter] makes one; a nil *Counter does nothing. All methods may
-// be called concurrently.
+// A Counter is a series that sums up deltas. [Buffer.Counter] makes one. A nil *Counter and a zero Counter do nothing.
+// All methods may be called concurrently. A Counter may be copied; the copy records in the same series.
 type Counter struct {
 	shards *shards
 	slot   uint32
 	lease  *lease
 }
 
-// Add adds delta. It may be negative, though several backends refuse a sum that is: for what goes up and down there are
-// gauges. The sum wraps around like any int64. It costs a few nanoseconds, whatever
-// other goroutines do, and allocates nothing once the counter has been used on each P.
+// Add adds delta. It may be negative, but several backends refuse a negative sum: use a gauge for a value that goes up
+// and down. The sum wraps around like any int64. Add costs a few nanoseconds, however many goroutines record, and
+// allocates nothing once the counter has been used on each P.
 func (c *Counter) Add(delta int64) {
-	if c != nil {
+	if c != nil && c.shards != nil {
 		c.shards.add(c.slot, delta)
-		runtime.KeepAlive(c.lease)
+		runtime.KeepAlive(c)
 	}
 }
 
 // Inc adds one.
 func (c *Counter) Inc() { c.Add(1) }
 
-// A Timer is a series of durations. [Buffer.Timer] makes one; a nil *Timer does nothing. All methods may be called
-// concurrently.
+// A Timer is a series of durations. [Buffer.Timer] makes one. A nil *Timer and a zero Timer do nothing. All methods may
+// be called concurrently. A Timer may be copied; the copy records in the same series.
 type Timer struct {
 	shards *shards
 	slot   uint32
@@ -37,17 +37,17 @@ type Timer struct {
 // Observe records a duration. A negative one is recorded as zero, and counted in [Stats]. The sum of all durations
 // between two flushes wraps around like any int64, after 292 years.
 func (t *Timer) Observe(d time.Duration) {
-	if t != nil {
+	if t != nil && t.shards != nil {
 		t.shards.observe(t.slot, int64(d))
-		runtime.KeepAlive(t.lease)
+		runtime.KeepAlive(t)
 	}
 }
 
 // Start starts a stopwatch. It reads only the monotonic clock.
 func (t *Timer) Start() Stopwatch { return Stopwatch{timer: t, start: time.Since(epoch)} }
 
-// epoch is when the process started. time.Since of a time with a monotonic reading reads the monotonic clock alone,
-// where time.Now reads the wall clock as well: two of the former are half the price of one of the latter and one more.
+// epoch is when the process started. time.Since of a time with a monotonic reading reads only the monotonic clock;
+// time.Now also reads the wall clock. Two calls of time.Since cost half as much as one of each.
 var epoch = time.Now()
 
 // A Stopwatch measures a duration for a [Timer]. It is a value: it may be copied, and stopped by another goroutine.
@@ -63,9 +63,9 @@ func (s Stopwatch) Stop() time.Duration {
 	return d
 }
 
-// A Histogram is a series of sizes, depths or other whole numbers. [Buffer.Histogram] makes one; a nil *Histogram does
-// nothing. All methods may be
-// called concurrently.
+// A Histogram is a series of sizes, depths or other whole numbers. [Buffer.Histogram] makes one. A nil *Histogram and a
+// zero Histogram do nothing. All methods may be called concurrently. A Histogram may be copied; the copy records in the
+// same series.
 type Histogram struct {
 	shards *shards
 	slot   uint32
@@ -75,14 +75,15 @@ type Histogram struct {
 // Observe records a value. A negative one is recorded as zero, and counted in [Stats]. The sum of all values between
 // two flushes wraps around like any int64.
 func (h *Histogram) Observe(v int64) {
-	if h != nil {
+	if h != nil && h.shards != nil {
 		h.shards.observe(h.slot, v)
-		runtime.KeepAlive(h.lease)
+		runtime.KeepAlive(h)
 	}
 }
 
-// A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement. A nil
-// *Gauge does nothing. All methods may be called concurrently.
+// A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement.
+// [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
+// may be copied; the copy sets the same series.
 type Gauge struct {
 	cell  *gaugeCell
 	lease *lease
@@ -90,27 +91,28 @@ type Gauge struct {
 
 // Set sets the gauge. Of concurrent calls, one is the last; its value stays.
 func (g *Gauge) Set(v float64) {
-	if g != nil {
+	if g != nil && g.cell != nil {
 		g.cell.set(v)
-		runtime.KeepAlive(g.lease)
+		runtime.KeepAlive(g)
 	}
 }
 
 // Add adds delta. Concurrent calls do not lose one another.
 func (g *Gauge) Add(delta float64) {
-	if g != nil {
+	if g != nil && g.cell != nil {
 		g.cell.add(delta)
-		runtime.KeepAlive(g.lease)
+		runtime.KeepAlive(g)
 	}
 }
 
-// A lease is what an instrument and its copies have in common: it keeps the series from being expired, and the buffer
-// reachable. It has to outlive every use of the series' slot, so methods keep it alive to their end: without that, it
-// may be collected while the last one runs.
+// A lease is shared by an instrument and its copies. It keeps the series from being expired, and the buffer reachable.
+// It must outlive every use of the series' slot: each method keeps its instrument alive to the end, and that keeps the
+// lease. Otherwise the garbage collector could take it during the last call.
 type lease struct{ buffer *Buffer }
 
-// lease returns the lease of a series that has been held for it, and is released when the lease has been collected.
-func (b *Buffer) lease(s *series) *lease {
+// newLease returns the lease of a series that has been held for it. The series is released when the lease has been
+// collected as garbage.
+func newLease(b *Buffer, s *series) *lease {
 	l := &lease{b}
 	if b.registry.expiring {
 		runtime.AddCleanup(l, b.registry.release, s)
@@ -118,18 +120,18 @@ func (b *Buffer) lease(s *series) *lease {
 	return l
 }
 
-func (b *Buffer) newCounter(s *series) *Counter {
-	return &Counter{shards: b.shards, slot: s.Value.slot, lease: b.lease(s)}
+func newCounter(b *Buffer, s *series) *Counter {
+	return &Counter{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
 }
 
-func (b *Buffer) newTimer(s *series) *Timer {
-	return &Timer{shards: b.shards, slot: s.Value.slot, lease: b.lease(s)}
+func newTimer(b *Buffer, s *series) *Timer {
+	return &Timer{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
 }
 
-func (b *Buffer) newHistogram(s *series) *Histogram {
-	return &Histogram{shards: b.shards, slot: s.Value.slot, lease: b.lease(s)}
+func newHistogram(b *Buffer, s *series) *Histogram {
+	return &Histogram{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
 }
 
-func (b *Buffer) newGauge(s *series) *Gauge {
-	return &Gauge{cell: b.registry.gauge(s.Value.slot), lease: b.lease(s)}
+func newGauge(b *Buffer, s *series) *Gauge {
+	return &Gauge{cell: b.registry.gauge(s.Value.slot), lease: newLease(b, s)}
 }

@@ -64,7 +64,7 @@ type localDistribution struct {
 
 // Local returns a new, empty accumulator.
 func (b *Buffer) Local() *Local {
-	if b == nil {
+	if b.isNil() {
 		return nil
 	}
 	return &Local{buffer: b}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -24,14 +25,14 @@ type config struct {
 	selfMetrics  bool
 	onError      func(error)
 	sinks        []*outlet
-	errs         []error // what is wrong with the options
+	errs         []error // one for each mistake in the options
 }
 
 func (c *config) reject(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("metricsbuffer: "+format, args...))
 }
 
-// minInterval is what an interval that was meant is not below. A plain number is one of nanoseconds.
+// minInterval is the shortest interval accepted; anything shorter is almost certainly a bare number meant as seconds.
 const minInterval = time.Millisecond
 
 func (c *config) checkInterval(option string, d time.Duration) {
@@ -47,13 +48,17 @@ type Option func(*config)
 // A SinkOption configures one sink of a [Buffer].
 type SinkOption func(*config, *outlet)
 
-// WithSink adds a sink. It gets every update recorded in the buffer, at its own interval; several sinks get all of it
-// each, and do not affect each other.
+// WithSink adds a sink. The sink gets every update recorded in the buffer, at its own interval. Of several sinks each
+// gets every update, and none affects another.
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
-		if !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
-			c.reject("WithSink: the sink is nil (%T)", sink)
+		if sink == nil {
+			c.reject("WithSink: the sink is nil: give it a sink, or leave the option out")
+			return
+		}
+		if k := v.Kind(); (k == reflect.Pointer || k == reflect.Func || k == reflect.Map || k == reflect.Chan) && v.IsNil() {
+			c.reject("WithSink: the sink is a nil %T: give it a sink, or leave the option out", sink)
 			return
 		}
 		for _, o := range c.sinks {
@@ -74,16 +79,17 @@ func WithSink(sink Sink, opts ...SinkOption) Option {
 	}
 }
 
+// sinkName returns the default name of a sink.
 func sinkName(sink Sink) string {
-	if s, ok := sink.(fmt.Stringer); ok {
+	if s, ok := sink.(fmt.Stringer); ok && s.String() != "" {
 		return s.String()
 	}
 	return fmt.Sprintf("%T", sink)
 }
 
-// WithInterval sets how often sinks get a batch, at least a millisecond, 1 second if not given. 0 means only on
-// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink. A sink that is an [Attacher] asks for its
-// batches instead.
+// WithInterval sets how often sinks get a batch: 1 second if not given, and at least a millisecond. 0 means only on
+// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink. A sink that is an [Attacher] asks for
+// its batches instead.
 func WithInterval(d time.Duration) Option {
 	return func(c *config) {
 		c.checkInterval("WithInterval", d)
@@ -91,8 +97,8 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks, 5 seconds if not given. The final flush of a
-// buffer that was dropped without Close has as long.
+// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks: 5 seconds if not given. The final flush of a
+// buffer that was dropped without Close has the same time.
 func WithCloseTimeout(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
@@ -102,22 +108,28 @@ func WithCloseTimeout(d time.Duration) Option {
 	}
 }
 
-// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for: the error says
-// which sink, and wraps what it returned. What failed stays pending. Without a handler only [Buffer.Flush],
-// [Buffer.Close] and [Stats] tell of failures.
+// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for. The error names
+// the sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink
+// drops a point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only
+// [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
 //
-// f is called on goroutines of its own, one for each sink; while it is busy with one failure of a sink, only the latest
-// of those that follow is kept for it. Close does not wait for f: it returns its errors itself.
+// f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
+// of the failures that follow is kept for it; of the drops all are. Close does not wait for f: it returns its errors
+// itself.
 func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
 
-// WithMaxSeries limits the number of series, 100,000 if not given. What is recorded in a series beyond it goes to the
-// overflow series of its name: same name and kind, with the one tag overflow=true, so that totals per name stay right.
-// If there are also more than n overflow series, what is left goes to one with the name "metricsbuffer.overflow".
+// WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
+// overflow series of its name: it has the same name, kind and unit, and the one tag overflow=true. So totals per name
+// stay right. [Stats] counts these updates. If there are also more than n overflow series, the rest goes to an overflow
+// series with the name "metricsbuffer.overflow", of the same kind and unit.
 //
-// Whatever n is, there can be at most 2,097,152 counters, 131,072 timers and histograms, and 524,288 gauges, and as
-// many overflow series of each.
+// A series that the program itself gives exactly the tag overflow=true is the overflow series of its name. Its updates
+// count as overflowed, and it counts against the limit of overflow series.
+//
+// For any n there can be at most 2,097,152 counters, 131,072 timers and histograms, and 524,288 gauges, and about
+// as many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".
 func WithMaxSeries(n int) Option {
 	return func(c *config) {
 		if n < 1 {
@@ -127,11 +139,12 @@ func WithMaxSeries(n int) Option {
 	}
 }
 
-// WithIdleExpiry forgets series that were not used for d, which frees what they take. A name that comes back is a new
-// series; not one update is lost in between. Series that an instrument refers to are never forgotten.
+// WithIdleExpiry forgets series that were not used for d, and frees their memory. A name that comes back is a new
+// series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
+// without the option, no series is forgotten.
 //
-// The check runs at deliveries, so a series goes between d and 1.25 d plus two intervals after its last use, and not
-// before all sinks have acknowledged that.
+// The check runs at deliveries. So a series goes between d and 1.25 d plus two intervals after its last use, and not
+// before all sinks have acknowledged that use.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
@@ -141,17 +154,29 @@ func WithIdleExpiry(d time.Duration) Option {
 	}
 }
 
-// WithSelfMetrics has the buffer record what [Stats] says of it and its sinks as series under "metricsbuffer.": gauges
-// series, shards, bytes, sink.pending_series and sink.last_duration_seconds; counters flips, negatives, overflowed,
-// sink.batches, sink.failures and sink.dropped_points. Those of a sink have the tag sink with its name.
+// WithSelfMetrics has the buffer record figures of [Stats] as series of its own. Their names begin with
+// "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and sink.last_duration_seconds; the
+// counters are flips, negatives, overflowed, sink.batches, sink.failures and sink.dropped_points. The series of a sink
+// have the tag sink with its name.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
 
-// SinkName sets the name by which errors and [SinkStats] call the sink. If not given it is what the sink's String
-// method returns, or else its type.
+// SinkName sets the sink's name in errors and in [SinkStats]. It is an error if it is empty, or if two sinks are given
+// the same name. The default is the text that the sink's String method returns, or else its type; if that is taken, a
+// number is appended, as in "statsd #2".
 func SinkName(name string) SinkOption {
-	return func(_ *config, o *outlet) { o.name = name }
+	return func(c *config, o *outlet) {
+		if name == "" {
+			c.reject("SinkName: the name is empty; leave the option out for the default name")
+		}
+		for _, other := range c.sinks {
+			if other.named && other.name == name {
+				c.reject("SinkName: two sinks are named %q; errors and Stats could not tell them apart", name)
+			}
+		}
+		o.name, o.named = strings.Clone(name), true
+	}
 }
 
 // SinkInterval sets how often the sink gets a batch, instead of the buffer's interval. 0 means only on [Buffer.Flush]
@@ -163,8 +188,8 @@ func SinkInterval(d time.Duration) SinkOption {
 	}
 }
 
-// SinkTimeout limits one Write of the sink, to 5 seconds if not given: then its context ends. A Write that goes on
-// nevertheless is not interrupted, as nothing in Go can, but nobody waits for it any longer.
+// SinkTimeout limits one Write of the sink: 5 seconds if not given. Then the context of the Write ends. Go cannot
+// interrupt a Write that goes on nevertheless, but nobody waits for it any longer.
 func SinkTimeout(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		if d <= 0 {
@@ -184,16 +209,21 @@ func configure(opts []Option) (*config, error) {
 		}
 		opt(c)
 	}
-	names := make(map[string]int)
+	taken := make(map[string]bool)
 	for _, o := range c.sinks {
+		taken[o.name] = taken[o.name] || o.named
+	}
+	for _, o := range c.sinks {
+		o.onError = c.onError
 		if _, attached := optional[Attacher](o.sink); o.interval < 0 && attached {
 			o.interval = 0
 		} else if o.interval < 0 {
 			o.interval = c.interval
 		}
-		if names[o.name]++; names[o.name] > 1 {
-			o.name = fmt.Sprintf("%s #%d", o.name, names[o.name])
+		for base, n := o.name, 2; !o.named && taken[o.name]; n++ {
+			o.name = fmt.Sprintf("%s #%d", base, n)
 		}
+		taken[o.name] = true
 	}
 	return c, errors.Join(c.errs...)
 }

@@ -345,7 +345,7 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 			point.Min, point.Max = math.MaxInt64-d.least, d.greatest
 			point.Buckets = s.spread(d)
 			if point.Kind == KindHistogram {
-				point.Unit, point.Tags = takeUnit(point.Tags)
+				point.Unit = r.familyOf(of).unit
 			}
 		case gauges:
 			point.Value = r.gauge(slot).value()

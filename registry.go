@@ -1,23 +1,22 @@
 package metricsbuffer
 
 import (
-	"crypto/rand"
 	"math"
-	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 )
 
-// A registry knows the series by name, kind by kind. It is shared and read-mostly: writers of known series only load.
+// A registry finds series by family, name and tags. It is shared and read-mostly: writers of known series only load.
 type registry struct {
-	byName [kinds]seriesMap
-	rest   [kinds]*series // for names that find no place at all
+	families [kinds]family // one for each kind; the histograms' is that of the empty unit
+	units    unitMap       // families of histograms, by unit
+	numbered [kinds + maxUnits + 1]atomic.Pointer[family]
 
-	// What limits ordinary series, and those that stand in for others: each in all, and to half of every storage, so
-	// that there is room for overflow series whatever else there is.
-	ordinary, overflowing           quota
-	ordinarySlots, overflowingSlots [storages]quota
+	// Limits for each class of series: in all storages together, and for each storage.
+	series [classes]quota
+	places [classes][storages]quota
 
 	slots [storages]atomic.Uint32           // handed out so far
 	free  [storages]atomic.Pointer[vacancy] // given back
@@ -30,6 +29,23 @@ type registry struct {
 	gauges   column[gaugeChunk]
 	expiring bool // whether series can be idle or gone
 }
+
+// A family is all series of one kind and, for histograms, of one unit. Series of different families never meet, not
+// even in an overflow series.
+type family struct {
+	series seriesMap
+	kind   Kind
+	number uint16 // in registry.numbered
+	unit   string
+}
+
+type unitMap = atomicmap.Map[Tag, *family]
+
+// Histograms of more than maxUnits units share the family of otherUnit.
+const (
+	maxUnits  = 256
+	otherUnit = "other"
+)
 
 // A quota limits how many series there are.
 type quota struct {
@@ -51,9 +67,8 @@ func (q *quota) take() bool {
 
 func (q *quota) giveBack() { q.used.Add(-1) }
 
-// A vacancy is a slot that was given back, and an arrival a series that is new. Both are the nodes of lists that are
-// pushed to and popped from by compare-and-swap; a node is never used again, so that the garbage collector rules out
-// ABA.
+// A vacancy is a slot that was given back, and an arrival is a new series. Both are nodes of lists that are pushed to
+// and popped from by compare-and-swap. A node is never used again, so the garbage collector rules out ABA.
 type vacancy struct {
 	slot uint32
 	next *vacancy
@@ -69,22 +84,63 @@ var capacity = [storages]int64{sums: maxCounters, distributed: maxDistributions,
 
 func newRegistry(limit int64, adopted, expiring bool) *registry {
 	r := &registry{adopted: adopted, expiring: expiring}
-	r.ordinary.limit, r.overflowing.limit = limit, min(limit, math.MaxInt64-kinds)+kinds
-	for in := range storages {
-		r.ordinarySlots[in].limit, r.overflowingSlots[in].limit = capacity[in]/2, capacity[in]/2
+	r.series = [classes]quota{ordinary: {limit: limit}, overflow: {limit: limit}, lastResort: {limit: math.MaxInt64}}
+	for storage := range storages { // half of each storage is kept for overflow series
+		r.places[ordinary][storage].limit = capacity[storage] / 2
+		r.places[overflow][storage].limit = capacity[storage]/2 - int64(len(r.numbered))
+		r.places[lastResort][storage].limit = math.MaxInt64 // one in each family
 	}
-	for kind := range Kind(kinds) {
-		hash := atomicmap.Hash(overflowName, overflowTags)
-		r.rest[kind] = r.store(kind, hash, overflowName, overflowTags, true)
-		r.rest[kind].Value.hold()
+	for kind := range r.families {
+		f := &r.families[kind]
+		f.kind, f.number = Kind(kind), uint16(kind)
+		r.numbered[kind].Store(f)
+		r.lastResort(f)
 	}
 	return r
 }
 
+// family returns the family of a kind and, for histograms, a unit, which it adds if need be.
+func (r *registry) family(kind Kind, unit string) *family {
+	if unit == "" {
+		return &r.families[kind]
+	}
+	if e := r.units.Load(atomicmap.HashName(unit), unit, nil); e != nil {
+		return e.Value
+	}
+	return r.addUnit(unit)
+}
+
+// addUnit adds a unit. Numbers are taken in order, so all callers that add one unit agree on its number. The last
+// number is kept for otherUnit.
+func (r *registry) addUnit(unit string) *family {
+	numbered := r.numbered[kinds:]
+	if unit != otherUnit {
+		numbered = numbered[:maxUnits]
+	}
+	for i := range numbered {
+		if numbered[i].Load() == nil {
+			added := &family{kind: KindHistogram, unit: strings.Clone(unit), number: uint16(kinds + i)}
+			numbered[i].CompareAndSwap(nil, added)
+		}
+		if f := numbered[i].Load(); f.unit == unit {
+			r.units.LoadOrStore(atomicmap.NewEntry(atomicmap.HashName(unit), unit, []Tag(nil), f))
+			return f
+		}
+	}
+	return r.family(KindHistogram, otherUnit)
+}
+
+// familyOf returns the family of a series.
+func (r *registry) familyOf(s *series) *family { return r.numbered[s.Value.family].Load() }
+
 // hold returns the series, which it registers if need be, and keeps it from being expired until release.
-func (r *registry) hold(kind Kind, hash uint64, name string, tags []Tag) *series {
+func (r *registry) hold(f *family, name string, tags []Tag) *series {
+	return r.holdHashed(f, atomicmap.Hash(name, tags), name, tags)
+}
+
+func (r *registry) holdHashed(f *family, hash uint64, name string, tags []Tag) *series {
 	for {
-		s := r.find(kind, hash, name, tags)
+		s := r.find(f, hash, name, tags)
 		if !r.expiring || s.Value.hold() {
 			return s
 		}
@@ -99,41 +155,63 @@ func (r *registry) release(s *series) {
 }
 
 // find returns the series, which it registers if need be. If series can expire it may be idle or gone.
-func (r *registry) find(kind Kind, hash uint64, name string, tags []Tag) *series {
-	if s := r.byName[kind].Load(hash, name, tags); s != nil {
+func (r *registry) find(f *family, hash uint64, name string, tags []Tag) *series {
+	if s := f.series.Load(hash, name, tags); s != nil {
 		return s
 	}
-	return r.register(kind, hash, name, tags)
+	return r.register(f, hash, name, tags)
 }
 
-// register adds a series, or returns the one that came first, or what stands in for it.
-func (r *registry) register(kind Kind, hash uint64, name string, tags []Tag) *series {
-	if s := r.store(kind, hash, name, tags, false); s != nil {
-		return s
+// register adds a series. It returns the one that came first, if there is one, or the series that stands in for it.
+func (r *registry) register(f *family, hash uint64, name string, tags []Tag) *series {
+	if !isOverflow(tags) {
+		if s := r.store(f, hash, name, tags, ordinary); s != nil {
+			return s
+		}
+		tags = overflowTags
+		hash = atomicmap.Hash(name, tags)
+		if s := f.series.Load(hash, name, tags); s != nil {
+			return s
+		}
 	}
-	tags = overflowTags
-	hash = atomicmap.Hash(name, tags)
-	if s := r.byName[kind].Load(hash, name, tags); s != nil {
-		return s
+	if name != overflowName {
+		if s := r.store(f, hash, name, tags, overflow); s != nil {
+			return s
+		}
 	}
-	if s := r.store(kind, hash, name, tags, true); s != nil {
-		return s
+	return r.lastResort(f)
+}
+
+// lastResort returns the overflow series for names that find no place. It is held for ever.
+func (r *registry) lastResort(f *family) *series {
+	hash := atomicmap.Hash(overflowName, overflowTags)
+	s := f.series.Load(hash, overflowName, overflowTags)
+	if s == nil {
+		s = r.store(f, hash, overflowName, overflowTags, lastResort)
 	}
-	return r.rest[kind]
+	if s == nil {
+		// All slots are held by goroutines that have just lost a race for a name. The kind's own was made by newRegistry.
+		s = r.families[f.kind].series.Load(hash, overflowName, overflowTags)
+	}
+	return s
 }
 
 // store adds a series, or returns the one that came first. It returns nil if there are too many.
-func (r *registry) store(kind Kind, hash uint64, name string, tags []Tag, spare bool) *series {
-	if !r.reserve(kind.storage(), spare) {
+func (r *registry) store(f *family, hash uint64, name string, tags []Tag, class class) *series {
+	storage := f.kind.storage()
+	if !r.reserve(storage, class) {
 		return nil
 	}
-	slot, ok := r.takeSlot(kind.storage())
+	slot, ok := r.takeSlot(storage)
 	if !ok {
-		r.unreserve(kind.storage(), spare)
+		r.unreserve(storage, class)
 		return nil
 	}
-	added := atomicmap.NewEntry(hash, name, tags, place{slot: slot, kind: kind, spare: spare})
-	if kind == KindGauge && r.gauges.at(slot/gaugesPerChunk) == nil {
+	added := atomicmap.NewEntry(hash, name, tags, place{slot: slot, family: f.number, kind: f.kind, class: class})
+	if class == lastResort {
+		added.Value.hold()
+	}
+	if f.kind == KindGauge && r.gauges.at(slot/gaugesPerChunk) == nil {
 		r.gauges.put(slot/gaugesPerChunk, new(gaugeChunk))
 	}
 	if r.adopted {
@@ -144,74 +222,66 @@ func (r *registry) store(kind Kind, hash uint64, name string, tags []Tag, spare 
 			}
 		}
 	}
-	s, loaded := r.byName[kind].LoadOrStore(added)
+	s, loaded := f.series.LoadOrStore(added)
 	if loaded {
-		// Somebody else was first. The flusher may know of this slot by now, and gives it back when it comes by.
 		added.Value.state.Store(gone)
-		r.unreserve(kind.storage(), spare)
+		r.unreserve(storage, class)
+		if !r.adopted {
+			r.giveBack(storage, slot)
+		} // else the flusher knows of the slot by now, and gives it back when it comes by
 	}
 	return s
 }
 
 // isPublished says whether the series has won the race for its name, and can be found by it.
 func (r *registry) isPublished(s *series) bool {
-	return r.byName[s.Value.kind].Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
+	return r.familyOf(s).series.Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
 
-// remove takes a series that is gone out of the map. Whoever finds it may.
+// remove takes a series that is gone out of the map. Any goroutine that finds it may do so.
 func (r *registry) remove(s *series) {
-	if r.byName[s.Value.kind].Delete(s) {
-		r.unreserve(s.Value.kind.storage(), s.Value.spare)
+	if r.familyOf(s).series.Delete(s) {
+		r.unreserve(s.Value.kind.storage(), s.Value.class)
 	}
 }
 
-// quotas returns what limits a series.
-func (r *registry) quotas(in storage, spare bool) (all, slots *quota) {
-	if spare {
-		return &r.overflowing, &r.overflowingSlots[in]
-	}
-	return &r.ordinary, &r.ordinarySlots[in]
-}
-
-func (r *registry) reserve(in storage, spare bool) bool {
-	all, slots := r.quotas(in, spare)
-	if !all.take() {
+func (r *registry) reserve(storage storage, class class) bool {
+	if !r.series[class].take() {
 		return false
 	}
-	if !slots.take() {
-		all.giveBack()
+	if !r.places[class][storage].take() {
+		r.series[class].giveBack()
 		return false
 	}
 	return true
 }
 
-func (r *registry) unreserve(in storage, spare bool) {
-	all, slots := r.quotas(in, spare)
-	all.giveBack()
-	slots.giveBack()
+func (r *registry) unreserve(storage storage, class class) {
+	r.series[class].giveBack()
+	r.places[class][storage].giveBack()
 }
 
-func (r *registry) takeSlot(in storage) (slot uint32, ok bool) {
-	for v := r.free[in].Load(); v != nil; v = r.free[in].Load() {
-		if r.free[in].CompareAndSwap(v, v.next) {
+func (r *registry) takeSlot(storage storage) (slot uint32, ok bool) {
+	for v := r.free[storage].Load(); v != nil; v = r.free[storage].Load() {
+		if r.free[storage].CompareAndSwap(v, v.next) {
 			return v.slot, true
 		}
 	}
 	for {
-		slots := r.slots[in].Load()
-		slot := firstUsable(in, slots)
-		if int64(slot) >= capacity[in] {
+		slots := r.slots[storage].Load()
+		slot := firstUsable(storage, slots)
+		if int64(slot) >= capacity[storage] {
 			return 0, false
 		}
-		if r.slots[in].CompareAndSwap(slots, slot+1) {
+		if r.slots[storage].CompareAndSwap(slots, slot+1) {
 			return slot, true
 		}
 	}
 }
 
 // firstUsable returns the first slot from the given one on that may hold values: see bank.go.
-func firstUsable(in storage, slot uint32) uint32 {
-	switch in {
+func firstUsable(storage storage, slot uint32) uint32 {
+	switch storage {
 	case sums:
 		slot = max(slot, countersPerChunk)
 		if slot%countersPerChunk < unusedCounters {
@@ -227,10 +297,10 @@ func firstUsable(in storage, slot uint32) uint32 {
 }
 
 // giveBack makes a slot available. It must hold nothing in any bank, and nothing may be pending for it.
-func (r *registry) giveBack(in storage, slot uint32) {
+func (r *registry) giveBack(storage storage, slot uint32) {
 	for v := (&vacancy{slot: slot}); ; {
-		v.next = r.free[in].Load()
-		if r.free[in].CompareAndSwap(v.next, v) {
+		v.next = r.free[storage].Load()
+		if r.free[storage].CompareAndSwap(v.next, v) {
 			return
 		}
 	}
@@ -245,29 +315,42 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 //
 // # How an idle series is expired without losing an update
 //
-// Only by-name writers can meet a series that is about to go; who has an instrument holds it. A series is
+// An instrument holds its series. A by-name writer must reopen an idle series before writing. A series is
 //
 //	held (1, 2, …): that many instruments refer to it
 //	open (0):       it can be written to by name
-//	idle (-1):      it can be found, but who wants to write to it opens it first
+//	idle (-1):      it can be found; a by-name writer reopens it before writing
 //	gone (-2):      nobody writes to it ever again
 //
-// By-name writers look a series up, and at its state, inside the section in which they write (shard.go). The flusher
-// makes a series idle that was not touched for long enough, and waits for the next flip. After that flip, whoever saw
-// it open has left, and the drained bank has what they wrote. If that is nothing, and no sink has anything pending for
-// it, and it still is idle, it is gone: its slot holds nothing anywhere and can be given away. Otherwise it is open
-// again. As nothing is pending when it goes, a name that comes back, as a new series, cannot be in one batch twice.
+// By-name writers look a series up, and check its state, inside the section in which they write (shard.go). The flusher
+// makes a series idle that was not touched for long enough, and waits for the next flip. After that flip, every writer
+// that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has anything
+// pending for it, and it still is idle, then it is gone: its slot holds nothing anywhere and can be given away.
+// Otherwise it is open again. Nothing is pending when a series goes, so a name that comes back as a new series cannot
+// be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]
 
-// A place is where a series' values are.
+// A place says where the values of a series are. It has 12 bytes so that an entry of the map has 48.
 type place struct {
-	slot  uint32 // in the kind's storage
-	state atomic.Int32
-	kind  Kind
-	spare bool // stands in for series that found no place: it is not counted against the limit of series
+	slot   uint32 // in the kind's storage
+	state  atomic.Int32
+	family uint16 // its number
+	kind   Kind
+	class  class
 }
+
+// A class says against which limit a series counts.
+type class uint8
+
+const (
+	ordinary   class = iota
+	overflow         // for the series of its name that find no place
+	lastResort       // for the names that find no place
+
+	classes = iota
+)
 
 const (
 	open = 0
@@ -275,7 +358,7 @@ const (
 	gone = -2
 )
 
-// A storage is where values of a kind are kept, each with slots of its own. Timers and histograms share one.
+// A storage keeps the values of a kind, in slots of its own. Timers and histograms share one.
 type storage uint8
 
 const (
@@ -309,29 +392,13 @@ func (p *place) hold() bool {
 	}
 }
 
-// A series that finds no place is counted in its name's overflow series, which has this tag alone. Should there be no
-// place for that either, overflowName stands in for its name.
+// The tags of an overflow series are its identity: a series that somebody asks for by exactly these tags is that of its
+// name. overflowName is the name of the last resort.
 var overflowTags = []Tag{{Key: "overflow", Value: "true"}}
 
 const overflowName = "metricsbuffer.overflow"
 
-// unitKey is the key of a tag that histograms have for their unit, which thus belongs to what tells series apart.
-// Nobody else can have it, and it is taken off before a sink sees the tags.
-var unitKey = "\x00unit " + rand.Text()
-
-// takeUnit returns the unit of a histogram, and its tags without it.
-func takeUnit(tags []Tag) (unit string, rest []Tag) {
-	for i, t := range tags {
-		switch {
-		case t.Key != unitKey:
-		case i == 0: // the rule: it sorts before all that people use
-			return t.Value, tags[1:]
-		default:
-			return t.Value, slices.Delete(slices.Clone(tags), i, i+1)
-		}
-	}
-	return "", tags
-}
+func isOverflow(tags []Tag) bool { return len(tags) == 1 && tags[0] == overflowTags[0] }
 
 const (
 	gaugesPerChunk = 32
@@ -340,8 +407,8 @@ const (
 
 type gaugeChunk [gaugesPerChunk]gaugeCell
 
-// A gaugeCell is a gauge's value, one for all shards: which of two values set on different Ps came last is a question
-// only a shared word can answer. A gauge is set far less often than a counter is increased.
+// A gaugeCell is a gauge's value, one for all shards: only a shared word can tell which of two values set on different
+// Ps came last. A gauge is set far less often than a counter is increased.
 type gaugeCell struct {
 	bits  atomic.Uint64 // of the float64
 	fresh atomic.Bool   // set since the flusher last looked
@@ -352,6 +419,9 @@ func (c *gaugeCell) set(v float64) {
 	c.touch()
 }
 
+// add is not inlined, so that Gauge.Add is.
+//
+//go:noinline
 func (c *gaugeCell) add(delta float64) {
 	for {
 		old := c.bits.Load()

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,12 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // known counts the series that the registry and the flusher have in mind, without those for names that find no place.
 func known(b *Buffer) (series, slots int) {
-	for kind := range b.registry.byName {
-		series += b.registry.byName[kind].Len()
+	for i := range b.registry.numbered {
+		if f := b.registry.numbered[i].Load(); f != nil {
+			series += f.series.Len()
+		}
 	}
 	b.flusher.do(context.Background(), func() {
 		b.flusher.collect()
@@ -58,7 +64,7 @@ func TestIdleSeriesExpire(t *testing.T) {
 		require.LessOrEqual(t, b.registry.slots[sums].Load(), highest+1, "the slot that is free is used again")
 		b.Gauge("g").Add(2) // in a slot that was used by another
 		require.NoError(t, b.Flush(t.Context()))
-		slot := b.registry.find(KindGauge, atomicmap.HashName("g"), "g", nil).Value.slot
+		slot := b.registry.find(&b.registry.families[KindGauge], atomicmap.HashName("g"), "g", nil).Value.slot
 		require.InDelta(t, 2, b.registry.gauge(slot).value(), 0)
 		require.Less(t, b.registry.slots[gauges].Load(), uint32(4))
 		require.NoError(t, b.Close())
@@ -113,6 +119,41 @@ func TestInstrumentKeepsItsSeries(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 	require.NoError(t, b.Close())
 	require.EqualValues(t, 1, sink.got[key(KindCounter, "c")])
+}
+
+// TestInstrumentsStayAlive: the compiler keeps an instrument alive during the call that uses its series' slot, and a
+// buffer during the call that records by name. The garbage collector could take them otherwise, and the slot would be
+// given to another series. That would need a collection in just those nanoseconds, so the test asks the compiler
+// instead.
+func TestInstrumentsStayAlive(t *testing.T) {
+	path, err := exec.LookPath("go")
+	if err != nil || testing.Short() || !owner.Exclusive {
+		t.Skip("builds the package once more, with the go command")
+	}
+	out, err := exec.Command(path, "build", "-gcflags=-live", ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for callee, callers := range map[string]int{
+		`instruments.go.*shards\).add: c`:               2, // Add and Inc
+		`instruments.go.*shards\).observe: [th.]`:       3, // Timer.Observe, Histogram.Observe, Stopwatch.Stop
+		`buffer.go.*call to .*Buffer\).addNamed: b`:     1,
+		`buffer.go.*call to .*Buffer\).observeNamed: b`: 2,
+		`buffer.go.*call to .*Buffer\).setNamed: b`:     1,
+	} {
+		live := regexp.MustCompile(`(?m)^.*`+callee).FindAllString(string(out), -1)
+		require.Len(t, live, callers, "live at calls of %s", callee)
+	}
+	// The compiler lists calls only, and the methods of a gauge are compiled into one piece.
+	source, err := os.ReadFile("instruments.go")
+	require.NoError(t, err)
+	methods := regexp.MustCompile(`(?s)func \((\w) \*\w+\) \w+\([^{]*\{\n.*?\n}\n`)
+	checked := 0
+	for _, m := range methods.FindAllStringSubmatch(string(source), -1) {
+		if strings.Contains(m[0], ".slot") || strings.Contains(m[0], ".cell.") {
+			require.Contains(t, m[0], "\n\t\truntime.KeepAlive("+m[1]+")\n\t}\n}\n")
+			checked++
+		}
+	}
+	require.Equal(t, 5, checked)
 }
 
 // TestStressExpiry has names come and go while they are written to, so that looking a name up, making it idle, giving

@@ -6,14 +6,22 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 )
 
-// A Tag is one dimension of a series. The order in which tags are given does not matter: the same name with the same
-// tags is the same series. In a [Point] they stand sorted by key, then by value.
+// A Tag is one dimension of a series. Two updates belong to the same series if they have the same kind, name and tags,
+// and for histograms the same unit. The order of the tags does not matter; a tag that is given twice counts twice. In a
+// [Point] they are sorted by key, then by value.
+//
+// Names, keys and values may be any strings, also empty ones: each [Sink] escapes them as its protocol demands, or
+// drops the point ([Batch.Drop]).
 type Tag struct{ Key, Value string }
+
+// T returns a tag. It is short for Tag{Key: key, Value: value}.
+func T(key, value string) Tag { return Tag{Key: key, Value: value} }
 
 // A Kind says which of a [Point]'s fields carry its value.
 type Kind uint8
@@ -22,7 +30,7 @@ type Kind uint8
 const (
 	KindCounter   Kind = iota // Count is the sum of the deltas.
 	KindTimer                 // Count observations; Sum, Min, Max and Buckets in nanoseconds.
-	KindGauge                 // Value is what was set last.
+	KindGauge                 // Value is the latest one that was set.
 	KindHistogram             // As KindTimer, in Unit.
 
 	kinds = iota
@@ -44,50 +52,51 @@ func (k Kind) String() string {
 }
 
 // A Sink delivers batches to a backend.
-type Sink interface {
-	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer
-	// for good. Anything else (an error, a panic) leaves what was not acknowledged in the buffer, where it is merged
-	// into the sink's next batch.
-	//
-	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]) or
-	// the buffer's time to close is over; a Write that goes on all the same hurts nobody else, and is still believed
-	// when it returns: nil acknowledges, however late.
-	//
-	// The batch, its points and their tags belong to the buffer and may be read until Write returns; the strings may
-	// be kept. They must not be changed.
-	Write(ctx context.Context, batch *Batch) error
-}
-
-// An Attacher is a [Sink] that somebody asks for its values: a scraped page, or a reader that collects. [New] gives it
-// the means to fetch them. Such a sink gets a batch only when it asks for one, unless [SinkInterval] says otherwise.
-type Attacher interface {
-	Sink
-
-	// Attach is called once by [New]. The function flush delivers to this sink alone, as [Buffer.Flush] does to all of
-	// them, and returns when the sink has acknowledged: no other sink delays or fails it. It may be called from any
-	// goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep the
-	// buffer from being collected as garbage. If Attach returns an error, so does New.
-	Attach(flush func(context.Context) error) error
-}
-
-// A sink may have more methods that the buffer looks for:
 //
+// It may have more methods, which the buffer looks for:
+//
+//   - Attach, for a sink that is asked for its values: see [Attacher].
 //   - Close() error, as in [io.Closer]: the buffer calls it once, after the sink's last Write has returned.
 //     [Buffer.Close] returns its error.
 //   - Unwrap() [Sink], for a sink that wraps another one: the buffer finds Attach and Close of the wrapped sink
 //     through it. A method of the wrapper comes first.
 //   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
-//
+type Sink interface {
+	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer
+	// for good. After an error or a panic, points that were not acknowledged stay in the buffer, and are merged into
+	// the sink's next batch.
+	//
+	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
+	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
+	// acknowledges, however late.
+	//
+	// The batch, its points and their tags belong to the buffer. They may be read until Write returns, and must not be
+	// changed. Strings may be kept.
+	Write(ctx context.Context, batch *Batch) error
+}
+
+// An Attacher is a [Sink] that is asked for its values: a scraped page, or a reader that collects. [New] gives it a
+// function that fetches them. Such a sink gets a batch only when it asks for one, unless [SinkInterval] says otherwise.
+type Attacher interface {
+	Sink
+
+	// Attach is called once by [New]. The function flush delivers to this sink alone, as [Buffer.Flush] does to all
+	// sinks, and returns when this sink has acknowledged. No other sink delays it or makes it fail. It may be called
+	// from any goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep
+	// the buffer from being collected as garbage. If Attach returns an error, so does New.
+	Attach(flush func(context.Context) error) error
+}
+
 // SinkFunc makes a function a [Sink].
 type SinkFunc func(ctx context.Context, batch *Batch) error
 
 // Write calls f.
 func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx, batch) }
 
-// A Batch is what was recorded since the sink's last acknowledgement: each series at most once, without those that
-// nothing was recorded in. It is valid during [Sink.Write] only.
+// A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
+// once, and only if something was recorded in it. A Batch is valid during [Sink.Write] only.
 type Batch struct {
-	// Start is when the oldest update in the batch could have been recorded, and End when the youngest could: a batch
+	// Start is when the oldest update in the batch could have been recorded, and End when the youngest could. A batch
 	// that failed is merged into the next one, which keeps the earlier Start.
 	Start, End time.Time
 	Points     []Point
@@ -109,36 +118,43 @@ type Point struct {
 	Buckets *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
 }
 
-// An outcome is what a sink said of single points while it wrote them.
+// An outcome says which points of a batch a sink acknowledged or dropped while it wrote.
 type outcome struct {
-	acknowledged int            // the first so many points are delivered
-	dropped      map[int]string // points that never can be, and why
+	acknowledged int               // the first so many points are delivered
+	dropped      map[int]string    // by index: points that never can be, with the reason
+	reasons      map[string]string // copies of the reasons
 }
 
-// Acknowledge tells the buffer that the first n points are delivered, whatever becomes of the rest: if Write then
-// fails, only Points[n:] stay in the buffer. A sink that sends a batch in pieces calls it after each. It may be called
-// from Write's goroutine only; a smaller n than before changes nothing.
+// Acknowledge tells the buffer that the first n points are delivered: if Write then fails, only Points[n:] stay in the
+// buffer. A sink that sends a batch in pieces calls it after each piece. It may be called from Write's goroutine only.
+// A smaller n than before changes nothing.
 func (b *Batch) Acknowledge(n int) {
 	b.outcome.acknowledged = max(b.outcome.acknowledged, min(n, len(b.Points)))
 }
 
 // Drop tells the buffer that Points[i] can never be delivered by this sink (its name cannot be expressed in the
-// protocol, say). The point leaves the buffer and is counted as dropped, under the reason, in [SinkStats]; other
-// sinks still get it. Reasons should be few and constant. Drop may be called from Write's goroutine only, and panics
-// if there is no Points[i].
+// protocol, say). The point leaves the buffer and is counted as dropped, under the reason, in [SinkStats]; other sinks
+// still get it. The error handler ([WithErrorHandler]) is told of the first point of each reason. Reasons should be few
+// and constant: beyond 100 they are counted together as "other reasons". Drop may be called from Write's goroutine
+// only, and panics if there is no Points[i].
 func (b *Batch) Drop(i int, reason string) {
 	_ = b.Points[i]
 	if b.outcome.dropped == nil {
-		b.outcome.dropped = make(map[int]string)
+		b.outcome.dropped, b.outcome.reasons = make(map[int]string), make(map[string]string)
 	}
-	b.outcome.dropped[i] = reason
+	kept, known := b.outcome.reasons[reason]
+	if !known {
+		kept = strings.Clone(reason) // it is kept for longer than Write takes
+		b.outcome.reasons[kept] = kept
+	}
+	b.outcome.dropped[i] = kept
 }
 
-// Acknowledged returns how many points [Batch.Acknowledge] has told the buffer are delivered. It is for sinks that wrap
-// another one: if that returned nil, all are.
+// Acknowledged returns the number of points that [Batch.Acknowledge] was called with. It is for sinks that wrap another
+// one: if the wrapped Write returned nil, all points are acknowledged.
 func (b *Batch) Acknowledged() int { return b.outcome.acknowledged }
 
-// Dropped says whether Points[i] was dropped by [Batch.Drop], and why.
+// Dropped says whether Points[i] was dropped by [Batch.Drop], and for which reason.
 func (b *Batch) Dropped(i int) (reason string, dropped bool) {
 	reason, dropped = b.outcome.dropped[i]
 	return reason, dropped
@@ -165,8 +181,8 @@ const BucketScale = bucket.Scale
 // Buckets says how many observations fell into each of the ranges (2^(i/16), 2^((i+1)/16)], and how many were zero.
 // Their sum is the point's Count.
 //
-// This is, as it is, an OpenTelemetry exponential histogram of scale 4 with the index i and positive offset Offset, and
-// a Prometheus native histogram of schema 4, whose indexes are higher by one.
+// This is the layout of an OpenTelemetry exponential histogram of scale 4, with the positive offset Offset, and of a
+// Prometheus native histogram of schema 4, whose indexes are higher by one.
 type Buckets struct {
 	Zeros  uint64
 	Offset int      // the i of Counts[0]
@@ -198,9 +214,9 @@ func (b *Buckets) All() iter.Seq[Bucket] {
 	}
 }
 
-// Quantile returns an estimate of the q-quantile of a timer's or histogram's observations, such as the median for
-// q = 0.5: the value that a share of q of them do not exceed. It is at most 2.2 % off, and exact for q <= 0 and q >= 1,
-// the minimum and the maximum. It is NaN if q is, or if there are no observations.
+// Quantile returns an estimate of the q-quantile of a timer's or histogram's observations: the value that a share of q
+// of them do not exceed, such as the median for q = 0.5. It is at most 2.2 % off. It is exact for q <= 0, the minimum,
+// and for q >= 1, the maximum. It is NaN if q is NaN, or if there are no observations.
 func (p *Point) Quantile(q float64) float64 {
 	switch {
 	case p.Buckets == nil || p.Count == 0 || math.IsNaN(q):
@@ -216,14 +232,14 @@ func (p *Point) Quantile(q float64) float64 {
 			rank -= b.Count
 			continue
 		}
-		// The geometric mean of the bounds is as far from the one as from the other, in relation to either.
+		// The geometric mean of the bounds has the same relative distance from both.
 		middle := math.Sqrt(b.Lower * b.Upper)
 		return min(max(middle, float64(p.Min)), float64(p.Max))
 	}
 	return float64(p.Max)
 }
 
-// Clone returns a copy that shares nothing with b, as a sink needs to keep buckets longer than [Sink.Write] takes.
+// Clone returns a copy that shares nothing with b. A sink needs one to keep buckets for longer than [Sink.Write] takes.
 func (b *Buckets) Clone() *Buckets {
 	return &Buckets{Zeros: b.Zeros, Offset: b.Offset, Counts: slices.Clone(b.Counts)}
 }

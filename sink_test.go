@@ -63,7 +63,7 @@ func (w *wrapper) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	return w.inner.Write(ctx, batch)
 }
 
-// TestAttachedSink: a sink that asks gets what was recorded, and another, which hangs, neither delays nor hears of it.
+// TestAttachedSink: a sink that asks gets all updates. Another sink, which hangs, neither delays nor notices it.
 func TestAttachedSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		scraped, other := new(asked), new(sinktest.Recorder)
@@ -84,6 +84,8 @@ func TestAttachedSink(t *testing.T) {
 		require.EqualValues(t, 3, scraped.Total(metricsbuffer.KindCounter, "c").Count)
 		require.Empty(t, other.Batches())
 		release()
+		require.NoError(t, b.Flush(t.Context()))
+		require.EqualValues(t, 3, other.Total(metricsbuffer.KindCounter, "c").Count)
 		require.NoError(t, b.Close())
 		require.ErrorIs(t, scraped.flush(t.Context()), metricsbuffer.ErrClosed)
 	})
@@ -104,7 +106,8 @@ func TestAttachedSinkWithAnInterval(t *testing.T) {
 // TestAttachRefuses: there is no buffer, and sinks attached before learn it instead of waiting for ever.
 func TestAttachRefuses(t *testing.T) {
 	first, second := new(asked), &asked{err: errors.New("this sink has a buffer already")}
-	b, err := metricsbuffer.New(metricsbuffer.WithSink(first), metricsbuffer.WithSink(second, metricsbuffer.SinkName("two")))
+	b, err := metricsbuffer.New(
+		metricsbuffer.WithSink(first), metricsbuffer.WithSink(second, metricsbuffer.SinkName("two")))
 	require.Nil(t, b)
 	require.ErrorIs(t, err, second.err)
 	require.ErrorContains(t, err, `sink "two"`)
@@ -121,7 +124,6 @@ func TestAttachedSinkKeepsNothing(t *testing.T) {
 	require.NoError(t, err)
 	b.IncrCounter("c", 1)
 	runtime.KeepAlive(b)
-	b = nil
 	for {
 		runtime.GC()
 		select {
@@ -145,7 +147,8 @@ func TestCloseClosesSinks(t *testing.T) {
 					sink = &wrapper{sink}
 				}
 				c.onClose = func() error { return injected }
-				b, err := metricsbuffer.New(metricsbuffer.WithSink(sink, metricsbuffer.SinkName("s")), metricsbuffer.WithInterval(0))
+				b, err := metricsbuffer.New(
+					metricsbuffer.WithSink(sink, metricsbuffer.SinkName("s")), metricsbuffer.WithInterval(0))
 				require.NoError(t, err)
 				b.IncrCounter("c", 1)
 				for range 2 {
@@ -164,7 +167,9 @@ func TestCloseClosesSinks(t *testing.T) {
 }
 
 func TestCloseOfSinksThatPanicOrExit(t *testing.T) {
-	for text, end := range map[string]func(){"Close panicked: injected": func() { panic("injected") }, "Goexit": runtime.Goexit} {
+	for text, end := range map[string]func(){
+		"Close panicked: injected": func() { panic("injected") }, "Goexit": runtime.Goexit,
+	} {
 		c := &closable{Sink: new(sinktest.Recorder), onClose: func() error { end(); return nil }}
 		b, err := metricsbuffer.New(metricsbuffer.WithSink(c))
 		require.NoError(t, err)

@@ -1,31 +1,29 @@
 package metricsbuffer
 
 import (
-	"context"
 	"maps"
 	"time"
 
-	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// Stats is an account of what went through a buffer. In every one, and for every sink,
+// Stats is an account of the updates that went through a buffer. In each, for every sink,
 //
 //	Recorded = Acknowledged + Pending + Dropped
 //
-// The figures are exact for all that was recorded before Stats was called.
+// The figures are exact for all updates that were recorded before [Buffer.Stats] was called.
 type Stats struct {
 	Recorded   Totals
-	Overflowed Totals     // of that, what went to overflow series
-	Overflows  []Overflow // the names that it belongs to, the one with most updates first, at most ten
+	Overflowed Totals     // part of Recorded: updates of overflow series, see [WithMaxSeries]
+	Overflows  []Overflow // the ten names with most of Overflowed, or fewer, in descending order
 	Negatives  int64      // observations below zero, which are recorded as zero
 
-	Series int    // that are known, overflow series included
+	Series int    // number of known series, overflow series included
 	Shards int    // Ps that have recorded anything
-	Bytes  int64  // held for values, in shards and for sinks; not for names and instruments
+	Bytes  int64  // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64  // of banks
-	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world" or "atomics"
+	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
 
 	// Values are kept in chunks of 120 counters or 4 timers and histograms. All Ps share the common ones. A P that writes
 	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
@@ -37,7 +35,7 @@ type Stats struct {
 	Sinks []SinkStats // in the order of the options
 }
 
-// Overflow says how much a name has in its overflow series, since that exists.
+// Overflow says how much has been recorded in the overflow series of a name, since that series exists.
 type Overflow struct {
 	Name  string
 	Kind  Kind
@@ -48,11 +46,11 @@ type Overflow struct {
 type SinkStats struct {
 	Name         string
 	Acknowledged Totals // delivered
-	Pending      Totals // including what is being written
-	Dropped      Totals // given up by the sink ([Batch.Drop]), or left when the buffer had been closed
+	Pending      Totals // updates that are being written included
+	Dropped      Totals // given up by the sink ([Batch.Drop]), or left after the buffer had been closed
 
-	PendingSeries int              // gauges among them
-	DroppedSeries int              // left when the buffer had been closed, gauges among them
+	PendingSeries int              // gauges included
+	DroppedSeries int              // left after the buffer had been closed, gauges included
 	Drops         map[string]int64 // points that the sink gave up, by its reason
 	Batches       int64            // acknowledged
 	Failures      int64            // failed
@@ -60,9 +58,8 @@ type SinkStats struct {
 	LastDuration  time.Duration    // of the last Write
 }
 
-// Totals is an amount of updates, in a unit that can be told for every point: what counters were increased by, and
-// observations of timers and histograms. Deltas of opposite signs cancel. Gauges are not in it, as a newer value
-// replaces an older one.
+// Totals is an amount of updates: the increments of counters, and the observations of timers and histograms. Increments
+// of opposite signs cancel. Gauges are not included, as a newer value replaces an older one.
 type Totals struct {
 	Increments   int64 // sum of the deltas of counters
 	Observations int64 // of timers and histograms
@@ -73,8 +70,8 @@ func (t *Totals) add(u Totals) {
 	t.Observations += u.Observations
 }
 
-func (t *Totals) count(in storage, n int64) {
-	switch in {
+func (t *Totals) count(storage storage, n int64) {
+	switch storage {
 	case sums:
 		t.Increments += n
 	case distributed:
@@ -82,37 +79,13 @@ func (t *Totals) count(in storage, n int64) {
 	}
 }
 
-// Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
-// has the zero Stats.
-func (b *Buffer) Stats() (stats Stats) {
-	switch {
-	case b == nil:
-		return stats
-	case b.flusher == nil:
-		describe(&stats, b.shards, b.registry)
-		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
-		return stats
-	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account() }):
-		describe(&stats, b.shards, b.registry)
-		return stats
-	}
-	// The flusher has ended, and nobody flips any more: the shards hold what was recorded since.
-	late := b.shards.peek()
-	stats = b.flusher.account()
-	stats.Recorded.add(late)
-	for i := range stats.Sinks {
-		stats.Sinks[i].Dropped.add(late)
-	}
-	describe(&stats, b.shards, b.registry)
-	return stats
-}
-
-// describe fills in what is not the flusher's.
+// describe fills in the figures that are not the flusher's.
 func describe(stats *Stats, s *shards, r *registry) {
 	stats.Negatives = s.negatives.Load()
-	stats.Series = int(r.ordinary.used.Load() + r.overflowing.used.Load() - kinds)
+	stats.Series = int(r.series[ordinary].used.Load() + r.series[overflow].used.Load())
 	stats.Shards = int(s.procs.Load())
-	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) }, func(_ *distributionChunk, own bool) { stats.countChunk(own) })
+	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) },
+		func(_ *distributionChunk, own bool) { stats.countChunk(own) })
 	stats.Promotions = s.promotions.Load()
 	stats.Fence = fence.Mode()
 	if !owner.Exclusive {
@@ -128,7 +101,7 @@ func (s *Stats) countChunk(own bool) {
 	}
 }
 
-// account states what the flusher has collected, and what it holds.
+// account states the updates that the flusher has collected, and those that it still holds.
 func (f *flusher) account() Stats {
 	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
 	stats.Overflowed, stats.Overflows = f.overflows.account(f)
@@ -157,8 +130,8 @@ func (f *flusher) account() Stats {
 	return stats
 }
 
-// selfMetrics puts what Stats tells into the stream, as series like any other. They are recorded at the begin of each
-// collection, so that they are in the batches it leads to.
+// selfMetrics records figures of Stats as series like any other. It does so at the start of each collection, so that
+// they are in the batches that follow from it.
 type selfMetrics struct {
 	series, shards, bytes *gaugeCell
 	flips, negatives      selfCounter
@@ -171,7 +144,7 @@ type selfSink struct {
 	pendingSeries, duration    *gaugeCell
 }
 
-// A selfCounter records what a figure that only grows has grown by.
+// A selfCounter records the growth of a figure that only grows.
 type selfCounter struct {
 	shards *shards
 	slot   uint32
@@ -191,7 +164,7 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	}
 	hold := func(kind Kind, name string, tags ...Tag) uint32 {
 		name = "metricsbuffer." + name
-		return r.hold(kind, atomicmap.Hash(name, tags), name, tags).Value.slot
+		return r.hold(&r.families[kind], name, tags).Value.slot
 	}
 	gauge := func(name string, tags ...Tag) *gaugeCell { return r.gauge(hold(KindGauge, name, tags...)) }
 	counter := func(name string, tags ...Tag) selfCounter {

@@ -7,114 +7,147 @@ import (
 	"strings"
 
 	"github.com/puzpuzpuz/xsync/v3"
-
-	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 )
 
-// A CounterVec is a set of counters of one name, told apart by typed labels. K is a struct whose fields are the tags:
+// A Vec is a set of instruments of one name, told apart by typed labels: I is [Counter], [Timer], [Gauge] or
+// [Histogram]. K is a struct whose fields are the tags:
 //
 //	type Delivery struct {
 //		Status   string `tag:"status"`
 //		Producer string `tag:"producer_name"`
 //	}
 //
-// A field's tag is called what its struct tag says, or, if that is empty, as the field; `tag:"-"` leaves a field out. A
-// field is a string, a bool, an integer, or has a String method, which must always return the same (a nil one is
-// empty). Labels that are equal by == are looked up without a string being built; the instruments found so are kept for
-// as long as the set is.
+// A struct tag gives the key of a field's tag; without one, the key is the field's name. `tag:"-"` leaves a field out.
+// A field is a string, a bool, an integer, or has a String method, which must always return the same string (a nil one
+// is empty).
 //
-// All methods may be called concurrently. A nil set has only nil instruments.
-type CounterVec[K comparable] struct{ vec[K, Counter] }
+// Labels that are equal by == are looked up without building a string. The set keeps the instruments for as long as it
+// exists, up to the number of series that [WithMaxSeries] allows. Strings are copied before they are kept, so labels
+// may point into a buffer that is reused. Instruments of overflow series, and of labels that are not equal to
+// themselves (NaN), are not kept: With makes a new one at each call.
+//
+// All methods may be called concurrently. A nil *Vec and a zero Vec have only nil instruments, which do nothing.
+type Vec[K comparable, I any] struct {
+	instruments *xsync.MapOf[K, *I]
 
-// A TimerVec is a set of timers of one name; see [CounterVec].
-type TimerVec[K comparable] struct{ vec[K, Timer] }
+	buffer     *Buffer
+	family     *family
+	name       string
+	labels     []label
+	instrument func(*Buffer, *series) *I
+}
 
-// A GaugeVec is a set of gauges of one name; see [CounterVec].
-type GaugeVec[K comparable] struct{ vec[K, Gauge] }
-
-// A HistogramVec is a set of histograms of one name and unit; see [CounterVec].
-type HistogramVec[K comparable] struct{ vec[K, Histogram] }
-
-// NewCounterVec returns a set of counters. It is an error if K cannot be made tags of; it says which field is at fault.
-// If b is nil so is the set.
-func NewCounterVec[K comparable](b *Buffer, name string) (*CounterVec[K], error) {
-	v, err := newVec[K](b, KindCounter, name, b.newCounter)
-	if b == nil || err != nil {
-		return nil, err
-	}
-	return &CounterVec[K]{v}, nil
+// NewCounterVec returns a set of counters. It is an error if the fields of K cannot be tags; the error names the field.
+// If b is nil, so is the set.
+func NewCounterVec[K comparable](b *Buffer, name string) (*Vec[K, Counter], error) {
+	return newVec[K](b, KindCounter, name, "", newCounter)
 }
 
 // NewTimerVec returns a set of timers, as [NewCounterVec] does.
-func NewTimerVec[K comparable](b *Buffer, name string) (*TimerVec[K], error) {
-	v, err := newVec[K](b, KindTimer, name, b.newTimer)
-	if b == nil || err != nil {
-		return nil, err
-	}
-	return &TimerVec[K]{v}, nil
+func NewTimerVec[K comparable](b *Buffer, name string) (*Vec[K, Timer], error) {
+	return newVec[K](b, KindTimer, name, "", newTimer)
 }
 
 // NewGaugeVec returns a set of gauges, as [NewCounterVec] does.
-func NewGaugeVec[K comparable](b *Buffer, name string) (*GaugeVec[K], error) {
-	v, err := newVec[K](b, KindGauge, name, b.newGauge)
-	if b == nil || err != nil {
-		return nil, err
-	}
-	return &GaugeVec[K]{v}, nil
+func NewGaugeVec[K comparable](b *Buffer, name string) (*Vec[K, Gauge], error) {
+	return newVec[K](b, KindGauge, name, "", newGauge)
 }
 
-// NewHistogramVec returns a set of histograms, as [NewCounterVec] does.
-func NewHistogramVec[K comparable](b *Buffer, name, unit string) (*HistogramVec[K], error) {
-	v, err := newVec[K](b, KindHistogram, name, b.newHistogram)
-	if b == nil || err != nil {
-		return nil, err
-	}
-	v.fixed = []Tag{{Key: unitKey, Value: unit}}
-	return &HistogramVec[K]{v}, nil
+// NewHistogramVec returns a set of histograms of values in the given unit, as [NewCounterVec] does.
+func NewHistogramVec[K comparable](b *Buffer, name, unit string) (*Vec[K, Histogram], error) {
+	return newVec[K](b, KindHistogram, name, unit, newHistogram)
 }
 
-// With returns the counter with these labels.
-func (v *CounterVec[K]) With(labels K) *Counter {
-	if v == nil {
+func newVec[K comparable, I any](
+	b *Buffer, kind Kind, name, unit string, instrument func(*Buffer, *series) *I,
+) (*Vec[K, I], error) {
+	labels, err := labelsOf(reflect.TypeFor[K]())
+	if err != nil {
+		return nil, fmt.Errorf("metricsbuffer: %v %q: %w", kind, name, err)
+	}
+	if b.isNil() {
+		return nil, nil
+	}
+	return &Vec[K, I]{
+		instruments: xsync.NewMapOf[K, *I](),
+		buffer:      b, family: b.registry.family(kind, unit), name: strings.Clone(name),
+		labels: labels, instrument: instrument,
+	}, nil
+}
+
+// Must returns v, or panics with err if that is not nil. It is for sets and buffers that are made as a program starts:
+//
+//	var requests = metricsbuffer.Must(metricsbuffer.NewCounterVec[labels](buffer, "requests"))
+func Must[V any](v V, err error) V {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// With returns the instrument with these labels.
+func (v *Vec[K, I]) With(labels K) *I {
+	if v == nil || v.instruments == nil {
 		return nil
 	}
-	return v.with(labels)
-}
-
-// With returns the timer with these labels.
-func (v *TimerVec[K]) With(labels K) *Timer {
-	if v == nil {
-		return nil
+	if instrument, ok := v.instruments.Load(labels); ok {
+		return instrument
 	}
-	return v.with(labels)
+	return v.withSlow(labels)
 }
 
-// With returns the gauge with these labels.
-func (v *GaugeVec[K]) With(labels K) *Gauge {
-	if v == nil {
-		return nil
+// withSlow is With for labels that are new.
+func (v *Vec[K, I]) withSlow(labels K) *I {
+	fields := reflect.ValueOf(labels)
+	tags := make([]Tag, 0, len(v.labels))
+	for _, l := range v.labels {
+		tags = append(tags, Tag{Key: l.key, Value: l.value(fields.Field(l.index))})
 	}
-	return v.with(labels)
-}
-
-// With returns the histogram with these labels.
-func (v *HistogramVec[K]) With(labels K) *Histogram {
-	if v == nil {
-		return nil
+	s := v.buffer.registry.hold(v.family, v.name, tags)
+	instrument := v.instrument(v.buffer, s)
+	// There may be any number of labels that overflow; or that have the same tags, as different pointers may. The labels
+	// that are not equal to their copy would never be found.
+	kept := s.Value.class == ordinary || isOverflow(tags)
+	if kept && int64(v.instruments.Size()) < v.buffer.registry.series[ordinary].limit {
+		if copied := cloned(labels); copied == labels {
+			instrument, _ = v.instruments.LoadOrStore(copied, instrument)
+		}
 	}
-	return v.with(labels)
+	return instrument
 }
 
-// A vec is a set of instruments of type I.
-type vec[K comparable, I any] struct {
-	instruments *xsync.MapOf[K, *I]
+// cloned returns a copy of labels whose strings are copies, too: they may be part of a buffer that is reused, or of one
+// that is much larger.
+func cloned[K comparable](labels K) K {
+	cloneStrings(reflect.ValueOf(&labels).Elem())
+	return labels
+}
 
-	registry   *registry
-	kind       Kind
-	name       string
-	fixed      []Tag // that all have
-	labels     []label
-	instrument func(*series) *I
+// cloneStrings replaces all strings in v, which is addressable, by copies.
+func cloneStrings(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(strings.Clone(v.String()))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field := v.Field(i)
+			if !field.CanSet() { // it is not exported
+				field = reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem()
+			}
+			cloneStrings(field)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			cloneStrings(v.Index(i))
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			copied := reflect.New(v.Elem().Type()).Elem()
+			copied.Set(v.Elem())
+			cloneStrings(copied)
+			v.Set(copied)
+		}
+	}
 }
 
 // A label is a field of K that is a tag.
@@ -122,42 +155,6 @@ type label struct {
 	index int
 	key   string
 	value func(reflect.Value) string
-}
-
-func newVec[K comparable, I any](b *Buffer, kind Kind, name string, instrument func(*series) *I) (vec[K, I], error) {
-	v := vec[K, I]{kind: kind, name: strings.Clone(name), instrument: instrument, instruments: xsync.NewMapOf[K, *I]()}
-	if b != nil {
-		v.registry = b.registry
-	}
-	labels, err := labelsOf(reflect.TypeFor[K]())
-	if err != nil {
-		return v, fmt.Errorf("metricsbuffer: %v %q: %w", kind, name, err)
-	}
-	v.labels = labels
-	return v, nil
-}
-
-func (v *vec[K, I]) with(labels K) *I {
-	if instrument, ok := v.instruments.Load(labels); ok {
-		return instrument
-	}
-	return v.withSlow(labels)
-}
-
-// withSlow is with for labels that are new. Those that overflow are not kept: there may be any number of them.
-func (v *vec[K, I]) withSlow(labels K) *I {
-	fields := reflect.ValueOf(labels)
-	tags := append(make([]Tag, 0, len(v.fixed)+len(v.labels)), v.fixed...)
-	for _, l := range v.labels {
-		tags = append(tags, Tag{Key: l.key, Value: l.value(fields.Field(l.index))})
-	}
-	s := v.registry.hold(v.kind, atomicmap.Hash(v.name, tags), v.name, tags)
-	instrument := v.instrument(s)
-	if s.Value.spare {
-		return instrument
-	}
-	instrument, _ = v.instruments.LoadOrStore(labels, instrument)
-	return instrument
 }
 
 // labelsOf returns the fields of the struct that are tags.
@@ -194,7 +191,7 @@ func labelsOf(t reflect.Type) ([]label, error) {
 	return labels, nil
 }
 
-// valueOf returns the function that makes fields of a type the value of a tag, or nil if there is none.
+// valueOf returns the function that makes a tag's value of a field of the type, or nil if there is none.
 func valueOf(t reflect.Type) func(reflect.Value) string {
 	if t.Implements(reflect.TypeFor[fmt.Stringer]()) {
 		return func(v reflect.Value) string {

@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,6 +71,7 @@ func TestVecOfNil(t *testing.T) {
 	v, err := metricsbuffer.NewCounterVec[labels](nil, "c")
 	require.NoError(t, err)
 	v.With(labels{}).Inc()
+	new(metricsbuffer.Vec[labels, metricsbuffer.Counter]).With(labels{}).Inc()
 	_, err = metricsbuffer.NewCounterVec[int](nil, "c")
 	require.Error(t, err, "what is wrong with a type is wrong with a nil buffer, too")
 }
@@ -109,7 +114,170 @@ func TestVecBeyondTheLimit(t *testing.T) {
 	require.NotSame(t, beyond, v.With(user{999}), "instruments beyond the limit are not kept")
 }
 
-func ExampleCounterVec() {
+// code is a string with a method, as enumerations often are.
+type code string
+
+// pair has a String method and keeps strings where nobody can set them.
+type pair struct {
+	left  string
+	right [1]code
+}
+
+func (p pair) String() string { return p.left + "/" + string(p.right[0]) }
+
+// TestVecCopiesStrings: labels may lie in a buffer that is reused, as those of a Fiber handler do, wherever they are in
+// the struct.
+func TestVecCopiesStrings(t *testing.T) {
+	type request struct {
+		Path   string
+		Code   code
+		Pair   pair
+		Any    fmt.Stringer
+		Unused struct{ text string } `tag:"-"`
+	}
+	b, recorder := newBuffer(t)
+	buffer := make([]byte, 8)
+	reused := func(n int) string { return unsafe.String(&buffer[0], copy(buffer, fmt.Sprintf("/item/%02d", n))) }
+	fields := map[string]func(s string) request{
+		"exported":             func(s string) request { return request{Path: s} },
+		"named":                func(s string) request { return request{Code: code(s)} },
+		"not exported":         func(s string) request { return request{Pair: pair{left: s}} },
+		"array":                func(s string) request { return request{Pair: pair{right: [1]code{code(s)}}} },
+		"interface":            func(s string) request { return request{Any: pair{left: s}} },
+		"pointer in interface": func(s string) request { p := pair{left: strings.Clone(s)}; return request{Any: &p} },
+		"left out":             func(s string) request { r := request{}; r.Unused.text = s; return r },
+	}
+	for name, of := range fields {
+		const items, each = 50, 20
+		requests := metricsbuffer.Must(metricsbuffer.NewCounterVec[request](b, name))
+		for range each {
+			for n := range items {
+				requests.With(of(reused(n))).Inc()
+			}
+		}
+		require.NoError(t, b.Flush(t.Context()))
+		for n := range items {
+			labels := of(fmt.Sprintf("/item/%02d", n))
+			value := ""
+			if labels.Any != nil {
+				value = labels.Any.String()
+			}
+			p := recorder.Total(metricsbuffer.KindCounter, name, tag("Path", labels.Path),
+				tag("Code", string(labels.Code)), tag("Pair", labels.Pair.String()), tag("Any", value))
+			want := int64(each)
+			if name == "left out" {
+				want = items * each
+			}
+			require.Equal(t, want, p.Count, "%s: %v", name, p.Tags)
+		}
+	}
+}
+
+// TestVecKeepsNoLargerString: a string from which labels were cut can be collected as garbage.
+func TestVecKeepsNoLargerString(t *testing.T) {
+	b, _ := newBuffer(t)
+	requests := metricsbuffer.Must(metricsbuffer.NewCounterVec[struct{ Path string }](b, "requests"))
+	before := heap()
+	for n := range 50 {
+		large := strings.Repeat(fmt.Sprintf("%08d", n), 1<<17)
+		requests.With(struct{ Path string }{large[:8]}).Inc()
+	}
+	require.Less(t, heap()-before, int64(5<<20), "50 strings of 1 MiB")
+	runtime.KeepAlive(requests)
+}
+
+func heap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// ratio is not equal to itself if it is not a number.
+type ratio float64
+
+func (r ratio) String() string { return strconv.FormatFloat(float64(r), 'g', -1, 64) }
+
+// TestVecIsBounded: however many labels there are of one series, memory does not grow with the calls.
+func TestVecIsBounded(t *testing.T) {
+	type overflow struct {
+		ID any `tag:"-"`
+		U  code
+	}
+	for name, of := range map[string]func(n int) overflow{
+		"overflow":            func(n int) overflow { return overflow{U: code(strconv.Itoa(n))} },
+		"not equal to itself": func(int) overflow { return overflow{ID: math.NaN()} },
+		"left out":            func(n int) overflow { return overflow{ID: n} },
+		"pointers":            func(int) overflow { return overflow{ID: new(int)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const calls = 100_000
+			b, _ := newBuffer(t, metricsbuffer.WithMaxSeries(10))
+			users := metricsbuffer.Must(metricsbuffer.NewCounterVec[overflow](b, "users"))
+			before := heap()
+			for n := range calls {
+				users.With(of(n)).Inc()
+			}
+			require.NoError(t, b.Flush(t.Context()))
+			require.Less(t, heap()-before, int64(2<<20))
+			stats := b.Stats()
+			require.EqualValues(t, calls, stats.Recorded.Increments)
+			if name == "overflow" {
+				require.EqualValues(t, calls-10, stats.Overflowed.Increments)
+			}
+			runtime.KeepAlive(users)
+		})
+	}
+	b, recorder := newBuffer(t)
+	ratios := metricsbuffer.Must(metricsbuffer.NewCounterVec[struct{ R ratio }](b, "ratios"))
+	for range 10 {
+		ratios.With(struct{ R ratio }{ratio(math.NaN())}).Inc()
+	}
+	require.NoError(t, b.Flush(t.Context()))
+	require.EqualValues(t, 10, recorder.Total(metricsbuffer.KindCounter, "ratios", tag("R", "NaN")).Count)
+}
+
+// TestOverflowBesideItsOwnTags: the series that somebody asks for by the tag of an overflow series is that series.
+func TestOverflowBesideItsOwnTags(t *testing.T) {
+	const users = 300_000
+	b, recorder := newBuffer(t, metricsbuffer.WithMaxSeries(1))
+	b.Counter("users", metricsbuffer.T("overflow", "true"))
+	b.Counter("takes the only place")
+	type user struct{ ID int }
+	vec := metricsbuffer.Must(metricsbuffer.NewCounterVec[user](b, "users"))
+	before := heap()
+	for id := range users {
+		vec.With(user{id}).Inc()
+	}
+	require.Less(t, heap()-before, int64(2<<20))
+	require.EqualValues(t, users, b.Stats().Overflowed.Increments)
+	overflow := metricsbuffer.Overflow{Name: "users", Kind: metricsbuffer.KindCounter, Count: users}
+	require.Equal(t, []metricsbuffer.Overflow{overflow}, b.Stats().Overflows)
+	b.IncrCounter("users", 5, metricsbuffer.T("overflow", "true"))
+	require.NoError(t, b.Flush(t.Context()))
+	require.EqualValues(t, users+5, recorder.Total(metricsbuffer.KindCounter, "users", tag("overflow", "true")).Count)
+	require.Len(t, recorder.Totals(), 1)
+
+	same := metricsbuffer.Must(metricsbuffer.NewCounterVec[struct {
+		Overflow bool `tag:"overflow"`
+	}](b, "users"))
+	asked := struct {
+		Overflow bool `tag:"overflow"`
+	}{true}
+	first := same.With(asked)
+	require.Same(t, first, same.With(asked), "labels that ask for the overflow series are kept")
+	runtime.KeepAlive(vec)
+}
+
+func TestMust(t *testing.T) {
+	require.PanicsWithError(t, `metricsbuffer: counter "c": labels must be a struct, int is not`, func() {
+		metricsbuffer.Must(metricsbuffer.NewCounterVec[int](nil, "c"))
+	})
+	require.Equal(t, 3, metricsbuffer.Must(3, nil))
+}
+
+func ExampleVec() {
 	type delivery struct {
 		Status   string `tag:"status"`
 		Producer string `tag:"producer_name"`
@@ -119,10 +287,7 @@ func ExampleCounterVec() {
 	if err != nil {
 		panic(err)
 	}
-	statuses, err := metricsbuffer.NewCounterVec[delivery](buffer, "arroyo.producer.produce_status")
-	if err != nil {
-		panic(err)
-	}
+	statuses := metricsbuffer.Must(metricsbuffer.NewCounterVec[delivery](buffer, "arroyo.producer.produce_status"))
 	for range 3 {
 		statuses.With(delivery{Status: "success", Producer: "events"}).Inc()
 	}

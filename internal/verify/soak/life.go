@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,9 +195,10 @@ func (l *life) flush(b *metricsbuffer.Buffer, rng *rand.Rand) {
 	sinks, flush := l.sinks, b.Flush
 	if i := rng.IntN(2 * len(sinks)); i < len(sinks) {
 		sinks = sinks[i : i+1]
-		flush = func(ctx context.Context) error { return b.FlushSink(ctx, sinks[0]) }
+		flush = sinks[0].flush
 	}
 	err := flush(ctx)
+	runtime.KeepAlive(b) // the sink's flush does not keep it
 	if errors.Is(err, metricsbuffer.ErrClosed) || err != nil && !strings.Contains(err.Error(), "sink") {
 		return // nothing was flushed
 	}

@@ -20,6 +20,8 @@ type sink struct {
 	name   string // in errors of the buffer
 	label  string // in problems: which sink of which buffer this is
 
+	flush func(context.Context) error // of this sink alone
+
 	temper  *temper
 	forever bool          // hangs until healed
 	healed  chan struct{} // closed: no faults any more
@@ -46,6 +48,12 @@ func newSink(r *report, u *universe, t *temper, rng *rand.Rand) *sink {
 		report: r, u: u, temper: t, healed: make(chan struct{}), rng: rng,
 		got: make([]int64, len(u.items)), given: make([]int64, len(u.items)), seen: make([]int64, len(u.items)),
 	}
+}
+
+// Attach keeps the buffer's flush. Such a sink has no interval unless it is given one, as it is here.
+func (s *sink) Attach(flush func(context.Context) error) error {
+	s.flush = flush
+	return nil
 }
 
 // Write implements [metricsbuffer.Sink].

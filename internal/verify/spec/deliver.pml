@@ -24,7 +24,7 @@
 #define FLUSHES 1
 #endif
 #ifndef ASKED
-#define ASKED SINKS /* 1: FlushSink for the first */
+#define ASKED SINKS /* 1: the flush of an attached sink, the first */
 #endif
 #ifndef UPDATES
 #define UPDATES 2
