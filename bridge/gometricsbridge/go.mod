@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/armon/go-metrics v0.4.1
 	github.com/hashicorp/go-metrics v0.5.4
-	github.com/metricsbuffer/metricsbuffer v0.0.0
+	github.com/metricsbuffer/metricsbuffer v0.1.0
 	github.com/puzpuzpuz/xsync/v3 v3.5.1
 	github.com/stretchr/testify v1.12.1
 )
@@ -17,4 +17,3 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 )
 
-replace github.com/metricsbuffer/metricsbuffer => ../..
