@@ -74,8 +74,8 @@ func check(checkout, goos, goarch, tags string) (faults []string, err error) {
 		Mode:       packages.LoadAllSyntax | packages.NeedModule,
 		Dir:        checkout,
 		Tests:      true,
-		BuildFlags: []string{"-tags=" + tags, "-modfile="},
-		Env:        append(os.Environ(), "GOWORK=", "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0"),
+		BuildFlags: []string{"-tags=" + tags},
+		Env:        append(os.Environ(), "GOWORK=", "GOFLAGS=", "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0"),
 	}
 	loaded, err := packages.Load(config, modules...)
 	if err != nil {
