@@ -21,7 +21,7 @@ const checks = `
 all=(good slow)
 on_request=(loud)
 check_good() { echo "ok  	example.org/good"; }
-check_bad() { echo "-- in .: silent"; echo "-- in x: go test"; echo "ok  	example.org/good"; false; echo "not reached"; }
+check_bad() { echo "-- in .: silent"; echo "ok  	example.org/good"; false; echo "not reached"; }
 check_said() { echo "said why"; return 3; }
 check_slow() { echo started; touch started; sleep 3600 & echo $! >child; wait; }
 check_loud() { echo "a result to look at"; }
@@ -75,7 +75,7 @@ func TestInterruptedRunSaysSo(t *testing.T) {
 		require.NoError(t, command.Process.Signal(signal))
 
 		var exit *exec.ExitError
-		require.True(t, errors.As(command.Wait(), &exit))
+		require.ErrorAs(t, command.Wait(), &exit)
 		require.Equal(t, 128+int(signal), exit.ExitCode())
 		lines := strings.Split(strings.TrimSpace(output.String()), "\n")
 		require.Contains(t, lines[len(lines)-1], "INTERRUPTED")

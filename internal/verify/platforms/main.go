@@ -1,5 +1,5 @@
-// Command platforms type-checks every package of every module of a checkout, and its tests, for the platforms that users
-// have, and runs the analyzers of go vet that can find a platform's faults:
+// Command platforms type-checks every package and test of every module of a checkout for the platforms that users have.
+// It also runs the analyzers of go vet that can find a platform's faults:
 //
 //	go run . ../../..
 //

@@ -12,10 +12,11 @@ import (
 func TestFaultsOfAPlatformAreFound(t *testing.T) {
 	checkout := t.TempDir()
 	for name, text := range map[string]string{
-		"go.work":          "go 1.25.0\nuse ./nested\n",
-		"nested/go.mod":    "module example.org/nested\n\ngo 1.25.0\n",
-		"nested/a.go":      "package nested\n\nfunc take(int) {}\n",
-		"nested/b.go":      "package nested\n\nimport \"sync/atomic\"\n\nvar x struct {\n\ta int32\n\tn int64\n}\n\nfunc add() { atomic.AddInt64(&x.n, 1) }\n",
+		"go.work":       "go 1.25.0\nuse ./nested\n",
+		"nested/go.mod": "module example.org/nested\n\ngo 1.25.0\n",
+		"nested/a.go":   "package nested\n\nfunc take(int) {}\n",
+		"nested/b.go": "package nested\n\nimport \"sync/atomic\"\n\nvar x struct {\n\ta int32\n\tn int64\n}\n\n" +
+			"func add() { atomic.AddInt64(&x.n, 1) }\n",
 		"nested/c.go":      "//go:build windows\n\npackage nested\n\nvar wrong int = \"\"\n",
 		"nested/a_test.go": "package nested\n\nimport \"testing\"\n\nfunc TestA(*testing.T) { take(1 << 40) }\n",
 	} {
