@@ -49,7 +49,8 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 	requireExact(t, result, err)
 	require.EqualValues(t, 20_000, result.produced.succeeded)
 	require.Contains(t, out.String(),
-		"\nEXACT: 20000 messages were produced, called back and delivered to each sink; 20000 were stored and consumed; 0 failed.\n")
+		"\nEXACT: 20000 messages were produced, called back and delivered to each sink; "+
+			"20000 were stored and consumed; 0 failed.\n")
 }
 
 func TestInjectedErrorsAreCountedExactly(t *testing.T) {
