@@ -2,7 +2,6 @@ module github.com/metricsbuffer/metricsbuffer/bench
 
 go 1.26.0
 
-
 require (
 	github.com/DataDog/datadog-go/v5 v5.9.1
 	github.com/VictoriaMetrics/metrics v1.45.0
