@@ -1,7 +1,7 @@
 // Command platforms type-checks every package and test of every module of a checkout for the platforms that users have.
 // It also runs the analyzers of go vet that can find a platform's faults:
 //
-//	go run . ../../..
+//	go run . ../../.. ../../../bench
 //
 // `go vet` compiles all dependencies for each platform, which takes minutes. This program reads their sources instead.
 package main
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -43,13 +44,13 @@ var analyzers = []*analysis.Analyzer{
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: platforms CHECKOUT")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: platforms WORKSPACE...")
 		os.Exit(2)
 	}
 	failed := false
 	for _, p := range platforms {
-		faults, err := check(os.Args[1], p.os, p.arch, p.tags)
+		faults, err := check(os.Args[1:], p.os, p.arch, p.tags)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "platforms: %s/%s: %v\n", p.os, p.arch, err)
 			os.Exit(1)
@@ -64,15 +65,31 @@ func main() {
 	}
 }
 
-// check returns the faults of all packages in the modules of a checkout, for one platform.
-func check(checkout, goos, goarch, tags string) (faults []string, err error) {
-	modules, err := modules(checkout)
-	if err != nil {
-		return nil, err
+// check returns the faults of all packages in the modules of the workspaces, for one platform.
+func check(workspaces []string, goos, goarch, tags string) (faults []string, err error) {
+	done := make(map[string]bool)
+	for _, workspace := range workspaces {
+		modules, err := modules(workspace)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", workspace, err)
+		}
+		modules = slices.DeleteFunc(modules, func(module string) bool { return done[module] })
+		for _, module := range modules {
+			done[module] = true
+		}
+		found, err := checkModules(workspace, modules, goos, goarch, tags)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", workspace, err)
+		}
+		faults = append(faults, found...)
 	}
+	return faults, nil
+}
+
+func checkModules(workspace string, modules []string, goos, goarch, tags string) (faults []string, err error) {
 	config := &packages.Config{
 		Mode:       packages.LoadAllSyntax | packages.NeedModule,
-		Dir:        checkout,
+		Dir:        workspace,
 		Tests:      true,
 		BuildFlags: []string{"-tags=" + tags},
 		Env:        append(os.Environ(), "GOWORK=", "GOFLAGS=", "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0"),
@@ -111,10 +128,10 @@ func check(checkout, goos, goarch, tags string) (faults []string, err error) {
 	return faults, nil
 }
 
-// modules returns a pattern of packages for each module that the checkout's go.work uses.
-func modules(checkout string) (patterns []string, err error) {
+// modules returns a pattern of packages for each module that the workspace uses.
+func modules(workspace string) (patterns []string, err error) {
 	command := exec.Command("go", "list", "-m", "-f", "{{.Dir}}")
-	command.Dir = checkout
+	command.Dir = workspace
 	command.Env = append(os.Environ(), "GOWORK=", "GOFLAGS=")
 	output, err := command.Output()
 	if err != nil {

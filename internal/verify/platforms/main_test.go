@@ -36,7 +36,7 @@ func TestFaultsOfAPlatformAreFound(t *testing.T) {
 		{"linux", "arm", []string{"1 << 40", "non 64-bit aligned field"}},
 		{"windows", "amd64", []string{"c.go:5"}},
 	} {
-		faults, err := check(checkout, test.os, test.arch, "")
+		faults, err := check([]string{checkout}, test.os, test.arch, "")
 		if err != nil {
 			t.Fatal(err)
 		}
