@@ -2,15 +2,13 @@ module github.com/metricsbuffer/metricsbuffer/bench
 
 go 1.26.0
 
-replace github.com/metricsbuffer/metricsbuffer => ../
-
 require (
 	github.com/DataDog/datadog-go/v5 v5.9.1
 	github.com/VictoriaMetrics/metrics v1.45.0
 	github.com/cockroachdb/crlib v0.0.0-20260823170307-44ef894cf300
 	github.com/hashicorp/go-metrics v0.7.0
 	github.com/lyft/gostats v0.4.14
-	github.com/metricsbuffer/metricsbuffer v0.0.0-00010101000000-000000000000
+	github.com/metricsbuffer/metricsbuffer v0.1.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/common v0.73.1
 	github.com/puzpuzpuz/xsync/v3 v3.5.1

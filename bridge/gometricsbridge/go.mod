@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/armon/go-metrics v0.4.1
 	github.com/hashicorp/go-metrics v0.5.4
-	github.com/metricsbuffer/metricsbuffer v0.0.0
+	github.com/metricsbuffer/metricsbuffer v0.1.0
 	github.com/puzpuzpuz/xsync/v3 v3.5.1
 	github.com/stretchr/testify v1.12.1
 )
@@ -16,5 +16,3 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 )
-
-replace github.com/metricsbuffer/metricsbuffer => ../..

@@ -10,8 +10,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// An auditedSink passes batches on to a sink and sums up what it acknowledged, which is what really has left the
-// buffer. It asks the buffer for nothing: that is what makes it an audit.
+// An auditedSink passes batches on to a sink and adds up the points that the sink acknowledged: these updates have left
+// the buffer. It does not ask the buffer, so that its totals are independent.
 type auditedSink struct {
 	name string
 	sink metricsbuffer.Sink
@@ -20,7 +20,7 @@ type auditedSink struct {
 	totals map[series]int64
 }
 
-// A series is what the audit tells apart; producers it does not.
+// A series has the parts of a metric that the audit tells apart. It adds all producers up.
 type series struct{ metric, status string }
 
 // String names the sink in the buffer's errors.
@@ -49,14 +49,14 @@ func (s *auditedSink) Write(ctx context.Context, batch *metricsbuffer.Batch) err
 	return err
 }
 
-// total returns what the sink acknowledged of a metric: a counter's sum, a timer's number of observations.
+// total returns the acknowledged total of a metric: a counter's sum, or a timer's number of observations.
 func (s *auditedSink) total(metric, status string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.totals[series{metric, status}]
 }
 
-// An audit is what became of the messages by everyone who counted them, each on its own: the producers' callbacks, the
+// An audit has the number of messages from each party that counted them independently: the producers' callbacks, the
 // broker, the consumer, and the sinks.
 type audit struct {
 	produced           tally
@@ -65,7 +65,7 @@ type audit struct {
 	toReject, rejected int64 // produce requests
 }
 
-// A row is one party's counts, column by column. Every column must hold one number only.
+// A row has one party's counts. All counts in one column must be equal.
 type row struct {
 	who    string
 	counts [3]int64
@@ -73,7 +73,7 @@ type row struct {
 
 var columns = [3]string{"messages", "successes", "errors"}
 
-// unknown stands where a party cannot know: the broker keeps no errors.
+// unknown stands for a number that a party cannot know: the broker keeps no errors.
 const unknown = -1
 
 // rows lists all counts; the first knows every column.
@@ -116,7 +116,7 @@ func (a *audit) check() error {
 	return errors.Join(errs...)
 }
 
-// String returns the audit as a table and, if no counts differ, a line that says so.
+// String returns the audit as a table. The verdict is the last line.
 func (a *audit) String() string {
 	var text strings.Builder
 	if a.toReject > 0 {
@@ -135,8 +135,10 @@ func (a *audit) String() string {
 		text.WriteByte('\n')
 	}
 	if a.check() == nil {
-		fmt.Fprintf(&text, "audit: exact: %d messages produced = called back = delivered; %d stored = consumed; %d failed\n",
-			a.produced.attempted, a.stored, a.produced.failed)
+		fmt.Fprintf(&text, "\nEXACT: %d messages were produced, called back and delivered to each sink; "+
+			"%d were stored and consumed; %d failed.\n", a.produced.attempted, a.stored, a.produced.failed)
+	} else {
+		text.WriteString("\nNOT EXACT: counts in one column differ.\n")
 	}
 	return text.String()
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
-// config is what the flags say.
+// config has the values of the flags.
 type config struct {
 	brokers      []string         // none: an in-process broker
 	statsd       *statsdsink.Sink // nil: the console only
@@ -22,7 +22,21 @@ type config struct {
 	injectErrors int
 }
 
-// parse reads the flags. What is wrong with them has been printed to out when it returns an error.
+// announcement says what the program is about to do, and for how long.
+func (cfg config) announcement() string {
+	broker, pace := "a Kafka broker inside this process", fmt.Sprintf("for %v", cfg.duration)
+	if len(cfg.brokers) > 0 {
+		broker = "the Kafka brokers at " + strings.Join(cfg.brokers, ", ")
+	}
+	if cfg.duration == 0 {
+		pace = "as fast as possible"
+	}
+	return fmt.Sprintf("Sending %d messages to %s, %s, and reading them back.\n"+
+		"Every %v a table of metrics follows, and at the end an audit with its verdict. Ctrl-C ends the run early.\n",
+		cfg.messages, broker, pace, cfg.interval)
+}
+
+// parse reads the flags. If they are wrong, it prints the reason to out and returns an error.
 func parse(args []string, out io.Writer) (config, error) {
 	var cfg config
 	var brokers string
@@ -65,7 +79,7 @@ func parse(args []string, out io.Writer) (config, error) {
 	return cfg, err
 }
 
-// check says what is wrong with the flags, if anything is.
+// check returns an error that names the first wrong flag, or nil.
 func (cfg config) check(rest []string) error {
 	switch {
 	case len(rest) > 0:

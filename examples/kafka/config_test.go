@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"time"
 
@@ -20,6 +21,18 @@ func TestFlags(t *testing.T) {
 	require.Equal(t, "statsd tcp://c:3", cfg.statsd.String())
 	require.Zero(t, cfg.duration)
 	require.Empty(t, out.String())
+}
+
+func TestFirstLineSaysWhatWillBeSeen(t *testing.T) {
+	cfg, err := parse(nil, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, "Sending 200000 messages to a Kafka broker inside this process, for 10s, and reading them back.\n"+
+		"Every 1s a table of metrics follows, and at the end an audit with its verdict. Ctrl-C ends the run early.\n",
+		cfg.announcement())
+
+	cfg, err = parse([]string{"--brokers", "a:1,b:2", "--duration", "0"}, io.Discard)
+	require.NoError(t, err)
+	require.Contains(t, cfg.announcement(), "to the Kafka brokers at a:1, b:2, as fast as possible, and")
 }
 
 func TestWrongFlagsAreExplained(t *testing.T) {

@@ -48,7 +48,9 @@ func TestEveryMessageIsAccountedFor(t *testing.T) {
 	result, err := run(t.Context(), small(), &out)
 	requireExact(t, result, err)
 	require.EqualValues(t, 20_000, result.produced.succeeded)
-	require.Contains(t, out.String(), "audit: exact: 20000 messages")
+	require.Contains(t, out.String(),
+		"\nEXACT: 20000 messages were produced, called back and delivered to each sink; "+
+			"20000 were stored and consumed; 0 failed.\n")
 }
 
 func TestInjectedErrorsAreCountedExactly(t *testing.T) {
@@ -174,7 +176,7 @@ func TestAuditSaysWhatDiffers(t *testing.T) {
 		return &audit{produced: tally{7, 5, 2}, stored: 5, consumed: 5, sinks: []*auditedSink{sink}}
 	}
 	require.NoError(t, exact().check())
-	require.Contains(t, exact().String(), "audit: exact")
+	require.Contains(t, exact().String(), "\nEXACT: 7 messages")
 
 	deliver := func(name, status string) func(*audit) {
 		return func(a *audit) { a.sinks[0].totals[series{name, status}]++ }
@@ -194,7 +196,8 @@ func TestAuditSaysWhatDiffers(t *testing.T) {
 		a := exact()
 		test.spoil(a)
 		require.ErrorContains(t, a.check(), test.says)
-		require.NotContains(t, a.String(), "exact")
+		require.NotContains(t, a.String(), "\nEXACT")
+		require.True(t, strings.HasSuffix(a.String(), "\nNOT EXACT: counts in one column differ.\n"), a.String())
 	}
 }
 

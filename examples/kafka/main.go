@@ -1,10 +1,10 @@
-// Kafka is the scenario that metricsbuffer comes from, from end to end: messages are produced to Kafka asynchronously,
-// the client's delivery callbacks count and time them on its own goroutines, a consumer does the same by name, and all
-// the while the buffer is flushed to one or two sinks. When it ends, it audits itself: what was produced, called back,
-// delivered to each sink, stored in the broker and consumed must be the same number of messages.
+// Kafka is the scenario that metricsbuffer comes from. The program produces messages to Kafka asynchronously, and the
+// client's delivery callbacks count and time them on goroutines of the client. A consumer records its metrics by name.
+// During all this the buffer is flushed to one or two sinks. At the end the program audits itself: callbacks, broker,
+// consumer and sinks must have counted the same number of messages.
 //
-// Read it in this order: main.go (the wiring), producer.go (the callbacks), consumer.go (metrics by name), audit.go,
-// broker.go.
+// Read the files in this order: main.go (the wiring), producer.go (the callbacks), consumer.go (metrics by name),
+// audit.go, broker.go.
 package main
 
 import (
@@ -27,21 +27,22 @@ func main() {
 	case errors.Is(err, flag.ErrHelp):
 		return
 	case err != nil:
-		os.Exit(2) // parse has said why
+		os.Exit(2) // parse has printed the reason
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the first Ctrl-C ends the run with its audit, a second one ends the program at once
 
+	fmt.Println(cfg.announcement())
 	if _, err := run(ctx, cfg, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "kafka:", err)
 		os.Exit(1)
 	}
 }
 
-// run produces and consumes until all messages are sent or ctx is done, then settles what is under way and audits it.
-// The error says which counts differ, or what kept them from being taken.
+// run produces and consumes until all messages are sent or ctx is done. Then it waits for the open callbacks and audits
+// the counts. The error says which counts differ, or why they could not be taken.
 func run(ctx context.Context, cfg config, out io.Writer) (*audit, error) {
 	broker, err := openBroker(ctx, cfg)
 	if err != nil {
@@ -55,7 +56,7 @@ func run(ctx context.Context, cfg config, out io.Writer) (*audit, error) {
 	}
 	sinks := []*auditedSink{{name: "console", sink: console}}
 	if cfg.statsd != nil {
-		defer func() { _ = cfg.statsd.Close() }() // when the buffer is closed, so that nothing is under way
+		defer func() { _ = cfg.statsd.Close() }() // after the buffer, which writes to it until then
 		sinks = append(sinks, &auditedSink{name: "statsd", sink: cfg.statsd})
 	}
 	options := []metricsbuffer.Option{metricsbuffer.WithInterval(cfg.interval)}
@@ -66,7 +67,7 @@ func run(ctx context.Context, cfg config, out io.Writer) (*audit, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = buffer.Close() }() // for the early returns; closing twice is fine
+	defer func() { _ = buffer.Close() }() // for the early returns: a second Close does nothing
 
 	consumer, err := startConsumer(broker, buffer)
 	if err != nil {
@@ -77,7 +78,7 @@ func run(ctx context.Context, cfg config, out io.Writer) (*audit, error) {
 		return nil, errors.Join(err, consumer.stop())
 	}
 
-	// From here on nothing heeds ctx: what was produced is accounted for, Ctrl-C or not.
+	// The audit of the produced messages ignores ctx: Ctrl-C must not cut it short.
 	stored, err := broker.endOffsets()
 	if err != nil {
 		return nil, errors.Join(err, consumer.stop())
@@ -86,7 +87,7 @@ func run(ctx context.Context, cfg config, out io.Writer) (*audit, error) {
 	if err := consumer.stop(); err != nil {
 		return nil, err
 	}
-	undelivered := buffer.Close() // the audit tells how much that is
+	undelivered := buffer.Close() // the audit shows how many updates are missing
 
 	result := &audit{
 		produced: *produced,

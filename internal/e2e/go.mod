@@ -3,9 +3,9 @@ module github.com/metricsbuffer/metricsbuffer/internal/e2e
 go 1.25.0
 
 require (
-	github.com/metricsbuffer/metricsbuffer v0.0.0
-	github.com/metricsbuffer/metricsbuffer/sink/otelsink v0.0.0
-	github.com/metricsbuffer/metricsbuffer/sink/promsink v0.0.0
+	github.com/metricsbuffer/metricsbuffer v0.1.0
+	github.com/metricsbuffer/metricsbuffer/sink/otelsink v0.1.0
+	github.com/metricsbuffer/metricsbuffer/sink/promsink v0.1.0
 	github.com/prometheus/client_golang v1.24.1
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc v1.46.0
@@ -40,10 +40,4 @@ require (
 	golang.org/x/text v0.41.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260819154853-08b0e4226688 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260819154853-08b0e4226688 // indirect
-)
-
-replace (
-	github.com/metricsbuffer/metricsbuffer => ../..
-	github.com/metricsbuffer/metricsbuffer/sink/otelsink => ../../sink/otelsink
-	github.com/metricsbuffer/metricsbuffer/sink/promsink => ../../sink/promsink
 )

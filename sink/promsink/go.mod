@@ -3,7 +3,7 @@ module github.com/metricsbuffer/metricsbuffer/sink/promsink
 go 1.25.0
 
 require (
-	github.com/metricsbuffer/metricsbuffer v0.0.0
+	github.com/metricsbuffer/metricsbuffer v0.1.0
 	github.com/prometheus/client_golang v1.24.1
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.70.1
@@ -20,5 +20,3 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 )
-
-replace github.com/metricsbuffer/metricsbuffer => ../..

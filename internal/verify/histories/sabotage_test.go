@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is done to the library, and which tests have to notice.
+// sabotages are changes of the library, each with the tests that must fail on it.
 var sabotages = []struct {
 	name         string
 	file         string
@@ -24,7 +24,7 @@ var sabotages = []struct {
 		[]string{"TestStateMachine"},
 	},
 	{
-		"what failed is lost where something new is pending", "pending.go",
+		"a failed batch is lost where something new is pending", "pending.go",
 		"p.counterChunk(i)[j] += other.counters[i][j]", "p.counterChunk(i)[j] = other.counters[i][j]",
 		[]string{"TestStateMachine"},
 	},
@@ -46,7 +46,7 @@ var sabotages = []struct {
 	},
 }
 
-// TestSabotage breaks the library in ways that the tests here are for, and expects them to fail.
+// TestSabotage breaks the library and expects the tests of this package to fail.
 func TestSabotage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the library once for each sabotage: run without -short")
@@ -54,11 +54,11 @@ func TestSabotage(t *testing.T) {
 	for _, s := range sabotages {
 		for _, test := range s.noticed {
 			t.Run(s.name+", "+test, func(t *testing.T) {
-				path, err := filepath.Abs(filepath.Join("..", "..", s.file))
+				path, err := filepath.Abs(filepath.Join("..", "..", "..", s.file))
 				require.NoError(t, err)
 				text, err := os.ReadFile(path)
 				require.NoError(t, err)
-				require.Equal(t, 1, strings.Count(string(text), s.before), "%s has changed: bring this up to date", s.file)
+				require.Equal(t, 1, strings.Count(string(text), s.before), "%s has changed: update the sabotage", s.file)
 				directory := t.TempDir()
 				broken, overlay := filepath.Join(directory, s.file), filepath.Join(directory, "overlay.json")
 				text = []byte(strings.Replace(string(text), s.before, s.with, 1))

@@ -129,7 +129,7 @@ func addTo(n int) func(b *metricsbuffer.Buffer) func(i, n int) {
 func observeIn(n int) func(b *metricsbuffer.Buffer) func(i, n int) {
 	values := make([]time.Duration, 4096)
 	for i := range values {
-		values[i] = time.Duration(1000 * math.Pow(10, 3*float64(i*2654435761%4096)/4096))
+		values[i] = time.Duration(1000 * math.Pow(10, 3*float64(uint64(i)*2654435761%4096)/4096))
 	}
 	return func(b *metricsbuffer.Buffer) func(i, n int) {
 		handles := make([]*metricsbuffer.Timer, n)
