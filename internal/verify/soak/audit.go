@@ -6,7 +6,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// examine checks what a batch promises, whatever becomes of it. The sink's mu is held.
+// examine checks the promises about a batch, before it is known how the Write ends. The sink's mu is held.
 func (s *sink) examine(batch *metricsbuffer.Batch) {
 	s.identify(batch)
 	if batch.Start.After(batch.End) || batch.Start.Before(s.end) {
@@ -22,7 +22,10 @@ func (s *sink) examine(batch *metricsbuffer.Batch) {
 		if s.seen[id] == s.writes && !s.u.byName {
 			s.report.problem(wrong, "%s: %v %q %v is twice in one batch", s.label, p.Kind, p.Name, p.Tags)
 		}
-		s.seen[id] = s.writes
+		if s.seen[id] != s.writes {
+			s.seen[id], s.counts[id] = s.writes, 0
+		}
+		s.counts[id] += p.Count
 		switch p.Kind {
 		case timer, histogram:
 			s.whole(id, p)
@@ -33,7 +36,7 @@ func (s *sink) examine(batch *metricsbuffer.Batch) {
 		case counter:
 		}
 	}
-	s.together(batch)
+	s.together()
 }
 
 // whole checks that a point's count, sum, extremes and buckets describe the same observations. The series is known to
@@ -63,24 +66,27 @@ func (s *sink) whole(id int, p *metricsbuffer.Point) {
 	}
 }
 
-// together checks that what was committed together was always given to this sink together, be it in a batch that it
-// has settled or in this one.
-func (s *sink) together(batch *metricsbuffer.Batch) {
-	var seen [3]int64
-	for j, id := range s.u.together {
-		seen[j] = s.got[id] + s.given[id]
-	}
-	for i, id := range s.ids {
-		for j := range seen {
-			if id == s.u.together[j] {
-				seen[j] += batch.Points[i].Count
+// together checks that updates of one section were always given to this sink together, be it in batches that it has
+// settled or in this one.
+func (s *sink) together() {
+	for _, group := range s.u.groups {
+		first := s.everGiven(group[0])
+		for _, id := range group[1:] {
+			if n := s.everGiven(id); n != first {
+				s.report.problem(torn, "%s: of updates recorded together it was given %d of %q and %d of %v %q", s.label,
+					first, s.u.items[group[0]].name, n, s.u.items[id].kind, s.u.items[id].name)
 			}
 		}
 	}
-	if seen[0] != seen[1] || seen[0] != seen[2] {
-		s.report.problem(torn, "%s: of updates committed together it was given %d, %d and %d",
-			s.label, seen[0], seen[1], seen[2])
+}
+
+// everGiven returns how much of a series the sink has settled or is being given now.
+func (s *sink) everGiven(id int) int64 {
+	n := s.got[id] + s.given[id]
+	if s.seen[id] == s.writes {
+		n += s.counts[id]
 	}
+	return n
 }
 
 // exact compares what was recorded with what the sink has settled, when nothing is pending.

@@ -6,17 +6,22 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 )
 
-// disturb changes GOMAXPROCS, collects garbage and starves the process until the function it returns is called, which
-// restores GOMAXPROCS.
+// mostProcs is the highest GOMAXPROCS, and so the number of shards of a buffer that lives for long.
+const mostProcs = 64
+
+// disturb changes GOMAXPROCS and the fence, collects garbage and starves the process until the function it returns is
+// called, which restores GOMAXPROCS and the fence.
 func disturb(r *report) (stop func()) {
 	var stopped atomic.Bool
 	var wait sync.WaitGroup
-	procs, most := runtime.GOMAXPROCS(0), 4*runtime.NumCPU()
+	procs := runtime.GOMAXPROCS(0)
 	wait.Go(func() {
 		for !stopped.Load() {
-			runtime.GOMAXPROCS(1 + rand.IntN(most))
+			runtime.GOMAXPROCS(1 + rand.IntN(mostProcs))
 			r.procs.Add(1)
 			pause(&stopped, time.Duration(1+rand.IntN(30))*time.Millisecond)
 		}
@@ -30,8 +35,17 @@ func disturb(r *report) (stop func()) {
 	wait.Go(func() {
 		for !stopped.Load() {
 			pause(&stopped, time.Duration(500+rand.IntN(2500))*time.Millisecond)
-			starve(most, time.Duration(20+rand.IntN(300))*time.Millisecond)
+			starve(4*runtime.NumCPU(), time.Duration(20+rand.IntN(300))*time.Millisecond)
 			r.famine.Add(1)
+		}
+	})
+	wait.Go(func() {
+		for !stopped.Load() {
+			pause(&stopped, time.Duration(50+rand.IntN(500))*time.Millisecond)
+			fence.Refuse(true) // from now on the flushers stop the world instead
+			r.refusals.Add(1)
+			pause(&stopped, time.Duration(1+rand.IntN(200))*time.Millisecond)
+			fence.Refuse(false)
 		}
 	})
 	return func() {

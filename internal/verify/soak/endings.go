@@ -21,7 +21,7 @@ func (l *life) watch(b *metricsbuffer.Buffer, rng *rand.Rand, stop *atomic.Bool)
 			l.report.expired.Add(int64(series - stats.Series))
 		}
 		series = stats.Series
-		l.rest(rng, 6*time.Millisecond)
+		l.rest(rng, 2*time.Millisecond) // often, so that idle chunks are found soon
 	}
 	stats := b.Stats()
 	l.report.overflowed.Add(stats.Overflowed.Increments + stats.Overflowed.Observations)
@@ -52,8 +52,43 @@ func (l *life) closeQuiet(b *metricsbuffer.Buffer, f *fleet) {
 		s.exact(f.recorded)
 	}
 	l.compare(b, f)
-	if err := b.Close(); err != nil && !errors.Is(err, context.DeadlineExceeded) { // it may have little time
+	err := b.Close()
+	if errors.Is(err, context.DeadlineExceeded) { // it may have little time
+		return
+	}
+	stuck := false
+	for _, s := range l.sinks {
+		stuck = stuck || s.stuck
+		if s.closes.Load() == 0 {
+			l.report.problem(wrong, "%s: not closed when Buffer.Close returned %v", s.label, err)
+		}
+	}
+	if (err != nil) != stuck || stuck && !errors.Is(err, errInjected) {
 		l.report.problem(wrong, "%s: closed with nothing pending: %v", l.label, err)
+	}
+}
+
+// awaitSinksClosed waits until the buffer, which was closed or left to the garbage collector, has closed its sinks.
+func (l *life) awaitSinksClosed() {
+	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(5 * time.Millisecond) {
+		closed := 0
+		for _, s := range l.sinks {
+			if s.closes.Load() > 0 {
+				closed++
+			}
+		}
+		if closed == len(l.sinks) {
+			l.report.closed.Add(int64(closed))
+			return
+		}
+		if l.fate == left || l.fate == leftUnhealthy {
+			l.report.collect()
+		}
+	}
+	for _, s := range l.sinks {
+		if s.closes.Load() == 0 {
+			l.report.problem(wrong, "%s: not closed a minute after the end of its buffer", s.label)
+		}
 	}
 }
 

@@ -82,13 +82,18 @@ func (l *life) choose() {
 		s := newSink(l.report, l.u, temper, rand.New(rand.NewPCG(l.rng.Uint64(), 0)))
 		s.name = fmt.Sprintf("sink-%d", i)
 		s.label = fmt.Sprintf("%s, %s (%s)", l.label, s.name, temper.name)
+		s.stuck = l.rng.IntN(8) == 0
 		s.forever = l.fate == closedMidway || l.fate == leftUnhealthy
 		l.sinks = append(l.sinks, s)
 		interval := l.milliseconds(1, 20)
 		if l.rng.IntN(5) == 0 {
 			interval = 0
 		}
-		l.option(metricsbuffer.WithSink(s, metricsbuffer.SinkName(s.name), metricsbuffer.SinkInterval(interval),
+		var given metricsbuffer.Sink = s
+		if l.rng.IntN(4) == 0 {
+			given = wrapper{s}
+		}
+		l.option(metricsbuffer.WithSink(given, metricsbuffer.SinkName(s.name), metricsbuffer.SinkInterval(interval),
 			metricsbuffer.SinkTimeout(sinkTimeout)))
 	}
 }
@@ -104,6 +109,7 @@ func (l *life) run() {
 	case leftUnhealthy:
 		l.abandon(f)
 	}
+	l.awaitSinksClosed()
 	l.report.updates.Add(f.updates)
 	l.report.buffers[l.fate].Add(1)
 	l.report.sinks.Add(int64(len(l.sinks)))
@@ -148,7 +154,10 @@ func (l *life) live() *fleet {
 	}
 	stopAsking.Store(true)
 	askers.Wait()
-	l.report.flips.Add(b.Stats().Flips)
+	stats := b.Stats()
+	l.report.flips.Add(stats.Flips)
+	l.report.promotions.Add(stats.Promotions)
+	l.report.demotions.Add(stats.Demotions)
 	return f
 }
 

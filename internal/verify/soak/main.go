@@ -3,15 +3,17 @@
 //	go run ./internal/verify/soak -for 1h
 //
 // It opens and ends one buffer after the other, several at a time, and one that lasts as long as the soak. Goroutines
-// record in all of them by every instrument there is; sinks refuse, panic, hang, give points up and acknowledge by
-// halves; series come, expire and come back; buffers are closed under way, and left to the garbage collector. Meanwhile
-// GOMAXPROCS changes, garbage is collected, and now and then more threads are busy than there are cores. Every update
-// is accounted for: see life.go for what is compared, audit.go for what every batch has to be, ways.go for how is
-// recorded and fault.go for what goes wrong.
+// record in all of them by every instrument there is, one by one and together. They write in bursts to series that rest
+// afterwards, so that Ps get chunks of their own and lose them again. Sinks refuse, panic, hang, give points up and
+// acknowledge by halves. Series come, expire and come back. Buffers are closed under way, and left to the garbage
+// collector. Meanwhile GOMAXPROCS changes between 1 and 64, the fence fails so that the world is stopped instead,
+// garbage is collected, and now and then more threads are busy than there are cores.
 //
-// It prints its progress to stderr and a summary to stdout. Its exit status is 1 if a promise was broken; each breach
-// is printed with the seed, which repeats the choices that were made (options, sinks, faults, what is recorded), though
-// not the scheduling.
+// Every update is accounted for. The files: ways.go and its neighbours record, fault.go and sink.go go wrong, audit.go
+// checks each batch, life.go and endings.go compare the accounts of a buffer.
+//
+// It prints its progress to stderr and a summary to stdout. Its exit status is 1 if a promise was broken. Each breach is
+// printed with the seed, which repeats the random choices (options, sinks, faults, values), though not the scheduling.
 package main
 
 import (

@@ -25,12 +25,14 @@ type report struct {
 	log  io.Writer // problems, and progress
 
 	updates, batches, flips    atomic.Int64
+	promotions, demotions      atomic.Int64
 	faults                     [len(faults)]atomic.Int64
 	buffers                    [len(fates)]atomic.Int64
 	writers, sinks             atomic.Int64
 	expired, overflowed        atomic.Int64
 	accounts, flushes, failed  atomic.Int64
 	procs, collections, famine atomic.Int64
+	refusals, closed           atomic.Int64
 
 	breaches [breaches]atomic.Int64
 	mu       sync.Mutex // guards printed, and log

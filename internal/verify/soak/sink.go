@@ -20,13 +20,14 @@ type sink struct {
 	name   string // in errors of the buffer
 	label  string // in problems: which sink of which buffer this is
 
-	flush func(context.Context) error // of this sink alone
-
 	temper  *temper
 	forever bool          // hangs until healed
 	healed  chan struct{} // closed: no faults any more
 
-	inside atomic.Int32 // Writes
+	inside atomic.Int32                // Writes
+	closes atomic.Int32                // calls of Close
+	flush  func(context.Context) error // delivers to this sink alone
+	stuck  bool                        // its Close returns an error
 
 	mu      sync.Mutex // guards what follows: Write has it but for the time it waits, others read
 	rng     *rand.Rand
@@ -36,6 +37,7 @@ type sink struct {
 	end     time.Time // of the last batch that was acknowledged
 	ids     []int     // of the points of the batch
 	seen    []int64   // by id: the number of the last Write that had a point for it
+	counts  []int64   // by id: of the points in that Write
 	writes  int64
 	scratch []byte
 }
@@ -47,14 +49,43 @@ func newSink(r *report, u *universe, t *temper, rng *rand.Rand) *sink {
 	return &sink{
 		report: r, u: u, temper: t, healed: make(chan struct{}), rng: rng,
 		got: make([]int64, len(u.items)), given: make([]int64, len(u.items)), seen: make([]int64, len(u.items)),
+		counts: make([]int64, len(u.items)),
 	}
 }
 
-// Attach keeps the buffer's flush. Such a sink has no interval unless it is given one, as it is here.
+// Attach implements [metricsbuffer.Attacher].
 func (s *sink) Attach(flush func(context.Context) error) error {
+	if s.flush != nil {
+		s.report.problem(wrong, "%s: Attach was called twice", s.label)
+	}
 	s.flush = flush
 	return nil
 }
+
+// Close implements [io.Closer].
+func (s *sink) Close() error {
+	if s.closes.Add(1) != 1 {
+		s.report.problem(wrong, "%s: Close was called twice", s.label)
+	}
+	if s.inside.Load() != 0 {
+		s.report.problem(wrong, "%s: Close was called while a Write was running", s.label)
+	}
+	if s.stuck {
+		return errInjected
+	}
+	return nil
+}
+
+// A wrapper is a sink around another one, whose Attach and Close the buffer has to find.
+type wrapper struct{ s *sink }
+
+// Write implements [metricsbuffer.Sink].
+func (w wrapper) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	return w.s.Write(ctx, batch)
+}
+
+// Unwrap returns the sink inside.
+func (w wrapper) Unwrap() metricsbuffer.Sink { return w.s }
 
 // Write implements [metricsbuffer.Sink].
 func (s *sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
@@ -62,6 +93,9 @@ func (s *sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		s.report.problem(wrong, "%s: Write was called while another one was running", s.label)
 	}
 	defer s.inside.Add(-1)
+	if s.closes.Load() != 0 {
+		s.report.problem(wrong, "%s: Write was called after Close", s.label)
+	}
 
 	s.mu.Lock()
 	chosen := s.temper.choose(s.rng)

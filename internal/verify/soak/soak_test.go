@@ -125,7 +125,27 @@ func TestAuditorNoticesWhatIsWrong(t *testing.T) {
 			a.write(t, p)
 		}},
 		"half of a commit": {torn, func(t *testing.T, a *audited) {
-			a.write(t, metricsbuffer.Point{Name: "together.a", Kind: counter, Count: 1})
+			a.write(t, metricsbuffer.Point{Name: "together.0", Kind: counter, Count: 1})
+		}},
+		"a Record without its histogram": {torn, func(t *testing.T, a *audited) {
+			a.write(t, a.observed("record.0"), metricsbuffer.Point{Name: "record.0", Kind: counter, Count: 5},
+				metricsbuffer.Point{Name: "record.1", Kind: counter, Count: 5})
+		}},
+		"the last counter of a long commit": {torn, func(t *testing.T, a *audited) {
+			a.write(t, metricsbuffer.Point{Name: "long.79", Kind: counter, Count: 1})
+		}},
+		"a Close in the middle of a Write": {wrong, func(t *testing.T, a *audited) {
+			a.inside.Add(1)
+			require.NoError(t, a.Close())
+			a.inside.Add(-1)
+		}},
+		"a second Close": {wrong, func(t *testing.T, a *audited) {
+			require.NoError(t, a.Close())
+			require.NoError(t, a.Close())
+		}},
+		"a Write after Close": {wrong, func(t *testing.T, a *audited) {
+			require.NoError(t, a.Close())
+			a.write(t)
 		}},
 		"a series that nobody recorded": {wrong, func(t *testing.T, a *audited) {
 			a.write(t, metricsbuffer.Point{Name: "unknown", Kind: counter, Count: 1})

@@ -25,6 +25,8 @@ func (r *report) summarize(out io.Writer, s settings, took time.Duration, before
 	row("updates", "%d", r.updates.Load())
 	row("writers", "%d goroutines", r.writers.Load())
 	row("flips of banks", "%d", r.flips.Load())
+	row("chunks made a P's own", "%d", r.promotions.Load())
+	row("idle chunks taken away", "%d", r.demotions.Load())
 	row("batches acknowledged", "%d", r.batches.Load())
 	for i := 1; i < len(faults); i++ {
 		row("writes that went wrong", "%d %s", r.faults[i].Load(), faults[i].name)
@@ -34,9 +36,11 @@ func (r *report) summarize(out io.Writer, s settings, took time.Duration, before
 		row("buffers", "%d %s", r.buffers[i].Load(), name)
 	}
 	row("sinks", "%d", r.sinks.Load())
+	row("sinks closed", "%d", r.closed.Load())
 	row("series expired", "%d at least", r.expired.Load())
 	row("updates in overflow series", "%d at least", r.overflowed.Load())
 	row("GOMAXPROCS changed", "%d times", r.procs.Load())
+	row("fence refused", "%d times", r.refusals.Load())
 	row("garbage collections forced", "%d", r.collections.Load())
 	row("times starved", "%d", r.famine.Load())
 	row("accounts that were checked", "%d", r.accounts.Load())

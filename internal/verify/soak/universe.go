@@ -20,8 +20,8 @@ type universe struct {
 	ids    map[string]int
 	items  []item
 
-	published int    // the counter by which Flush is held to its promise: see life.flush
-	together  [3]int // what is always committed together
+	published int     // the counter by which Flush is held to its promise: see life.flush
+	groups    [][]int // series whose amounts are equal in every batch of each sink: see ways_groups.go
 }
 
 // An item is a series, or all of one kind and name.
@@ -37,7 +37,6 @@ func newUniverse(byName bool) *universe {
 		a.enumerate(u)
 	}
 	u.published = u.id(counter, "published")
-	u.together = [3]int{u.id(counter, "together.a"), u.id(counter, "together.b"), u.id(timer, "together")}
 	return u
 }
 

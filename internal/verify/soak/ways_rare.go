@@ -6,34 +6,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// Updates that are committed together have to arrive together: a sink finds as many of "together.b", and observations
-// of "together", as of "together.a", in all that it was ever given. See audit.together.
-
-func togetherEnumerated(u *universe) {
-	u.add(counter, "together.a")
-	u.add(counter, "together.b")
-	u.add(timer, "together")
-}
-
-func togetherStarted(w *writer) func(int64) {
-	local := w.buffer.Local()
-	a, b, t := w.buffer.Counter("together.a"), w.buffer.Counter("together.b"), w.buffer.Timer("together")
-	aID, bID, tID := w.u.together[0], w.u.together[1], w.u.together[2]
-	w.atEnd = append(w.atEnd, local.Commit)
-	return func(n int64) {
-		local.Counter(a).Inc()
-		local.Counter(b).Inc()
-		local.Timer(t).Observe(time.Duration(w.observe(tID, n)))
-		w.recorded[aID]++
-		w.recorded[bID]++
-		if n%16 == 0 {
-			local.Commit()
-		}
-	}
-}
-
-// What is never committed is recorded when the garbage collector finds that nobody can commit it any more. Only in a
-// buffer that is itself left to the collector can that be waited for; in others it is committed at the end.
+// A Local that nobody commits is recorded when the garbage collector finds that nobody can reach it any more. The soak
+// can wait for that only in a buffer that is itself left to the collector. In other buffers it commits at the end.
 
 func lateEnumerated(u *universe) {
 	u.add(counter, "late")

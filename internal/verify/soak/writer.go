@@ -47,7 +47,7 @@ func (w *writer) run(rng *rand.Rand, stop *atomic.Bool, rest func(*rand.Rand, ti
 	}
 }
 
-// observe returns what to observe as the n-th value of a series, and accounts for it.
+// observe returns the n-th value to observe in a series, from 1 on, and accounts for it.
 func (w *writer) observe(id int, n int64) int64 {
 	w.recorded[id]++
 	values := w.u.items[id].values
