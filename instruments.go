@@ -87,6 +87,7 @@ func (h *Histogram) Observe(v int64) {
 type Gauge struct {
 	cell  *gaugeCell
 	lease *lease
+	slot  uint32
 }
 
 // Set sets the gauge. Of concurrent calls, one is the last; its value stays.
@@ -133,5 +134,5 @@ func newHistogram(b *Buffer, s *series) *Histogram {
 }
 
 func newGauge(b *Buffer, s *series) *Gauge {
-	return &Gauge{cell: b.registry.gauge(s.Value.slot), lease: newLease(b, s)}
+	return &Gauge{cell: b.registry.gauge(s.Value.slot), lease: newLease(b, s), slot: s.Value.slot}
 }

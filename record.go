@@ -14,11 +14,10 @@ import (
 type Update struct {
 	shards *shards
 	lease  *lease
-	gauge  *gaugeCell // nil unless it is of a gauge
-	value  int64      // of a gauge: the bits of a float64
+	value  int64 // of a gauge: the bits of a float64
 	slot   uint32
 	bucket int16 // of a distribution's value, if that is positive
-	timed  bool  // it is for a distribution
+	kind   Kind
 }
 
 // Delta returns the update that [Counter.Add] makes.
@@ -26,7 +25,7 @@ func (c *Counter) Delta(delta int64) Update {
 	if c == nil {
 		return Update{}
 	}
-	return Update{shards: c.shards, lease: c.lease, slot: c.slot, value: delta}
+	return Update{shards: c.shards, lease: c.lease, slot: c.slot, value: delta, kind: KindCounter}
 }
 
 // Took returns the update that [Timer.Observe] makes.
@@ -34,7 +33,8 @@ func (t *Timer) Took(d time.Duration) Update {
 	if t == nil {
 		return Update{}
 	}
-	return Update{shards: t.shards, lease: t.lease, slot: t.slot, value: int64(d), bucket: bucketOf(int64(d)), timed: true}
+	at := int16(bucket.Index(int64(d)))
+	return Update{shards: t.shards, lease: t.lease, slot: t.slot, value: int64(d), bucket: at, kind: KindTimer}
 }
 
 // Size returns the update that [Histogram.Observe] makes.
@@ -42,18 +42,23 @@ func (h *Histogram) Size(v int64) Update {
 	if h == nil {
 		return Update{}
 	}
-	return Update{shards: h.shards, lease: h.lease, slot: h.slot, value: v, bucket: bucketOf(v), timed: true}
+	at := int16(bucket.Index(v))
+	return Update{shards: h.shards, lease: h.lease, slot: h.slot, value: v, bucket: at, kind: KindHistogram}
 }
 
 // Level returns the update that [Gauge.Set] makes.
 func (g *Gauge) Level(v float64) Update {
-	if g == nil || g.cell == nil {
+	if g == nil || g.lease == nil {
 		return Update{}
 	}
-	return Update{shards: g.lease.buffer.shards, lease: g.lease, gauge: g.cell, value: int64(math.Float64bits(v))}
+	bits := int64(math.Float64bits(v))
+	return Update{shards: g.lease.buffer.shards, lease: g.lease, slot: g.slot, value: bits, kind: KindGauge}
 }
 
-func bucketOf(v int64) int16 { return int16(bucket.Index(v)) }
+// setGauge makes an update of a gauge.
+func (u *Update) setGauge() {
+	u.lease.buffer.registry.gauge(u.slot).set(math.Float64frombits(uint64(u.value)))
+}
 
 // Record makes several updates together. They arrive in the same batch, so that no batch has more errors than requests,
 // say, and they cost less than one by one. Up to 8 of them allocate nothing once the instruments have been used on each
@@ -61,12 +66,100 @@ func bucketOf(v int64) int16 { return int16(bucket.Index(v)) }
 //
 //	metricsbuffer.Record(requests.Delta(1), bytes.Delta(n), latency.Took(d))
 func Record(updates ...Update) {
+	if len(updates) == 0 || updates[0].shards == nil || !updates[0].shards.recordOwn(updates) {
+		recordSlow(updates)
+	}
+	runtime.KeepAlive(updates)
+}
+
+// recordSlow is Record where updates may belong to several buffers or to common chunks.
+func recordSlow(updates []Update) {
 	for i := range updates {
 		if s := updates[i].shards; s != nil && !hasOf(updates[:i], s) {
 			s.record(updates[i:])
 		}
 	}
-	runtime.KeepAlive(updates)
+}
+
+// recordOwn makes the updates if all of them belong to own chunks of the P that this runs on. Otherwise it makes none
+// and returns false.
+func (s *shards) recordOwn(updates []Update) bool {
+	var few [fewUpdates]ownTarget
+	if len(updates) > len(few) {
+		return false
+	}
+	targets := few[:len(updates)]
+	table := &s.table // as in add
+	id := owner.Pin()
+	if uint(id) >= maxShards || table[id].Load() == nil {
+		owner.Unpin()
+		return false
+	}
+	shard := table[id].Load()
+	bank := shard.gate.Enter()
+	own := true
+	for i := range targets {
+		u := &updates[i]
+		if own = u.shards == s && targets[i].find(shard, bank, u); !own {
+			break
+		}
+	}
+	if own {
+		for i := range targets {
+			u, at := &updates[i], &targets[i]
+			switch {
+			case at.word != nil:
+				at.word.Add(u.value)
+			case at.cell != nil:
+				at.tally.Inc()
+				at.cell.add(u.value)
+			default:
+				u.setGauge()
+			}
+		}
+	}
+	shard.gate.Leave(bank)
+	owner.Unpin()
+	return own
+}
+
+// An ownTarget is the place of an update in the P's own chunks: a counter's word, or a distribution's cell and bucket.
+type ownTarget struct {
+	word  *owner.Word
+	cell  *distributionCell
+	tally *owner.Tally
+}
+
+// find finds the place, and says whether the shard has it. A gauge has none in a shard.
+func (at *ownTarget) find(shard *shard, bank uint32, u *Update) bool {
+	switch u.kind {
+	case KindCounter:
+		number := u.slot / countersPerChunk
+		chunk := shard.counters.at(number).Load()
+		if chunk == nil || chunk.number() != number {
+			return false
+		}
+		at.word = chunk.word(bank, u.slot)
+		return true
+	case KindGauge:
+		return true
+	}
+	number := u.slot / distributionsPerChunk
+	chunk := shard.distributions.at(number).Load()
+	if chunk == nil || chunk.number() != number || u.value <= 0 {
+		return false
+	}
+	at.cell = chunk.cell(bank, u.slot)
+	w := at.cell.window.Load()
+	if w == nil {
+		return false
+	}
+	i := uint(int(u.bucket) - w.first)
+	if i >= uint(len(w.counts)) || w.counts[i].Full() {
+		return false
+	}
+	at.tally = &w.counts[i]
+	return true
 }
 
 // hasOf says whether an update belongs to the buffer with these shards.
@@ -114,7 +207,7 @@ func (s *shards) record(updates []Update) {
 			return
 		}
 		s.leave(in)
-		if lacking.timed {
+		if lacking.kind != KindCounter {
 			s.makeWindow(lacking.slot, int(lacking.bucket))
 		} else {
 			s.common.makeCounters(lacking.slot)
@@ -127,8 +220,8 @@ func (s *shards) find(in section, updates []Update, targets []target) (lacking *
 	for i := range updates {
 		u, at := &updates[i], &targets[i]
 		switch {
-		case u.shards != s || u.gauge != nil:
-		case u.timed:
+		case u.shards != s || u.kind == KindGauge:
+		case u.kind != KindCounter:
 			var step int
 			at.cell, step = s.cell(in, u.slot)
 			at.own = step == ownStep
@@ -150,9 +243,9 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 		u, at := &updates[i], &targets[i]
 		switch {
 		case u.shards != s:
-		case u.gauge != nil:
-			u.gauge.set(math.Float64frombits(uint64(u.value)))
-		case u.timed:
+		case u.kind == KindGauge:
+			u.setGauge()
+		case u.kind != KindCounter:
 			if u.value < 0 {
 				s.negatives.Add(1)
 			}
@@ -175,7 +268,7 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 }
 
 func (s *shards) promote(u *Update) {
-	if u.timed {
+	if u.kind != KindCounter {
 		s.promoteDistributions(u.slot / distributionsPerChunk)
 	} else {
 		s.promoteCounters(u.slot / countersPerChunk)
