@@ -85,9 +85,8 @@ func (h *Histogram) Observe(v int64) {
 // [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
 // may be copied; the copy sets the same series.
 type Gauge struct {
-	cell  *gaugeCell
-	lease *lease
-	slot  uint32
+	handle
+	cell *gaugeCell
 }
 
 // Set sets the gauge. Of concurrent calls, one is the last; its value stays.
@@ -121,18 +120,23 @@ func newLease(b *Buffer, s *series) *lease {
 	return l
 }
 
-func newCounter(b *Buffer, s *series) *Counter {
-	return &Counter{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
+// A handle has the fields of every instrument. The zero handle has no series.
+type handle struct {
+	shards *shards
+	slot   uint32
+	lease  *lease
 }
 
-func newTimer(b *Buffer, s *series) *Timer {
-	return &Timer{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
+func newHandle(b *Buffer, s *series) *handle {
+	return &handle{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
 }
 
-func newHistogram(b *Buffer, s *series) *Histogram {
-	return &Histogram{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
-}
+func newCounter(b *Buffer, s *series) *Counter { return (*Counter)(newHandle(b, s)) }
+
+func newTimer(b *Buffer, s *series) *Timer { return (*Timer)(newHandle(b, s)) }
+
+func newHistogram(b *Buffer, s *series) *Histogram { return (*Histogram)(newHandle(b, s)) }
 
 func newGauge(b *Buffer, s *series) *Gauge {
-	return &Gauge{cell: b.registry.gauge(s.Value.slot), lease: newLease(b, s), slot: s.Value.slot}
+	return &Gauge{*newHandle(b, s), b.registry.gauge(s.Value.slot)}
 }

@@ -12,10 +12,8 @@ import (
 // An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing, and
 // neither does that of a nil instrument.
 type Update struct {
-	shards *shards
-	lease  *lease
+	of     *handle
 	value  int64 // of a gauge: the bits of a float64
-	slot   uint32
 	bucket int16 // of a distribution's value, if that is positive
 	kind   Kind
 }
@@ -25,7 +23,7 @@ func (c *Counter) Delta(delta int64) Update {
 	if c == nil {
 		return Update{}
 	}
-	return Update{shards: c.shards, lease: c.lease, slot: c.slot, value: delta, kind: KindCounter}
+	return Update{(*handle)(c), delta, 0, KindCounter}
 }
 
 // Took returns the update that [Timer.Observe] makes.
@@ -33,8 +31,7 @@ func (t *Timer) Took(d time.Duration) Update {
 	if t == nil {
 		return Update{}
 	}
-	at := int16(bucket.Index(int64(d)))
-	return Update{shards: t.shards, lease: t.lease, slot: t.slot, value: int64(d), bucket: at, kind: KindTimer}
+	return Update{(*handle)(t), int64(d), int16(bucket.Index(int64(d))), KindTimer}
 }
 
 // Size returns the update that [Histogram.Observe] makes.
@@ -42,22 +39,28 @@ func (h *Histogram) Size(v int64) Update {
 	if h == nil {
 		return Update{}
 	}
-	at := int16(bucket.Index(v))
-	return Update{shards: h.shards, lease: h.lease, slot: h.slot, value: v, bucket: at, kind: KindHistogram}
+	return Update{(*handle)(h), v, int16(bucket.Index(v)), KindHistogram}
 }
 
 // Level returns the update that [Gauge.Set] makes.
 func (g *Gauge) Level(v float64) Update {
-	if g == nil || g.lease == nil {
+	if g == nil {
 		return Update{}
 	}
-	bits := int64(math.Float64bits(v))
-	return Update{shards: g.lease.buffer.shards, lease: g.lease, slot: g.slot, value: bits, kind: KindGauge}
+	return Update{&g.handle, int64(math.Float64bits(v)), 0, KindGauge}
+}
+
+// shards returns the shards that the update is for, or nil if it does nothing.
+func (u *Update) shards() *shards {
+	if u.of == nil {
+		return nil
+	}
+	return u.of.shards
 }
 
 // setGauge makes an update of a gauge.
 func (u *Update) setGauge() {
-	u.lease.buffer.registry.gauge(u.slot).set(math.Float64frombits(uint64(u.value)))
+	u.of.lease.buffer.registry.gauge(u.of.slot).set(math.Float64frombits(uint64(u.value)))
 }
 
 // Record makes several updates together. They arrive in the same batch, so that no batch has more errors than requests,
@@ -66,8 +69,10 @@ func (u *Update) setGauge() {
 //
 //	metricsbuffer.Record(requests.Delta(1), bytes.Delta(n), latency.Took(d))
 func Record(updates ...Update) {
-	if len(updates) == 0 || updates[0].shards == nil || !updates[0].shards.recordOwn(updates) {
-		recordSlow(updates)
+	if len(updates) > 0 {
+		if s := updates[0].shards(); s == nil || !s.recordOwn(updates) {
+			recordSlow(updates)
+		}
 	}
 	runtime.KeepAlive(updates)
 }
@@ -75,20 +80,20 @@ func Record(updates ...Update) {
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
 func recordSlow(updates []Update) {
 	for i := range updates {
-		if s := updates[i].shards; s != nil && !hasOf(updates[:i], s) {
+		if s := updates[i].shards(); s != nil && !hasOf(updates[:i], s) {
 			s.record(updates[i:])
 		}
 	}
 }
 
-// recordOwn makes the updates if all of them belong to own chunks of the P that this runs on. Otherwise it makes none
-// and returns false.
+// recordOwn makes the updates if they are few and all of them belong to own chunks of the P that this runs on. Otherwise
+// it makes none and returns false.
 func (s *shards) recordOwn(updates []Update) bool {
-	var few [fewUpdates]ownTarget
-	if len(updates) > len(few) {
+	var words [fewOwn]*owner.Word
+	var cells [fewOwn]*distributionCell
+	if len(updates) > fewOwn {
 		return false
 	}
-	targets := few[:len(updates)]
 	table := &s.table // as in add
 	id := owner.Pin()
 	if uint(id) >= maxShards || table[id].Load() == nil {
@@ -98,22 +103,39 @@ func (s *shards) recordOwn(updates []Update) bool {
 	shard := table[id].Load()
 	bank := shard.gate.Enter()
 	own := true
-	for i := range targets {
+	for i := range updates {
 		u := &updates[i]
-		if own = u.shards == s && targets[i].find(shard, bank, u); !own {
-			break
+		switch {
+		case u.of == nil || u.of.shards != s:
+			own = false
+		case u.kind == KindCounter:
+			number := u.of.slot / countersPerChunk
+			chunk := shard.counters.chunks[number%seatsPerShard].Load()
+			if chunk != nil && chunk.number() == number {
+				words[i%fewOwn] = chunk.word(bank, u.of.slot)
+			} else {
+				own = false
+			}
+		case u.kind != KindGauge:
+			number := u.of.slot / distributionsPerChunk
+			chunk := shard.distributions.chunks[number%seatsPerShard].Load()
+			if chunk != nil && chunk.number() == number && u.value > 0 {
+				cell := chunk.cell(bank, u.of.slot)
+				cells[i%fewOwn] = cell
+				own = own && cell.hasRoom(int(u.bucket))
+			} else {
+				own = false
+			}
 		}
 	}
 	if own {
-		for i := range targets {
-			u, at := &updates[i], &targets[i]
-			switch {
-			case at.word != nil:
-				at.word.Add(u.value)
-			case at.cell != nil:
-				at.tally.Inc()
-				at.cell.add(u.value)
-			default:
+		for i := range updates {
+			u := &updates[i]
+			if word := words[i%fewOwn]; word != nil {
+				word.Add(u.value)
+			} else if cell := cells[i%fewOwn]; cell != nil {
+				cell.make(u.value, int(u.bucket), true)
+			} else {
 				u.setGauge()
 			}
 		}
@@ -123,49 +145,13 @@ func (s *shards) recordOwn(updates []Update) bool {
 	return own
 }
 
-// An ownTarget is the place of an update in the P's own chunks: a counter's word, or a distribution's cell and bucket.
-type ownTarget struct {
-	word  *owner.Word
-	cell  *distributionCell
-	tally *owner.Tally
-}
-
-// find finds the place, and says whether the shard has it. A gauge has none in a shard.
-func (at *ownTarget) find(shard *shard, bank uint32, u *Update) bool {
-	switch u.kind {
-	case KindCounter:
-		number := u.slot / countersPerChunk
-		chunk := shard.counters.at(number).Load()
-		if chunk == nil || chunk.number() != number {
-			return false
-		}
-		at.word = chunk.word(bank, u.slot)
-		return true
-	case KindGauge:
-		return true
-	}
-	number := u.slot / distributionsPerChunk
-	chunk := shard.distributions.at(number).Load()
-	if chunk == nil || chunk.number() != number || u.value <= 0 {
-		return false
-	}
-	at.cell = chunk.cell(bank, u.slot)
-	w := at.cell.window.Load()
-	if w == nil {
-		return false
-	}
-	i := uint(int(u.bucket) - w.first)
-	if i >= uint(len(w.counts)) || w.counts[i].Full() {
-		return false
-	}
-	at.tally = &w.counts[i]
-	return true
-}
+// fewOwn is how many updates the fast way of Record takes.
+const fewOwn = 4
 
 // hasOf says whether an update belongs to the buffer with these shards.
 func hasOf(updates []Update, s *shards) bool {
 	for i := range updates {
-		if updates[i].shards == s {
+		if updates[i].shards() == s {
 			return true
 		}
 	}
@@ -208,9 +194,9 @@ func (s *shards) record(updates []Update) {
 		}
 		s.leave(in)
 		if lacking.kind != KindCounter {
-			s.makeWindow(lacking.slot, int(lacking.bucket))
+			s.makeWindow(lacking.of.slot, int(lacking.bucket))
 		} else {
-			s.common.makeCounters(lacking.slot)
+			s.common.makeCounters(lacking.of.slot)
 		}
 	}
 }
@@ -220,16 +206,16 @@ func (s *shards) find(in section, updates []Update, targets []target) (lacking *
 	for i := range updates {
 		u, at := &updates[i], &targets[i]
 		switch {
-		case u.shards != s || u.kind == KindGauge:
+		case u.shards() != s || u.kind == KindGauge:
 		case u.kind != KindCounter:
 			var step int
-			at.cell, step = s.cell(in, u.slot)
+			at.cell, step = s.cell(in, u.of.slot)
 			at.own = step == ownStep
 			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(int(u.bucket)) {
 				return u
 			}
 		default:
-			if at.word, at.own = s.word(in, u.slot); at.word == nil {
+			if at.word, at.own = s.word(in, u.of.slot); at.word == nil {
 				return u
 			}
 		}
@@ -242,7 +228,7 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 	for i := range updates {
 		u, at := &updates[i], &targets[i]
 		switch {
-		case u.shards != s:
+		case u.shards() != s:
 		case u.kind == KindGauge:
 			u.setGauge()
 		case u.kind != KindCounter:
@@ -251,7 +237,7 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 			}
 			at.cell.make(u.value, int(u.bucket), at.own)
 			if !at.own && in.shard != nil && in.shard.sample() &&
-				in.shard.distributions.elect(u.slot/distributionsPerChunk, s.votesAgainst()) {
+				in.shard.distributions.elect(u.of.slot/distributionsPerChunk, s.votesAgainst()) {
 				promoted = u
 			}
 		case at.own:
@@ -259,7 +245,7 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 		default:
 			at.word.AddShared(u.value)
 			if in.shard != nil && in.shard.sample() &&
-				in.shard.counters.elect(u.slot/countersPerChunk, s.votesAgainst()) {
+				in.shard.counters.elect(u.of.slot/countersPerChunk, s.votesAgainst()) {
 				promoted = u
 			}
 		}
@@ -269,9 +255,9 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 
 func (s *shards) promote(u *Update) {
 	if u.kind != KindCounter {
-		s.promoteDistributions(u.slot / distributionsPerChunk)
+		s.promoteDistributions(u.of.slot / distributionsPerChunk)
 	} else {
-		s.promoteCounters(u.slot / countersPerChunk)
+		s.promoteCounters(u.of.slot / countersPerChunk)
 	}
 }
 
