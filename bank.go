@@ -81,8 +81,9 @@ func (c *counterChunk) isEmpty(bank uint32) bool {
 	return true
 }
 
-// A distributionCell is a timer's or a histogram's block in one bank: one cache line. The zero cell has no observations:
-// the least value is kept as its distance from the greatest possible one, so that both extremes grow from zero.
+// A distributionCell is a timer's or a histogram's block in one bank: one cache line. The zero cell has no
+// observations: the least value is kept as its distance from the greatest possible one, so that both extremes grow from
+// zero.
 type distributionCell struct {
 	sum      owner.Word
 	greatest owner.Word
@@ -256,6 +257,25 @@ func (c *distributionCell) reset() {
 func (c *distributionCell) bytes() (n int64) {
 	for w := c.window.Load(); w != nil; w = w.older {
 		n += int64(unsafe.Sizeof(*w)) + int64(len(w.counts))*int64(unsafe.Sizeof(w.counts[0]))
+	}
+	return n
+}
+
+// total returns the sum of all counters in both banks.
+func (c *counterChunk) total() (sum int64) {
+	for bank := range uint32(2) {
+		_, words := c.words(bank)
+		for i := range words {
+			sum += words[i].Peek()
+		}
+	}
+	return sum
+}
+
+// total returns the number of observations in both banks.
+func (c *distributionChunk) total() (n int64) {
+	for i := range c {
+		n += c[i].total()
 	}
 	return n
 }

@@ -181,8 +181,10 @@ func (b *Buffer) Stats() (stats Stats) {
 		describe(&stats, b.shards, b.registry)
 		return stats
 	}
-	// The flusher has ended, and nobody flips any more: the shards hold the updates since.
+	// The flusher has ended, and nobody flips any more. The shards hold the updates since, and so do the chunks that were
+	// taken away by the last collection.
 	late := b.shards.peek()
+	late.add(b.flusher.dropped.peek())
 	stats = b.flusher.account()
 	stats.Recorded.add(late)
 	for i := range stats.Sinks {

@@ -16,13 +16,14 @@ import (
 // One goroutine, run, owns all of it: series, sinks and everything they point to. Others hand it functions to call. It
 // never waits for a sink: each Write has a goroutine of its own, which owns the batch it writes until it hands it back.
 //
-// Guarantees: an update that was recorded before a Flush is in a bank when run comes to it, hence in the pending of every
-// sink when collect returns. From there it goes with a batch, and comes back with it unless the sink acknowledged it.
+// Guarantees: an update that was recorded before a Flush is in a bank when run comes to it, hence in the pending of
+// every sink when collect returns. From there it goes with a batch, and comes back with it unless the sink acknowledged
+// it.
 //
 // Progress: run waits for writers that are inside a gate (shard.go) and for nothing else.
 
-// A flusher moves the recorded updates to the sinks. It knows nothing of the Buffer it belongs to, so that the buffer can
-// be collected while the flusher runs.
+// A flusher moves the recorded updates to the sinks. It knows nothing of the Buffer it belongs to, so that the buffer
+// can be collected while the flusher runs.
 type flusher struct {
 	shards   *shards
 	registry *registry
@@ -153,8 +154,8 @@ func (f *flusher) collect() {
 	f.expiry.end(f)
 }
 
-// flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes any
-// more.
+// flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes
+// any more.
 func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
@@ -192,6 +193,17 @@ func (d *dropped) addCounters(number uint32, chunk *counterChunk) {
 func (d *dropped) addDistributions(number uint32, chunk *distributionChunk) {
 	d.distributions = append(d.distributions, numbered[distributionChunk]{number, chunk})
 	d.total++
+}
+
+// peek returns the totals in the chunks, which are exact if nobody writes.
+func (d *dropped) peek() (t Totals) {
+	for _, c := range d.counters {
+		t.Increments += c.chunk.total()
+	}
+	for _, c := range d.distributions {
+		t.Observations += c.chunk.total()
+	}
+	return t
 }
 
 // adopt takes over the series registered since the last time. It comes after the flip: see registry.
@@ -302,7 +314,8 @@ func (f *flusher) book(drained *pending) {
 	f.recorded.add(drained.totals)
 }
 
-// share gives the drained values to every sink. The last sink takes them as they are, if nothing else is pending for it.
+// share gives the drained values to every sink. The last sink takes them as they are, if nothing else is pending for
+// it.
 func (f *flusher) share() {
 	for i, o := range f.sinks {
 		if i == len(f.sinks)-1 && o.pending.isEmpty() {

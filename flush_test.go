@@ -1,306 +1,1041 @@
-package metricsbuffer_test
+package metricsbuffer
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sinktest"
+	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-func TestEverySinkHasItsInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fast, slow, never := new(sinktest.Recorder), new(sinktest.Recorder), new(sinktest.Recorder)
-		b, err := metricsbuffer.New(
-			metricsbuffer.WithSink(fast), // every second
-			metricsbuffer.WithSink(slow, metricsbuffer.SinkInterval(5*time.Second)),
-			metricsbuffer.WithSink(never, metricsbuffer.SinkInterval(0)))
-		require.NoError(t, err)
-		begin := time.Now()
-		time.Sleep(time.Second / 2)
-		for range 10 {
-			b.IncrCounter("c", 1)
-			time.Sleep(time.Second)
-		}
-		require.Len(t, fast.Batches(), 10)
-		require.Len(t, slow.Batches(), 2)
-		require.Empty(t, never.Batches())
-		for i, batch := range fast.Batches() {
-			require.Equal(t, begin.Add(time.Duration(i)*time.Second), batch.Start)
-			require.Equal(t, begin.Add(time.Duration(i+1)*time.Second), batch.End)
-		}
-		require.NoError(t, b.Close())
-		for _, recorder := range []*sinktest.Recorder{fast, slow, never} {
-			require.EqualValues(t, 10, recorder.Total(metricsbuffer.KindCounter, "c").Count)
-		}
-	})
+// A drained is a flusher that nobody runs, with one sink that acknowledges all, and n counters in the shards of two Ps.
+type drained struct {
+	*flusher
+	outlet   *outlet
+	counters []*Counter
 }
 
-// TestFailedBatchIsMerged is the bug this library comes from, from the other side: nothing twice, nothing lost, and the
-// time it was recorded in is kept.
-func TestFailedBatchIsMerged(t *testing.T) {
-	failures := map[string]func() error{
-		"error": func() error { return errors.New("injected") },
-		"panic": func() error { panic("injected") },
-		"exit":  func() error { runtime.Goexit(); return nil },
+func newDrained(tb testing.TB, n int) *drained {
+	b, err := New(WithMaxSeries(n))
+	require.NoError(tb, err)
+	d := &drained{outlet: &outlet{name: "none"}}
+	d.flusher = newFlusher(b.shards, b.registry, &config{sinks: []*outlet{d.outlet}})
+	for i := range n {
+		d.counters = append(d.counters, b.Counter(fmt.Sprint("counter ", i)))
 	}
-	for name, fail := range failures {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				recorder := new(sinktest.Recorder)
-				writes := 0
-				b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-					metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
-						if writes++; writes <= 2 {
-							return fail()
-						}
-						return recorder.Write(ctx, batch)
-					}), metricsbuffer.SinkName("faulty")))
-				require.NoError(t, err)
-				begin := time.Now()
-				for i := range 3 {
-					b.IncrCounter("c", 1)
-					b.IncrTimer("t", time.Duration(i+1))
-					b.SetGauge("g", float64(i))
-					time.Sleep(time.Second)
-					err := b.Flush(t.Context())
-					if i < 2 {
-						require.ErrorContains(t, err, `sink "faulty"`)
-						stats := b.Stats()
-						require.Equal(t, stats.Recorded, stats.Sinks[0].Pending)
-						require.EqualValues(t, i+1, stats.Sinks[0].Failures)
-						require.Error(t, stats.Sinks[0].LastError)
-					} else {
-						require.NoError(t, err)
-					}
-				}
-				require.Len(t, recorder.Batches(), 1)
-				batch := recorder.Batches()[0]
-				require.Equal(t, begin, batch.Start)
-				require.Equal(t, begin.Add(3*time.Second), batch.End)
-				require.EqualValues(t, 3, recorder.Total(metricsbuffer.KindCounter, "c").Count)
-				timer := recorder.Total(metricsbuffer.KindTimer, "t")
-				require.Equal(t, [4]int64{3, 6, 1, 3}, [4]int64{timer.Count, timer.Sum, timer.Min, timer.Max})
-				require.InDelta(t, 2, recorder.Total(metricsbuffer.KindGauge, "g").Value, 0)
-				stats := b.Stats()
-				require.Equal(t, stats.Recorded, stats.Sinks[0].Acknowledged)
-				require.NoError(t, b.Close())
-			})
+	for id := range 2 {
+		b.shards.makeShard(id)
+	}
+	for range 2 { // both banks
+		d.fill(1)
+		d.collect()
+		d.outlet.pending.reset(time.Time{})
+	}
+	return d
+}
+
+// fill adds to every counter of every shard, as a writer on its P does, without having to get there: to the own chunks
+// of shards, or to the common ones.
+func (d *drained) fill(delta int64) {
+	for _, c := range d.counters {
+		number := c.slot / countersPerChunk
+		chunk := d.shards.common.counters.at(number)
+		if chunk == nil {
+			d.shards.common.makeCounters(c.slot)
+			chunk = d.shards.common.counters.at(number)
+		}
+		chunk.word(d.shards.common.gate.Active(), c.slot).Add(delta)
+		if number > seatsPerShard {
+			continue
+		}
+		d.shards.each(func(s *shard) {
+			seat := s.counters.at(number)
+			if seat.Load() == nil {
+				seat.Store(newCounterChunk(number))
+			}
+			bank := s.gate.Enter()
+			seat.Load().word(bank, c.slot).Add(delta)
+			s.gate.Leave(bank)
 		})
 	}
 }
 
-// TestFailedBatchKeepsItsGauges: a gauge that was set once, before the failure, arrives with the next batch.
-func TestFailedBatchKeepsItsGauges(t *testing.T) {
-	recorder := new(sinktest.Recorder)
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-		metricsbuffer.WithSink(sinktest.Failing(recorder, func(write int64) bool { return write <= 2 })))
+func TestDrainDoesNotAllocate(t *testing.T) {
+	if !owner.Exclusive {
+		t.Skip("under the race detector pools forget on purpose")
+	}
+	d := newDrained(t, 10_000)
+	fill := int64(0)
+	allocs := testing.AllocsPerRun(10, func() {
+		d.fill(fill)
+		d.collect()
+		d.outlet.pending.reset(time.Time{})
+	})
+	require.Zero(t, allocs)
+	fill = 1
+	allocs = testing.AllocsPerRun(10, func() {
+		d.fill(fill)
+		d.collect()
+		d.outlet.pending.reset(time.Time{})
+	})
+	require.LessOrEqual(t, allocs, 2.0, "the garbage collector may have taken what is kept between two flushes")
+}
+
+// TestBatchIsAllocatedOnce: how much a batch takes is known beforehand, and not arrived at by doubling.
+func TestBatchIsAllocatedOnce(t *testing.T) {
+	if !owner.Exclusive {
+		t.Skip("the race detector allocates, too")
+	}
+	const n = 10_000
+	var p pending
+	for i := range uint32(n) {
+		p.counterChunk(i / countersPerChunk)[i%countersPerChunk] = 1
+		d := p.distribution(i)
+		d.count = 3
+		d.tally(d.cover(10, 20), 3)
+	}
+	series := [storages][]*series{sums: slices.Repeat([]*series{new(series)}, n)}
+	series[distributed] = series[sums]
+	var points []Point
+	allocs := testing.AllocsPerRun(1, func() { points = new(scratch).fill(&p, series, nil) })
+	require.Len(t, points, 2*n)
+	require.Equal(t, 3, int(allocs), "points, buckets, counts")
+}
+
+// BenchmarkDrain reports nanoseconds per series for collecting a million counters.
+func BenchmarkDrain(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	const n = 1_000_000
+	d := newDrained(b, n)
+	for _, touched := range []bool{true, false} {
+		b.Run(map[bool]string{true: "touched", false: "untouched"}[touched], func(b *testing.B) {
+			b.ReportAllocs()
+			elapsed := time.Duration(0)
+			for range b.N {
+				if touched {
+					d.fill(1)
+				}
+				begin := time.Now()
+				d.collect()
+				elapsed += time.Since(begin)
+				d.outlet.pending.reset(time.Time{})
+			}
+			b.ReportMetric(float64(elapsed.Nanoseconds())/float64(b.N)/n, "ns/series")
+		})
+	}
+}
+
+// keep is a sink that keeps the batches' points, without their buckets.
+func keep(batches *[]Batch) Sink {
+	return SinkFunc(func(_ context.Context, batch *Batch) error {
+		copied := Batch{Start: batch.Start, End: batch.End, Points: append([]Point(nil), batch.Points...)}
+		*batches = append(*batches, copied)
+		return nil
+	})
+}
+
+func TestEveryBatchHasItsOwnExtremes(t *testing.T) {
+	runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(runtime.NumCPU())
+	var batches []Batch
+	b, err := New(WithInterval(0), WithSink(keep(&batches)))
 	require.NoError(t, err)
-	b.SetGauge("by name", 1)
-	b.Gauge("g").Set(2)
-	require.Error(t, b.Flush(t.Context()))
-	require.Equal(t, 2, b.Stats().Sinks[0].PendingSeries)
-	require.Error(t, b.Flush(t.Context()))
-	require.NoError(t, b.Flush(t.Context()))
-	require.InDelta(t, 1, recorder.Total(metricsbuffer.KindGauge, "by name").Value, 0)
-	require.InDelta(t, 2, recorder.Total(metricsbuffer.KindGauge, "g").Value, 0)
-	require.Len(t, recorder.Batches(), 1)
+	for _, d := range []time.Duration{5, 4, 6, 9, 3, 8} {
+		b.IncrTimer("t", d)
+		require.NoError(t, b.Flush(t.Context()))
+		p := batches[len(batches)-1].Points[0]
+		require.Equal(t, [3]int64{int64(d), int64(d), int64(d)}, [3]int64{p.Min, p.Max, p.Sum})
+	}
 	require.NoError(t, b.Close())
 }
 
-// TestEveryBatchHasItsOwnDeadline: a batch that is written right after another has all of the sink's timeout.
-func TestEveryBatchHasItsOwnDeadline(t *testing.T) {
+func TestOppositeDeltasDoNotCancel(t *testing.T) {
+	var batches []Batch
+	b, err := New(WithInterval(0), WithSink(keep(&batches)))
+	require.NoError(t, err)
+	b.IncrCounter("up", 1)
+	b.IncrCounter("down", -1)
+	require.NoError(t, b.Close())
+	require.Len(t, batches, 1)
+	require.Len(t, batches[0].Points, 2)
+}
+
+func TestWaitingFlushEndsWithTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var handled []error
-		var deadlines []time.Duration
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-			metricsbuffer.WithErrorHandler(func(err error) { handled = append(handled, err) }),
-			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(ctx context.Context, _ *metricsbuffer.Batch) error {
-				deadline, _ := ctx.Deadline()
-				deadlines = append(deadlines, time.Until(deadline))
-				time.Sleep(2900 * time.Millisecond)
-				return ctx.Err()
-			}), metricsbuffer.SinkTimeout(3*time.Second)))
+		release := make(chan struct{})
+		hanging := SinkFunc(func(context.Context, *Batch) error { <-release; return nil })
+		b, err := New(WithInterval(0), WithSink(hanging, SinkTimeout(3*time.Second)))
 		require.NoError(t, err)
-		flushes := make(chan error)
-		const calls, batches = 5, 4 // one batch serves the last two calls
-		for range calls {
-			b.IncrCounter("c", 1)
-			go func() { flushes <- b.Flush(t.Context()) }() // while the batch before is being written
-			time.Sleep(2 * time.Second)
-		}
-		for range calls {
-			require.NoError(t, <-flushes)
-		}
+		b.IncrCounter("c", 1)
+		go func() { _ = b.Flush(context.Background()) }()
+		time.Sleep(time.Second)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		require.Error(t, b.Flush(ctx))
+		require.Equal(t, 2*time.Second+lastWord, time.Since(begin))
+		close(release)
+		synctest.Wait()
 		require.NoError(t, b.Close())
+	})
+}
+
+func TestStartAfterAnEmptyInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithSink(keep(&batches)))
+		require.NoError(t, err)
+		begin := time.Now()
+		time.Sleep(10*time.Second + time.Millisecond)
+		b.IncrCounter("c", 1)
+		time.Sleep(time.Second)
+		require.NoError(t, b.Close())
+		require.Equal(t, 10*time.Second, batches[0].Start.Sub(begin))
+	})
+}
+
+// TestMissedIntervalsAreSkipped: a flusher that was kept from running collects once, and keeps to the times it had.
+func TestMissedIntervalsAreSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithSink(keep(&batches))) // every second
+		require.NoError(t, err)
+		begin := time.Now()
+		flips := b.Stats().Flips
+		b.flusher.do(t.Context(), func() { time.Sleep(3500 * time.Millisecond) })
+		time.Sleep(100 * time.Millisecond)
+		b.flusher.do(t.Context(), func() { flips = b.flusher.flips - flips })
+		require.Equal(t, b.shards.procs.Load()+1, flips, "one collection for all that was missed")
+		b.IncrCounter("c", 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Len(t, batches, 1)
+		require.Equal(t, 4*time.Second, batches[0].End.Sub(begin))
+		require.NoError(t, b.Close())
+	})
+}
+
+// TestCloseIsHeardAtOnce: however little time it is given, the flusher ends.
+func TestCloseIsHeardAtOnce(t *testing.T) {
+	for range 100 {
+		var batches []Batch
+		b, err := New(WithInterval(time.Millisecond), WithCloseTimeout(1), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		_ = b.Close() // may be too late for the last batch
+		select {
+		case <-b.flusher.done:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "the flusher goes on")
+		}
+		require.ErrorIs(t, b.Flush(t.Context()), ErrClosed)
+	}
+}
+
+// TestStartOfABatchThatWaited: nothing in a batch is older than its start, also if the batch before was put together
+// long after the collection that it is from.
+func TestStartOfABatchThatWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithSink(SinkFunc(func(ctx context.Context, batch *Batch) error {
+			time.Sleep(4 * time.Second)
+			return keep(&batches).Write(ctx, batch)
+		})))
+		require.NoError(t, err)
+		for _, name := range []string{"a", "b"} {
+			b.IncrCounter(name, 1)
+			go func() { _ = b.Flush(context.Background()) }()
+			time.Sleep(time.Second)
+		}
+		recorded := time.Now()
+		b.IncrCounter("c", 1) // at 2 s; the batch with b begins to be written at 4 s, without it
+		time.Sleep(10 * time.Second)
+		require.NoError(t, b.Close())
+		require.Len(t, batches, 3)
+		require.Equal(t, "c", batches[2].Points[0].Name)
+		require.False(t, batches[2].Start.After(recorded))
+	})
+}
+
+// TestFlushKeepsTheBuffer: a buffer is not cleaned up while a Flush, its last use, waits.
+func TestFlushKeepsTheBuffer(t *testing.T) {
+	collecting, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(collecting)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	flush := func() error {
+		slow := SinkFunc(func(ctx context.Context, _ *Batch) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(200 * time.Millisecond):
+				return nil
+			}
+		})
+		b, err := New(WithInterval(0), WithCloseTimeout(20*time.Millisecond), WithSink(slow))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		return b.Flush(context.Background())
+	}
+	require.NoError(t, flush())
+	close(stop)
+	<-collecting
+}
+
+// An errorThatAsks calls the buffer back.
+type errorThatAsks struct{ b *Buffer }
+
+func (e *errorThatAsks) Error() string { return fmt.Sprint("after ", e.b.Stats().Recorded) }
+
+// TestErrorsRunNowhereNearTheFlusher: an error's method may do anything.
+func TestErrorsRunNowhereNearTheFlusher(t *testing.T) {
+	failure, handled := new(errorThatAsks), make(chan string, 1)
+	b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled <- err.Error() }),
+		WithSink(SinkFunc(func(context.Context, *Batch) error { return failure }), SinkName("asking")))
+	require.NoError(t, err)
+	failure.b = b
+	b.IncrCounter("c", 1)
+	require.ErrorIs(t, b.Flush(t.Context()), failure)
+	require.Equal(t, `metricsbuffer: sink "asking": after {1 0}`, <-handled)
+	require.Error(t, b.Close())
+}
+
+// TestErrorHandlerThatBlocks has one goroutine, and misses all failures but the latest.
+func TestErrorHandlerThatBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failures, handled := 0, make(chan string)
+		b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled <- err.Error() }),
+			WithSink(SinkFunc(func(context.Context, *Batch) error { failures++; return fmt.Errorf("failure %d", failures) })))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		for range 100 {
+			require.Error(t, b.Flush(t.Context()))
+			synctest.Wait()
+		}
+		require.Contains(t, <-handled, "failure 1")
+		require.Contains(t, <-handled, "failure 100")
 		synctest.Wait()
 		require.Empty(t, handled)
-		require.Len(t, deadlines, batches)
-		for _, d := range deadlines {
-			require.Equal(t, 3*time.Second, d)
+		require.Error(t, b.Close())
+		<-handled
+	})
+}
+
+// TestUnitIsNobodysTag: no tag can stand in its way.
+func TestUnitIsNobodysTag(t *testing.T) {
+	var batches []Batch
+	b, err := New(WithInterval(0), WithSink(keep(&batches)))
+	require.NoError(t, err)
+	b.Histogram("h", "bytes", Tag{"", "v"}, Tag{"\x00unit", "a"}).Observe(1)
+	require.NoError(t, b.Close())
+	point := batches[0].Points[0]
+	require.Equal(t, "bytes", point.Unit)
+	require.Equal(t, []Tag{{"", "v"}, {"\x00unit", "a"}}, point.Tags)
+}
+
+// TestEveryNameHasRoom: totals per name are right for as long as the names are fewer than the limit, however many
+// series there are of one.
+func TestEveryNameHasRoom(t *testing.T) {
+	perName := make(map[string]int64)
+	b, err := New(WithInterval(0), WithMaxSeries(math.MaxInt), WithCloseTimeout(time.Minute),
+		WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+			for _, p := range batch.Points {
+				perName[p.Name] += p.Count
+			}
+			return nil
+		}), SinkTimeout(time.Minute)))
+	require.NoError(t, err)
+	const series = 150_000 // of timers there can be 131,072
+	for i := range series {
+		b.IncrTimer("requests", 1, Tag{"user", fmt.Sprint(i)})
+	}
+	for i := range 100 {
+		b.IncrTimer(fmt.Sprint("late ", i%10), 1)
+	}
+	require.NoError(t, b.Close())
+	require.EqualValues(t, series, perName["requests"])
+	require.EqualValues(t, 10, perName["late 3"])
+	require.Zero(t, perName[overflowName])
+}
+
+// TestZeroValuesDoNothing: they work as nil does. (In a pinned section a nil pointer would end the process.)
+func TestZeroValuesDoNothing(t *testing.T) {
+	new(Counter).Inc()
+	new(Counter).Add(2)
+	new(Timer).Observe(1)
+	new(Timer).Observe(0)
+	require.Positive(t, new(Timer).Start().Stop())
+	new(Stopwatch).Stop()
+	new(Histogram).Observe(1)
+	new(Gauge).Set(1)
+	new(Gauge).Add(1)
+	b := new(Buffer)
+	b.IncrCounter("c", 1, Tag{"k", "v"})
+	b.IncrTimer("t", 1)
+	b.SetGauge("g", 1)
+	b.ObserveHistogram("h", "bytes", 1)
+	b.Counter("c").Inc()
+	b.Timer("t").Observe(1)
+	b.Histogram("h", "bytes").Observe(1)
+	b.Gauge("g").Set(1)
+	vec, err := NewCounterVec[struct{ A string }](b, "c")
+	require.NoError(t, err)
+	vec.With(struct{ A string }{"a"}).Inc()
+	Record(new(Counter).Delta(1), new(Timer).Took(1), new(Histogram).Size(1), new(Gauge).Level(1))
+	b.Local().Commit()
+	require.Zero(t, b.Stats())
+	require.NoError(t, b.Flush(t.Context()))
+	require.NoError(t, b.Close())
+}
+
+// TestFirstDropOfEachReasonIsReported: Flush returns nil when a sink drops points. The error handler hears of it.
+func TestFirstDropOfEachReasonIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var handled []string
+		b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled = append(handled, err.Error()) }),
+			WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+				for i, p := range batch.Points {
+					reused := []byte("too long: " + p.Unit)
+					batch.Drop(i, unsafe.String(&reused[0], len(reused)))
+					clear(reused)
+				}
+				return nil
+			}), SinkName("strict")))
+		require.NoError(t, err)
+		for _, unit := range []string{"bytes", "lines", "bytes", "lines", "seconds"} {
+			b.ObserveHistogram("name\nof\xff"+strings.Repeat("x", 1000), unit, 1, Tag{"k", strings.Repeat("y", 1000)})
+			require.NoError(t, b.Flush(t.Context()))
+			synctest.Wait()
+		}
+		require.Len(t, handled, 3)
+		for i, unit := range []string{"bytes", "lines", "seconds"} {
+			require.Contains(t, handled[i], `metricsbuffer: sink "strict": it dropped the histogram "name\nof\xff`)
+			require.Contains(t, handled[i], `[{k yyy`)
+			require.Contains(t, handled[i], "too long: "+unit)
+			require.Less(t, len(handled[i]), 800)
+		}
+		require.Equal(t, map[string]int64{"too long: bytes": 2, "too long: lines": 2, "too long: seconds": 1},
+			b.Stats().Sinks[0].Drops)
+		require.NoError(t, b.Close())
+	})
+}
+
+// TestReasonsWithoutEnd: a sink that makes up a reason for each point costs neither memory nor the handler's time.
+// While the handler is busy, no drop goes unreported.
+func TestReasonsWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const points = 300
+		handled := make(chan string)
+		b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled <- err.Error() }),
+			WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+				for i, p := range batch.Points {
+					batch.Drop(i, "cannot send "+p.Name)
+				}
+				return errors.New("and failed")
+			})))
+		require.NoError(t, err)
+		for i := range points {
+			b.IncrCounter(fmt.Sprint(i), 1)
+			require.Error(t, b.Flush(t.Context()))
+		}
+		drops, failures := 0, 0
+		for quiet := false; !quiet; {
+			synctest.Wait()
+			select {
+			case text := <-handled:
+				if strings.Contains(text, "it dropped") {
+					drops++
+				} else {
+					failures++
+				}
+			default:
+				quiet = true
+			}
+		}
+		require.Equal(t, maxReasons+1, drops)
+		require.Equal(t, 2, failures, "the first and the latest")
+		stats := b.Stats().Sinks[0]
+		require.Len(t, stats.Drops, maxReasons+1)
+		require.EqualValues(t, points-maxReasons, stats.Drops[otherReasons])
+		require.EqualValues(t, points, stats.Dropped.Increments)
+		require.NoError(t, b.Close())
+	})
+}
+
+func entry(b *Buffer, kind Kind, name string) *series {
+	return b.registry.families[kind].series.Load(atomicmap.HashName(name), name, nil)
+}
+
+func TestWriteByNameOpensAnIdleSeries(t *testing.T) {
+	write := map[Kind]func(b *Buffer){
+		KindCounter: func(b *Buffer) { b.IncrCounter("x", 1) },
+		KindTimer:   func(b *Buffer) { b.IncrTimer("x", 1) },
+		KindGauge:   func(b *Buffer) { b.SetGauge("x", 1) },
+	}
+	for kind, write := range write {
+		synctest.Test(t, func(t *testing.T) {
+			var batches []Batch
+			b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+			require.NoError(t, err)
+			for range 100 {
+				write(b)
+				require.NoError(t, b.Flush(t.Context()))
+			}
+			s := entry(b, kind, "x")
+			time.Sleep(2 * time.Second)
+			require.NoError(t, b.Flush(t.Context()))
+			require.EqualValues(t, idle, s.Value.state.Load(), "the first step: it is still to be found")
+			require.Same(t, s, entry(b, kind, "x"))
+			write(b)
+			require.EqualValues(t, open, s.Value.state.Load(), "who writes to it opens it first")
+			require.NoError(t, b.Flush(t.Context()))
+			require.Same(t, s, entry(b, kind, "x"))
+			time.Sleep(2 * time.Second)
+			require.NoError(t, b.Flush(t.Context()))
+			require.NoError(t, b.Flush(t.Context()))
+			require.EqualValues(t, gone, s.Value.state.Load())
+			require.Nil(t, entry(b, kind, "x"))
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+func TestSeriesInUseNowAndThenStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithIdleExpiry(10*time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		const names = 2 * countersPerChunk // so that every storage has several chunks
+		var first [names][3]*series
+		for round := range 20 {
+			for i := range names {
+				name := fmt.Sprint(i)
+				b.IncrCounter(name, 1)
+				b.IncrTimer(name, 1)
+				b.SetGauge(name, 1)
+				now := [3]*series{entry(b, KindCounter, name), entry(b, KindTimer, name), entry(b, KindGauge, name)}
+				if round == 0 {
+					first[i] = now
+				}
+				for storage := range now {
+					require.Same(t, first[i][storage], now[storage], "storage %d, series %d", storage, i)
+				}
+			}
+			time.Sleep(5 * time.Second)
+		}
+		require.NoError(t, b.Close())
+	})
+}
+
+// TestNewSeriesInAnOldSlot is as good as touched, and has nothing of the one that was there before.
+func TestNewSeriesInAnOldSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []Point
+		b, err := New(WithInterval(0), WithIdleExpiry(10*time.Second),
+			WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+				got = append([]Point(nil), batch.Points...)
+				got[0].Buckets = got[0].Buckets.Clone()
+				return nil
+			})))
+		require.NoError(t, err)
+		b.IncrTimer("old", 1)
+		b.IncrTimer("old", time.Hour)
+		slot := entry(b, KindTimer, "old").Value.slot
+		for range 3 {
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(20 * time.Second)
+		}
+		require.Nil(t, entry(b, KindTimer, "old"))
+		s := b.registry.hold(&b.registry.families[KindTimer], "new", nil)
+		require.Equal(t, slot, s.Value.slot)
+		b.registry.release(s)
+		require.NoError(t, b.Flush(t.Context()))
+		require.EqualValues(t, open, s.Value.state.Load(), "not idle yet, although nothing was recorded")
+		b.IncrTimer("new", 1000)
+		require.NoError(t, b.Flush(t.Context()))
+		require.Len(t, got, 1)
+		p := got[0]
+		require.Equal(t, [4]int64{1, 1000, 1000, 1000}, [4]int64{p.Count, p.Sum, p.Min, p.Max})
+		for bucket := range p.Buckets.All() {
+			require.True(t, bucket.Lower < 1000 && 1000 <= bucket.Upper && bucket.Count == 1, "%v", bucket)
+		}
+		require.NoError(t, b.Close())
+	})
+}
+
+func TestExpiredSeriesMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithMaxSeries(2), WithIdleExpiry(2*time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		for i := range 20 {
+			b.IncrCounter(fmt.Sprint(i), 1)
+			time.Sleep(10 * time.Second)
+		}
+		require.NoError(t, b.Close())
+		for _, batch := range batches {
+			for _, p := range batch.Points {
+				require.Empty(t, p.Tags, "overflow")
+			}
 		}
 	})
 }
 
-func TestPartlyAcknowledgedBatch(t *testing.T) {
-	recorder := new(sinktest.Recorder)
-	writes := 0
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
-			if writes++; writes > 1 {
-				return recorder.Write(ctx, batch)
+func TestLostRaceForAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		r, f, hash := b.registry, &b.registry.families[KindCounter], atomicmap.HashName("x")
+		s := r.store(f, hash, "x", nil, ordinary)
+		used, slots := r.series[ordinary].used.Load(), r.slots[sums].Load()
+		require.Same(t, s, r.store(f, hash, "x", nil, ordinary))
+		require.Equal(t, used, r.series[ordinary].used.Load())
+		require.Equal(t, slots+1, r.slots[sums].Load())
+		for range 5 {
+			b.IncrCounter("x", 1)
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(800 * time.Millisecond)
+		}
+		slot, ok := r.takeSlot(sums)
+		require.True(t, ok)
+		require.Equal(t, slots, slot, "the loser's")
+		slot, ok = r.takeSlot(sums)
+		require.True(t, ok)
+		require.Equal(t, slots+1, slot, "the loser's slot was given back once")
+		require.NoError(t, b.Close())
+	})
+}
+
+// TestLostRaceWithoutAFlusher: nobody else would give the slot back.
+func TestLostRaceWithoutAFlusher(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	r, f, hash := b.registry, &b.registry.families[KindCounter], atomicmap.HashName("x")
+	s := r.store(f, hash, "x", nil, ordinary)
+	slots := r.slots[sums].Load()
+	for range 10 {
+		require.Same(t, s, r.store(f, hash, "x", nil, ordinary))
+	}
+	require.Equal(t, slots+1, r.slots[sums].Load())
+}
+
+func TestSeriesBeingRegisteredStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		r := b.registry
+		slot, _ := r.takeSlot(sums)
+		s := atomicmap.NewEntry(atomicmap.HashName("x"), "x", []Tag(nil), place{slot: slot})
+		r.fresh.Store(&arrival{series: s, older: r.fresh.Load()}) // as store does, which is then put off its core
+		for range 5 {
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(time.Second)
+		}
+		require.EqualValues(t, open, s.Value.state.Load())
+		r.families[KindCounter].series.LoadOrStore(s)
+		b.IncrCounter("x", 1)
+		require.NoError(t, b.Close())
+		require.Equal(t, "x", batches[0].Points[0].Name)
+	})
+}
+
+func TestEveryInstrumentHoldsItsSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithIdleExpiry(time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		c, ti, g, h := b.Counter("c"), b.Timer("t"), b.Gauge("g"), b.Histogram("h", "")
+		time.Sleep(time.Minute)
+		series, slots := known(b)
+		require.Equal(t, [2]int{4, 4}, [2]int{series, slots})
+		c.Inc()
+		ti.Observe(1)
+		g.Set(1)
+		h.Observe(1)
+		require.NoError(t, b.Close())
+		require.Len(t, batches[0].Points, 4)
+	})
+}
+
+// TestCopyOfAnInstrumentHoldsItsSeries: all copies of an instrument hold its series.
+func TestCopyOfAnInstrumentHoldsItsSeries(t *testing.T) {
+	var batches []Batch
+	b, err := New(WithInterval(0), WithIdleExpiry(time.Millisecond), WithSink(keep(&batches)))
+	require.NoError(t, err)
+	requests := *b.Counter("requests")
+	for range 10 {
+		runtime.GC()
+		time.Sleep(2 * time.Millisecond)
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	b.IncrCounter("other", 1)
+	requests.Add(1000)
+	require.NoError(t, b.Close())
+	got := make(map[string]int64)
+	for _, p := range batches[len(batches)-1].Points {
+		got[p.Name] = p.Count
+	}
+	require.Equal(t, map[string]int64{"requests": 1000, "other": 1}, got)
+}
+
+// known counts the series that the registry and the flusher have in mind, without those for names that find no place.
+func known(b *Buffer) (series, slots int) {
+	for i := range b.registry.numbered {
+		if f := b.registry.numbered[i].Load(); f != nil {
+			series += f.series.Len()
+		}
+	}
+	b.flusher.do(context.Background(), func() {
+		b.flusher.collect()
+		for in := range b.flusher.series {
+			for _, s := range b.flusher.series[in] {
+				if s != nil {
+					slots++
+				}
 			}
-			part := *batch
-			part.Points = batch.Points[:2]
-			require.NoError(t, recorder.Write(ctx, &part))
-			batch.Acknowledge(2)
-			batch.Acknowledge(1) // changes nothing
-			batch.Drop(3, "too long")
-			require.Panics(t, func() { batch.Drop(len(batch.Points), "") })
-			return errors.New("connection reset")
+		}
+	})
+	return series - kinds, slots - kinds
+}
+
+func TestIdleSeriesExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &auditor{t: t, got: make(amounts)}
+		b, err := New(WithSink(sink), WithIdleExpiry(10*time.Second))
+		require.NoError(t, err)
+		held := b.Counter("held")
+		for _, name := range []string{"c", "busy"} {
+			b.IncrCounter(name, 1)
+			b.IncrTimer(name, constant(name))
+			b.SetGauge(name, 1)
+		}
+		for range 20 {
+			time.Sleep(time.Second)
+			b.IncrCounter("busy", 1)
+		}
+		series, slots := known(b)
+		require.Equal(t, []int{2, 2}, []int{series, slots}, "held and the counter that is busy remain")
+		highest := b.registry.slots[sums].Load()
+		b.IncrCounter("c", 5, Tag{"new", "tag"})
+		b.IncrCounter("c", 7)
+		held.Inc()
+		require.LessOrEqual(t, b.registry.slots[sums].Load(), highest+1, "the slot that is free is used again")
+		b.Gauge("g").Add(2) // in a slot that was used by another
+		require.NoError(t, b.Flush(t.Context()))
+		slot := b.registry.find(&b.registry.families[KindGauge], atomicmap.HashName("g"), "g", nil).Value.slot
+		require.InDelta(t, 2, b.registry.gauge(slot).value(), 0)
+		require.Less(t, b.registry.slots[gauges].Load(), uint32(4))
+		require.NoError(t, b.Close())
+		require.Equal(t, amounts{
+			key(KindGauge, "g"): 0, key(KindCounter, "c"): 8, key(KindCounter, "c", Tag{"new", "tag"}): 5,
+			key(KindCounter, "busy"): 21, key(KindCounter, "held"): 1,
+			key(KindTimer, "c"): 1, key(KindTimer, "busy"): 1, key(KindGauge, "c"): 0, key(KindGauge, "busy"): 0,
+		}, sink.got)
+	})
+}
+
+func TestSeriesDoesNotExpireWhilePending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing atomic.Bool
+		failing.Store(true)
+		sink := &auditor{t: t, got: make(amounts), fault: func(batch *Batch) (int, error) {
+			if failing.Load() {
+				return 0, fmt.Errorf("injected")
+			}
+			return len(batch.Points), nil
+		}}
+		b, err := New(WithSink(sink), WithIdleExpiry(5*time.Second))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		time.Sleep(time.Minute)
+		series, _ := known(b)
+		require.Equal(t, 1, series)
+		b.IncrCounter("c", 1)
+		failing.Store(false)
+		time.Sleep(time.Minute)
+		series, _ = known(b)
+		require.Zero(t, series)
+		require.Equal(t, amounts{key(KindCounter, "c"): 2}, sink.got)
+		require.NoError(t, b.Close())
+	})
+}
+
+func TestInstrumentKeepsItsSeries(t *testing.T) {
+	sink := &auditor{t: t, got: make(amounts)}
+	b, err := New(WithSink(sink), WithInterval(time.Millisecond), WithIdleExpiry(time.Millisecond))
+	require.NoError(t, err)
+	counter := b.Counter("c")
+	time.Sleep(50 * time.Millisecond)
+	series, _ := known(b)
+	require.Equal(t, 1, series)
+	counter.Inc()
+	runtime.KeepAlive(counter)
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		series, _ := known(b)
+		return series == 0
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, b.Close())
+	require.EqualValues(t, 1, sink.got[key(KindCounter, "c")])
+}
+
+// TestInstrumentsStayAlive: the compiler keeps an instrument alive during the call that uses its series' slot, and a
+// buffer during the call that records by name. The garbage collector could take them otherwise, and the slot would be
+// given to another series. That would need a collection in just those nanoseconds, so the test asks the compiler
+// instead.
+func TestInstrumentsStayAlive(t *testing.T) {
+	path, err := exec.LookPath("go")
+	if err != nil || testing.Short() || !owner.Exclusive {
+		t.Skip("builds the package once more, with the go command")
+	}
+	out, err := exec.Command(path, "build", "-gcflags=-live", ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for callee, callers := range map[string]int{
+		`instruments.go.*shards\).add: c`:               2, // Add and Inc
+		`instruments.go.*shards\).observe: [th.]`:       3, // Timer.Observe, Histogram.Observe, Stopwatch.Stop
+		`buffer.go.*call to .*Buffer\).addNamed: b`:     1,
+		`buffer.go.*call to .*Buffer\).observeNamed: b`: 2,
+		`buffer.go.*call to .*Buffer\).setNamed: b`:     1,
+	} {
+		live := regexp.MustCompile(`(?m)^.*`+callee).FindAllString(string(out), -1)
+		require.Len(t, live, callers, "live at calls of %s", callee)
+	}
+	// The compiler lists calls only, and the methods of a gauge are compiled into one piece.
+	source, err := os.ReadFile("instruments.go")
+	require.NoError(t, err)
+	methods := regexp.MustCompile(`(?s)func \((\w) \*\w+\) \w+\([^{]*\{\n.*?\n}\n`)
+	checked := 0
+	for _, m := range methods.FindAllStringSubmatch(string(source), -1) {
+		if strings.Contains(m[0], ".slot") || strings.Contains(m[0], ".cell.") {
+			require.Contains(t, m[0], "\n\t\truntime.KeepAlive("+m[1]+")\n\t}\n}\n")
+			checked++
+		}
+	}
+	require.Equal(t, 5, checked)
+}
+
+// TestStressExpiry has names come and go while they are written to, so that looking a name up, making it idle, giving
+// its slot away and registering it again meet each other.
+func TestStressExpiry(t *testing.T) {
+	const always = 123_456
+	sinks := []*auditor{
+		{t: t, always: always, got: make(amounts)},
+		{t: t, always: always, got: make(amounts), fault: atRandom},
+	}
+	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(time.Microsecond), WithMaxSeries(50),
+		WithSink(sinks[0]), WithSink(sinks[1]))
+	require.NoError(t, err)
+	var stopped atomic.Bool
+	var wait sync.WaitGroup
+	var mutex sync.Mutex
+	recorded := Totals{}
+	for w := range 8 {
+		wait.Go(func() {
+			var sum Totals
+			for n := w; !stopped.Load(); n++ {
+				name := fmt.Sprint("name ", n%200)
+				b.IncrCounter(name, int64(n))
+				b.IncrTimer(name, always)
+				b.SetGauge(name, 1)
+				sum.add(Totals{Increments: int64(n), Observations: 1})
+				if n%1000 == 0 {
+					b.Counter(name).Inc() // an instrument that is dropped at once
+					sum.Increments++
+					time.Sleep(time.Millisecond)
+				}
+			}
+			mutex.Lock()
+			defer mutex.Unlock()
+			recorded.add(sum)
+		})
+	}
+	time.Sleep(stressTime(t))
+	stopped.Store(true)
+	wait.Wait()
+	sinks[1].healed.Store(true)
+	for b.Flush(t.Context()) != nil {
+	}
+	stats := b.Stats()
+	require.NoError(t, b.Close())
+	require.Equal(t, recorded, stats.Recorded)
+	for i, sink := range sinks {
+		require.Equal(t, recorded, stats.Sinks[i].Acknowledged)
+		require.Equal(t, recorded, total(sink.got))
+	}
+	t.Logf("%d slots of counters for %d series", b.registry.slots[sums].Load(), len(sinks[0].got))
+}
+
+// TestNamesWithoutEnd abandons names: a thousand times the limit, or 10 million if METRICSBUFFER_STRESS is set.
+func TestNamesWithoutEnd(t *testing.T) {
+	limit, names := 1_000, 300_000
+	if os.Getenv("METRICSBUFFER_STRESS") != "" {
+		limit, names = 10_000, 10_000_000
+	}
+	var delivered, overflowed int64
+	perName := make(map[string]int64)
+	b, err := New(WithInterval(10*time.Millisecond), WithMaxSeries(limit), WithIdleExpiry(20*time.Millisecond),
+		WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+			for _, p := range batch.Points {
+				delivered += p.Count
+				switch {
+				case p.Name == "steady" || p.Name == overflowName:
+					perName[p.Name] += p.Count
+				case len(p.Tags) > 0:
+					overflowed++
+				}
+			}
+			return nil
 		})))
 	require.NoError(t, err)
-	for i, name := range []string{"a", "b", "c", "d", "e"} {
-		b.IncrCounter(name, int64(i+1))
+	var stopped atomic.Bool
+	var wait sync.WaitGroup
+	counter, steady := b.Counter("steady"), make([]int64, 2)
+	for w := range steady {
+		wait.Go(func() {
+			for ; !stopped.Load(); steady[w]++ {
+				counter.Inc()
+			}
+		})
 	}
-	b.IncrTimer("t", 1)
-	b.SetGauge("g", 1)
-	require.ErrorContains(t, b.Flush(t.Context()), "connection reset")
-	stats := b.Stats()
-	require.Equal(t, metricsbuffer.Totals{Increments: 1 + 2}, stats.Sinks[0].Acknowledged)
-	require.Equal(t, metricsbuffer.Totals{Increments: 4}, stats.Sinks[0].Dropped)
-	require.Equal(t, metricsbuffer.Totals{Increments: 3 + 5, Observations: 1}, stats.Sinks[0].Pending)
-	require.Equal(t, map[string]int64{"too long": 1}, stats.Sinks[0].Drops)
-	requireBalance(t, stats)
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	early := int64(0)
+	for n := range names {
+		b.IncrCounter(fmt.Sprint("name ", n), 1)
+		if n == names/10 {
+			early = heap()
+		}
+	}
+	late := heap()
+	stopped.Store(true)
+	wait.Wait()
 	require.NoError(t, b.Close())
-	for name, want := range map[string]int64{"a": 1, "b": 2, "c": 3, "e": 5} {
-		require.Equal(t, want, recorder.Total(metricsbuffer.KindCounter, name).Count, name)
-	}
-	_, err = recorder.Find(metricsbuffer.KindCounter, "d")
-	require.Error(t, err, "d was dropped")
-	require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindTimer, "t").Count)
-	require.NoError(t, recorder.Err())
+	want := steady[0] + steady[1]
+	require.Equal(t, want, perName["steady"])
+	require.Equal(t, want+int64(names), delivered)
+	require.Less(t, late, early+early/4+1<<20, "memory at the end, and after a tenth")
+	t.Logf("%d names, %d overflowed by themselves, %d in common: heap %d KiB after a tenth, %d KiB at the end",
+		names, overflowed, perName[overflowName], early>>10, late>>10)
 }
 
-// TestSinkPastItsTimeout: nobody waits for it, and still its result counts when it returns.
-func TestSinkPastItsTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		recorder := new(sinktest.Recorder)
-		hanging, release := sinktest.Hanging(recorder)
-		handled := make(chan error, 1)
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-			metricsbuffer.WithErrorHandler(func(err error) { handled <- err }),
-			metricsbuffer.WithSink(hanging, metricsbuffer.SinkName("hanging"), metricsbuffer.SinkTimeout(time.Second)))
-		require.NoError(t, err)
-		b.IncrCounter("c", 1)
-		begin := time.Now()
-		err = b.Flush(t.Context())
-		require.ErrorContains(t, err, `sink "hanging"`)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, time.Second+100*time.Millisecond, time.Since(begin))
-		require.Equal(t, err, errors.Join(<-handled))
-		b.IncrCounter("c", 2)
-		require.Error(t, b.Flush(t.Context()), "as long as it hangs")
-		require.Equal(t, time.Second+100*time.Millisecond, time.Since(begin), "it is known to hang: nobody waits again")
-		release()
-		synctest.Wait()
-		require.EqualValues(t, 1, b.Stats().Sinks[0].Acknowledged.Increments)
+// heapBytes returns what is live on the heap.
+func heapBytes() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC() // pools are emptied at the second
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// touchEverywhere has f called on the P of every shard, before and after a flush, so that both banks have seen it.
+func touchEverywhere(t *testing.T, b *Buffer, f func()) {
+	for range 2 {
+		var wait sync.WaitGroup
+		for range 4 * runtime.GOMAXPROCS(0) {
+			wait.Go(func() {
+				f()
+				runtime.Gosched()
+				f()
+			})
+		}
+		wait.Wait()
 		require.NoError(t, b.Flush(t.Context()))
-		require.EqualValues(t, 3, recorder.Total(metricsbuffer.KindCounter, "c").Count)
-		require.NoError(t, b.Close())
-		require.NoError(t, recorder.Err())
-	})
+	}
 }
 
-// TestFlushWaitsForWhatIsBeingWritten: a flush that finds its updates in a batch under way has to wait for that one,
-// and for the one that follows should it fail.
-func TestFlushWaitsForWhatIsBeingWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		recorder := new(sinktest.Recorder)
-		begun, proceed := make(chan struct{}), make(chan error)
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
-				begun <- struct{}{}
-				if err := <-proceed; err != nil {
-					return err
+func TestMemoryPerSeries(t *testing.T) {
+	if !owner.Exclusive {
+		t.Skip("the promise is about the build with owner-only words, in which this takes less than a second")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	const n = 100_000
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("series.%09d", i) // 16 bytes, which is what the copy of it takes
+	}
+	acknowledge := SinkFunc(func(context.Context, *Batch) error { return nil })
+	before := heapBytes()
+	b, err := New(WithInterval(0), WithSink(acknowledge))
+	require.NoError(t, err)
+	for _, name := range names { // by one: those that lose the race for a name take a slot, for a while
+		b.IncrCounter(name, 1)
+	}
+	touchEverywhere(t, b, func() {
+		for _, name := range names {
+			b.IncrCounter(name, 1)
+		}
+	})
+	perSeries := float64(heapBytes()-before)/n - 16
+	shards := int(b.shards.procs.Load())
+	t.Logf("%.1f bytes per counter without tags, %d shards, one sink, names not counted", perSeries, shards)
+	require.NoError(t, b.Close())
+	require.Equal(t, 2, shards)
+	require.LessOrEqual(t, perSeries, 100.0)
+	runtime.KeepAlive(names)
+}
+
+// TestMemoryPerTimer is about a timer whose values span three decades, and one that was never used.
+func TestMemoryPerTimer(t *testing.T) {
+	if !owner.Exclusive {
+		t.Skip("the promise is about the build with owner-only words, in which this takes less than a second")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	const n = 2000
+	b, err := New(WithInterval(0))
+	require.NoError(t, err)
+	timers := make([]*Timer, 2*n)
+	for i := range timers {
+		timers[i] = b.Timer(fmt.Sprint(i))
+	}
+	f := newFlusher(b.shards, b.registry, &config{})
+	before := b.shards.bytes() // nothing of this depends on the other allocations of the test binary
+	for range 2 {
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() {
+				for _, timer := range timers[:n] {
+					for d := time.Microsecond; d <= time.Millisecond; d += d / 20 {
+						timer.Observe(d)
+					}
 				}
-				return recorder.Write(ctx, batch)
-			})))
-		require.NoError(t, err)
-		b.IncrCounter("c", 1)
-		first, second, third := make(chan error, 1), make(chan error, 1), make(chan error, 1)
-		go func() { first <- b.Flush(t.Context()) }()
-		<-begun
-		go func() { second <- b.Flush(t.Context()) }()
-		go func() { third <- b.Flush(t.Context()) }()
-		synctest.Wait()
-		require.Empty(t, second)
-		proceed <- errors.New("injected")
-		require.Error(t, <-first)
-		<-begun // the next batch follows at once, as somebody waits for it
-		require.Empty(t, second)
-		proceed <- nil
-		require.NoError(t, <-second)
-		require.NoError(t, <-third, "one batch served both")
-		require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "c").Count)
-		require.NoError(t, b.Close())
-	})
-}
-
-func TestCloseCutsOffWritersOfSinks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithCloseTimeout(time.Second),
-			metricsbuffer.WithSink(sinktest.Slow(new(sinktest.Recorder), time.Hour), metricsbuffer.SinkTimeout(2*time.Hour)))
-		require.NoError(t, err)
-		b.IncrCounter("c", 1)
-		begin := time.Now()
-		require.ErrorIs(t, b.Close(), context.DeadlineExceeded)
-		require.Equal(t, time.Second, time.Since(begin))
-		synctest.Wait() // its context has ended: the sink returns, and the flusher with it
-		require.EqualValues(t, 1, b.Stats().Sinks[0].Dropped.Increments)
-	})
-}
-
-// TestNoDeliveryAfterTheLast: once Close has flushed, an interval that ends begins no delivery, also while the flusher
-// wakes up for another sink.
-func TestNoDeliveryAfterTheLast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		recorder := new(sinktest.Recorder)
-		hanging, release := sinktest.Hanging(new(sinktest.Recorder))
-		b, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), // every second
-			metricsbuffer.WithSink(hanging, metricsbuffer.SinkTimeout(3*time.Second)))
-		require.NoError(t, err)
-		b.IncrCounter("c", 1)
-		go func() {
-			time.Sleep(500 * time.Millisecond)
-			b.IncrCounter("c", 2)
-		}()
-		require.ErrorIs(t, b.Close(), context.DeadlineExceeded)
-		release()
-		synctest.Wait()
-		require.Len(t, recorder.Batches(), 1)
-		require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "c").Count)
-		require.EqualValues(t, 2, b.Stats().Sinks[0].Dropped.Increments)
-	})
-}
-
-// TestSinkThatHeedsItsContext can still return its own error.
-func TestSinkThatHeedsItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
-			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(ctx context.Context, _ *metricsbuffer.Batch) error {
-				<-ctx.Done()
-				return errors.New("the backend did not answer")
-			}), metricsbuffer.SinkTimeout(time.Second)))
-		require.NoError(t, err)
-		b.IncrCounter("c", 1)
-		require.ErrorContains(t, b.Flush(t.Context()), "the backend did not answer")
-		require.Error(t, b.Close())
-	})
+			})
+		}
+		wait.Wait()
+		f.collect()
+	}
+	perTimer := float64(b.shards.bytes()-before) / n
+	t.Logf("%.0f bytes per timer, with two Ps", perTimer)
+	require.LessOrEqual(t, perTimer, 2048.0)
+	last := timers[2*n-1].slot / distributionsPerChunk
+	require.Nil(t, b.shards.common.distributions.at(last), "untouched ones cost nothing")
 }

@@ -20,8 +20,8 @@ type pending struct {
 	gauges        []uint64                   // a bit for each slot: set, and not acknowledged since
 }
 
-// These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most of
-// the time. Everything in them is zero.
+// These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most
+// of the time. Everything in them is zero.
 var (
 	counterSums   = sync.Pool{New: func() any { return new([countersPerChunk]int64) }}
 	distributions = sync.Pool{New: func() any { return new(distribution) }}

@@ -9,8 +9,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing, and
-// neither does that of a nil instrument.
+// An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing,
+// and neither does that of a nil instrument.
 type Update struct {
 	of     *handle
 	value  int64 // of a gauge: the bits of a float64
@@ -86,8 +86,8 @@ func recordSlow(updates []Update) {
 	}
 }
 
-// recordOwn makes the updates if they are few and all of them belong to own chunks of the P that this runs on. Otherwise
-// it makes none and returns false.
+// recordOwn makes the updates if they are few and all of them belong to own chunks of the P that this runs on.
+// Otherwise it makes none and returns false.
 func (s *shards) recordOwn(updates []Update) bool {
 	var words [fewOwn]*owner.Word
 	var cells [fewOwn]*distributionCell

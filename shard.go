@@ -22,8 +22,8 @@ import (
 // A writer pins itself to its P and enters the gate of that P's shard, which tells the active bank. If the shard has a
 // chunk of its own for the slot, the writer adds to that bank of it, with plain instructions. Otherwise it adds to the
 // same bank of the common chunk, with atomic instructions. Then it leaves the gate and unpins. The flusher flips the
-// active bank of every gate, by compare-and-swap, and waits until every gate has been left. Then it owns the old bank of
-// all chunks: it drains and zeroes it, and that bank is the next to be flipped in.
+// active bank of every gate, by compare-and-swap, and waits until every gate has been left. Then it owns the old bank
+// of all chunks: it drains and zeroes it, and that bank is the next to be flipped in.
 //
 // A P gets a chunk of its own when it misses it often: every sampleMisses-th miss is a vote (see seats). The flusher
 // takes away chunks that were empty for some collections. So memory and the flusher's work follow the series in use,
@@ -40,8 +40,8 @@ import (
 // in one collection. After the flusher's wait it reads and zeroes the drained bank as if it were single-threaded. The
 // wait is also a grace period: no writer uses anything any more that it found before.
 //
-// Progress: a writer never waits. It allocates outside of the gate and tries again where a chunk or a window is missing.
-// The flusher waits for writers inside.
+// Progress: a writer never waits. It allocates outside of the gate and tries again where a chunk or a window is
+// missing. The flusher waits for writers inside.
 
 const (
 	maxShards     = 512 // a P with a higher number writes to the common chunks
@@ -189,8 +189,8 @@ func (s *shards) observe(slot uint32, v int64) {
 	s.observeSlow(slot, v, index)
 }
 
-// observeCommon ends a section in which the shard has no chunk for the distribution, or no room in it. It returns false,
-// and has not recorded, if the window has to be widened or there is no common chunk.
+// observeCommon ends a section in which the shard has no chunk for the distribution, or no room in it. It returns
+// false, and has not recorded, if the window has to be widened or there is no common chunk.
 func (s *shards) observeCommon(shard *shard, bank, slot uint32, v int64, index int) bool {
 	number := slot / distributionsPerChunk
 	recorded, wins := false, false
@@ -304,8 +304,8 @@ func (s *shards) word(in section, slot uint32) (word *owner.Word, own bool) {
 	return nil, false
 }
 
-// cell returns a distribution's cell, and the step of its windows, or nil if there is no chunk. The step of the P's own is
-// ownStep; the owner may write to it with plain instructions.
+// cell returns a distribution's cell, and the step of its windows, or nil if there is no chunk. The step of the P's own
+// is ownStep; the owner may write to it with plain instructions.
 func (s *shards) cell(in section, slot uint32) (cell *distributionCell, step int) {
 	number := slot / distributionsPerChunk
 	if in.shard != nil {
@@ -319,8 +319,8 @@ func (s *shards) cell(in section, slot uint32) (cell *distributionCell, step int
 	return nil, commonStep
 }
 
-// makeShard makes the shard of P number id, unless there is one. Inside the common gate its bank is the active one, until
-// it is in the table, where the flusher finds it.
+// makeShard makes the shard of P number id, unless there is one. Inside the common gate its bank is the active one,
+// until it is in the table, where the flusher finds it.
 func (s *shards) makeShard(id int) {
 	made := new(shard)
 	bank := s.common.gate.Enter()
@@ -418,25 +418,15 @@ func (s *shards) each(f func(*shard)) {
 
 // peek returns the totals in the banks. They are exact if nobody writes.
 func (s *shards) peek() (t Totals) {
-	counters := func(chunk *counterChunk) {
-		for bank := range uint32(2) {
-			_, words := chunk.words(bank)
-			for i := range words {
-				t.Increments += words[i].Peek()
-			}
-		}
-	}
-	distributions := func(chunk *distributionChunk) {
-		for i := range chunk {
-			t.Observations += chunk[i].total()
-		}
-	}
-	s.eachChunk(func(c *counterChunk, _ bool) { counters(c) }, func(d *distributionChunk, _ bool) { distributions(d) })
+	s.eachChunk(func(c *counterChunk, _ bool) { t.Increments += c.total() },
+		func(d *distributionChunk, _ bool) { t.Observations += d.total() })
 	return t
 }
 
 // eachChunk calls the functions with every chunk, and whether it is a P's own.
-func (s *shards) eachChunk(counters func(c *counterChunk, own bool), distributions func(d *distributionChunk, own bool)) {
+func (s *shards) eachChunk(
+	counters func(c *counterChunk, own bool), distributions func(d *distributionChunk, own bool),
+) {
 	s.common.counters.each(func(_ uint32, c *counterChunk) { counters(c, false) })
 	s.common.distributions.each(func(_ uint32, d *distributionChunk) { distributions(d, false) })
 	s.each(func(shard *shard) {

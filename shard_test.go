@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os/exec"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -133,7 +135,6 @@ func TestTallyThatIsFull(t *testing.T) {
 			}
 		}
 		timer.Observe(1)
-		full := int64(0)
 		b.shards.eachChunk(func(*counterChunk, bool) {}, func(chunk *distributionChunk, _ bool) {
 			for bank := range uint32(2) {
 				if w := chunk.cell(bank, timer.slot).window.Load(); w != nil {
@@ -142,7 +143,7 @@ func TestTallyThatIsFull(t *testing.T) {
 				}
 			}
 		})
-		full = b.shards.peek().Observations
+		full := b.shards.peek().Observations
 		for range 100 {
 			timer.Observe(1)
 		}
@@ -232,6 +233,29 @@ func TestDemotion(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
+// TestDroppedChunkAtTheEnd: an update in a chunk that the last collection has taken away is counted as dropped.
+func TestDroppedChunkAtTheEnd(t *testing.T) {
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(context.Context, *Batch) error { return nil })))
+	require.NoError(t, err)
+	counter, timer := b.Counter("c"), b.Timer("t")
+	counter.Inc()
+	timer.Observe(1)
+	in := b.shards.enter()
+	word, _ := b.shards.word(in, counter.slot)
+	cell, _ := b.shards.cell(in, timer.slot)
+	b.shards.leave(in)
+	for range idleLimit { // the first finds an update
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	require.NoError(t, b.Close())
+	require.Zero(t, b.Stats().CommonChunks, "the last collection has taken it away")
+	word.AddShared(5) // as a writer does that found it before
+	cell.zeroShared()
+	late := Totals{Increments: 5, Observations: 1}
+	require.Equal(t, late, b.Stats().Sinks[0].Dropped)
+	require.Equal(t, Totals{Increments: 6, Observations: 2}, b.Stats().Recorded)
+}
+
 // TestDroppedChunkIsDrainedOnceMore: a writer that found a chunk before it was taken away may still write to it.
 func TestDroppedChunkIsDrainedOnceMore(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -261,12 +285,422 @@ func TestDroppedChunkIsDrainedOnceMore(t *testing.T) {
 	for range idleLimit {
 		f.collect()
 	}
-	require.Equal(t, 2, len(f.dropped.counters))
+	require.Len(t, f.dropped.counters, 2)
 	own.word(0, counter.slot).Add(5)
 	own.word(1, counter.slot).Add(7)
 	common.word(0, counter.slot).Add(11)
 	counter.Add(1000) // in a new chunk of the same number
 	f.collect()
-	require.EqualValues(t, recorded+1023, f.recorded.Increments)
+	require.Equal(t, recorded+1023, f.recorded.Increments)
 	require.Empty(t, f.dropped.counters)
+}
+
+// TestLayout is about what two writers, or the gate and the words of one, may not have in common.
+//
+// Words that two Ps write to are never within 128 bytes, the pair of cache lines that processors fetch together. And a
+// gate and a word never agree in the low 12 bits of their addresses: see internal/owner. So gates have the first 64
+// bytes of a KiB, and words the rest of it.
+func TestLayout(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("sizes are chosen for 64 bits")
+	}
+	require.EqualValues(t, 64, unsafe.Sizeof(distributionCell{}))
+	require.EqualValues(t, 2048, unsafe.Sizeof(counterChunk{}))
+	require.EqualValues(t, 512, unsafe.Sizeof(distributionChunk{}))
+	require.EqualValues(t, 128, unsafe.Offsetof(shard{}.counters))
+	const reserved = 64
+	var kept []any
+	word := func(p unsafe.Pointer, size uintptr) {
+		offset := uintptr(p) % 1024
+		require.GreaterOrEqual(t, offset, uintptr(reserved))
+		require.LessOrEqual(t, offset+size, uintptr(1024))
+	}
+	for i := range 1000 {
+		s, c, d := new(shard), newCounterChunk(1), newDistributionChunk(1)
+		own, common := widen(nil, i, 2*ownStep, ownStep), widen(nil, i, 3*commonStep, commonStep)
+		kept = append(kept, s, c, d, own, common)
+		gate := uintptr(unsafe.Pointer(&s.gate)) % 1024
+		require.LessOrEqual(t, gate+unsafe.Sizeof(s.gate)+unsafe.Sizeof(s.misses), uintptr(reserved))
+		require.Zero(t, uintptr(unsafe.Pointer(c))%128)
+		for bank := range uint32(2) {
+			for slot := firstUsable(sums, 0); slot < 2*countersPerChunk; slot = firstUsable(sums, slot+1) {
+				word(unsafe.Pointer(c.word(bank, slot)), 8)
+			}
+			for slot := firstUsable(distributed, 0); slot < 2*distributionsPerChunk; slot = firstUsable(distributed, slot+1) {
+				word(unsafe.Pointer(d.cell(bank, slot)), 64)
+			}
+		}
+		require.Zero(t, uintptr(unsafe.Pointer(&own.counts[0]))%64)
+		for _, w := range []*window{own, common} {
+			word(unsafe.Pointer(&w.counts[0]), uintptr(len(w.counts))*4)
+		}
+	}
+	runtime.KeepAlive(kept)
+}
+
+// TestInlining: what is called on hot paths is compiled into its caller, down to one call.
+func TestInlining(t *testing.T) {
+	path, err := exec.LookPath("go")
+	if err != nil || testing.Short() || !owner.Exclusive {
+		t.Skip("builds the package once more, with the go command, as most users do")
+	}
+	out, err := exec.Command(path, "build", "-gcflags=-m", ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, function := range []string{
+		"(*Counter).Inc", "(*Counter).Add", "(*Timer).Observe", "(*Histogram).Observe", "(*Gauge).Set", "(*Gauge).Add",
+		"(*Timer).Start", "(*Buffer).IncrCounter", "(*Buffer).IncrTimer", "(*Buffer).SetGauge",
+		"(*Local).Counter", "(*LocalCounter).Inc", "(*LocalCounter).Add",
+		"(*distributionCell).count", "(*distributionCell).add",
+	} {
+		require.Contains(t, string(out), "can inline "+function+"\n")
+	}
+}
+
+// TestGaugeIsMarkedAfterItsValue has one goroutine change a gauge while another takes it, as the flusher does. A value
+// that was set before the flusher looks is delivered by it, or was delivered before.
+func TestGaugeIsMarkedAfterItsValue(t *testing.T) {
+	changes := 200_000
+	if owner.Exclusive {
+		changes *= 25
+	}
+	for name, change := range map[string]func(c *gaugeCell, v float64){
+		"set": func(c *gaugeCell, v float64) { c.set(v) },
+		"add": func(c *gaugeCell, _ float64) { c.add(1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var cell gaugeCell
+			var changed atomic.Int64
+			go func() {
+				for n := int64(1); n <= int64(changes); n++ {
+					change(&cell, float64(n))
+					changed.Store(n)
+					for range 50 { // long enough for the other to come by twice
+						changed.Load()
+					}
+				}
+			}()
+			missed, delivered := 0, int64(0)
+			for n := int64(0); n < int64(changes); {
+				n = changed.Load()
+				if cell.take() {
+					delivered = int64(cell.value())
+				}
+				if delivered < n {
+					missed++
+				}
+			}
+			require.Zero(t, missed, "values that were set and not delivered")
+		})
+	}
+}
+
+func TestLocal(t *testing.T) {
+	sink := &auditor{t: t, got: make(amounts), always: 2}
+	b, err := New(WithSink(sink), WithInterval(0))
+	require.NoError(t, err)
+	l := b.Local()
+	c, timer, histogram := b.Counter("c"), b.Timer("t"), b.Histogram("h", "bytes")
+	for range 100 {
+		l.Counter(c).Inc()
+		l.Counter(b.Counter("c2")).Add(3)
+		l.Timer(timer).Observe(2)
+		l.Histogram(histogram).Observe(2)
+	}
+	local := l.Counter(c)
+	l.Counter(b.Counter("c2"))
+	require.Same(t, local, l.Counter(c))
+	require.NoError(t, b.Flush(t.Context()))
+	require.Empty(t, sink.got, "nothing before Commit")
+	l.Commit()
+	l.Commit() // has nothing to do
+	require.NoError(t, b.Flush(t.Context()))
+	want := amounts{
+		key(KindCounter, "c"): 100, key(KindCounter, "c2"): 300,
+		key(KindTimer, "t"): 100, key(KindHistogram, "h"): 100,
+	}
+	require.Equal(t, want, sink.got)
+	l.Counter(c).Inc()
+	l.Commit()
+	require.NoError(t, b.Close())
+	want[key(KindCounter, "c")]++
+	require.Equal(t, want, sink.got)
+}
+
+func TestLocalDistribution(t *testing.T) {
+	var got []Point
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+		for _, p := range batch.Points {
+			p.Buckets = p.Buckets.Clone()
+			got = append(got, p)
+		}
+		return nil
+	})))
+	require.NoError(t, err)
+	l, direct := b.Local(), b.Histogram("direct", "")
+	local := l.Histogram(b.Histogram("local", ""))
+	for _, v := range []int64{0, -5, 1, 2, 3, 1000, 1_000_000_000, math.MaxInt64 / 2} {
+		direct.Observe(v)
+		local.Observe(v)
+	}
+	l.Commit()
+	l.Timer(b.Timer("zero")).Observe(0)
+	l.Commit()
+	require.NoError(t, b.Close())
+	require.Len(t, got, 3)
+	buckets := func(p Point) (all []Bucket) {
+		for bucket := range p.Buckets.All() {
+			all = append(all, bucket)
+		}
+		return all
+	}
+	require.Equal(t, buckets(got[0]), buckets(got[1]))
+	words := func(p Point) [4]int64 { return [4]int64{p.Count, p.Sum, p.Min, p.Max} }
+	require.Equal(t, words(got[0]), words(got[1]))
+	require.Equal(t, [4]int64{8, got[0].Sum, 0, math.MaxInt64 / 2}, words(got[1]))
+	require.Equal(t, [4]int64{1, 0, 0, 0}, words(got[2]))
+	require.EqualValues(t, 2, b.Stats().Negatives)
+}
+
+func TestLocalOfNil(t *testing.T) {
+	var b *Buffer
+	l := b.Local()
+	l.Counter(b.Counter("c")).Inc()
+	l.Timer(b.Timer("t")).Observe(1)
+	l.Histogram(b.Histogram("h", "")).Observe(1)
+	l.Commit()
+	b, err := New()
+	require.NoError(t, err)
+	l = b.Local()
+	l.Counter(nil).Inc()
+	l.Timer(nil).Observe(1)
+	l.Histogram(nil).Observe(1)
+	l.Commit()
+	other, err := New()
+	require.NoError(t, err)
+	require.Panics(t, func() { l.Counter(other.Counter("c")) })
+	require.Panics(t, func() { l.Timer(other.Timer("c")) })
+}
+
+// TestLocalThatIsDropped: what was not committed is committed when it cannot be any more.
+func TestLocalThatIsDropped(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	func() {
+		l := b.Local()
+		l.Counter(b.Counter("c")).Add(5)
+		l.Timer(b.Timer("t")).Observe(time.Second)
+		l.Histogram(b.Histogram("h", "")).Observe(0)
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return b.Stats().Recorded == Totals{Increments: 5, Observations: 2}
+	}, 10*time.Second, time.Millisecond)
+}
+
+// TestStressLocal: what is committed together arrives in one batch together. Every commit has as much of each counter
+// as of the others, so every batch has.
+func TestStressLocal(t *testing.T) {
+	const parts = 200 // more than a chunk
+	var delivered int64
+	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(time.Millisecond),
+		WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+			first := batch.Points[0].Count
+			delivered += first
+			for _, p := range batch.Points {
+				if p.Count != first {
+					t.Errorf("%s has %d, %s has %d", p.Name, p.Count, batch.Points[0].Name, first)
+				}
+			}
+			if len(batch.Points) != parts+1 {
+				t.Errorf("%d series arrived without the others", len(batch.Points))
+			}
+			return nil
+		})))
+	require.NoError(t, err)
+	const writers = 8
+	done := make(chan int64)
+	end := time.Now().Add(stressTime(t) / 2)
+	for range writers {
+		go func() {
+			l, n := b.Local(), int64(0)
+			for time.Now().Before(end) {
+				for i := range parts {
+					l.Counter(b.Counter(fmt.Sprint("c", i))).Inc()
+				}
+				l.Timer(b.Timer("t")).Observe(time.Duration(n%5_000_000 + 1))
+				n++
+				l.Commit()
+			}
+			done <- n
+		}()
+	}
+	committed := int64(0)
+	for range writers {
+		committed += <-done
+	}
+	require.NoError(t, b.Close())
+	require.Equal(t, committed, delivered)
+	t.Logf("%d commits", committed)
+}
+
+// TestCommitOfManyTimers: the first commit of many timers takes time in proportion to their number, and is not pinned.
+func TestCommitOfManyTimers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("commits 16,000 timers")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	sections := func(n int) (allocs uint64) {
+		b, err := New()
+		require.NoError(t, err)
+		l := b.Local()
+		for i := range n {
+			l.Timer(b.Timer(fmt.Sprint(i))).Observe(time.Duration(i + 1))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		l.Commit()
+		runtime.ReadMemStats(&after)
+		require.Equal(t, Totals{Observations: int64(n)}, b.Stats().Recorded)
+		return after.Mallocs - before.Mallocs
+	}
+	few, many := sections(500), sections(16_000)
+	t.Logf("%d allocations for 500 timers, %d for 16,000", few, many)
+	require.LessOrEqual(t, many, few*40, "32 times as many timers")
+}
+
+// TestLongCommitIsNotPinned: the world can be stopped while a commit of many instruments is under way.
+func TestLongCommitIsNotPinned(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	in := b.shards.enterUnpinned()
+	require.Nil(t, in.shard)
+	runtime.GC() // would wait for ever for a goroutine that is pinned
+	b.shards.leave(in)
+	l := b.Local()
+	for i := range maxPinned + 1 {
+		l.Counter(b.Counter(fmt.Sprint(i))).Inc()
+	}
+	l.Commit()
+	require.Zero(t, b.shards.procs.Load(), "it went to the common gate")
+	require.EqualValues(t, maxPinned+1, b.Stats().Recorded.Increments)
+}
+
+func TestRecord(t *testing.T) {
+	var batches []Batch
+	b, err := New(WithInterval(0), WithSink(keep(&batches)))
+	require.NoError(t, err)
+	other, err := New()
+	require.NoError(t, err)
+	counter, timer, histogram, gauge := b.Counter("c"), b.Timer("t"), b.Histogram("h", "bytes"), b.Gauge("g")
+	for range 1000 { // more than it takes to be promoted
+		Record(counter.Delta(2), Update{}, timer.Took(time.Second), other.Counter("c").Delta(3), histogram.Size(7),
+			gauge.Level(math.Pi), other.Timer("t").Took(1), counter.Delta(1))
+	}
+	Record(timer.Took(-1), timer.Took(0), histogram.Size(math.MaxInt64/2))
+	Record()
+	Record((*Counter)(nil).Delta(1), (*Timer)(nil).Took(1), (*Histogram)(nil).Size(1), (*Gauge)(nil).Level(1))
+	Record(new(Counter).Delta(1), new(Timer).Took(1), new(Histogram).Size(1), new(Gauge).Level(1))
+	require.Equal(t, Totals{3000, 1000}, other.Stats().Recorded)
+	require.EqualValues(t, 1, b.Stats().Negatives)
+	require.NoError(t, b.Close())
+	points := make(map[string]Point)
+	for _, p := range batches[0].Points {
+		points[p.Name] = p
+	}
+	require.EqualValues(t, 3000, points["c"].Count)
+	require.Equal(t, []int64{1002, 1000 * int64(time.Second), 0, int64(time.Second)},
+		[]int64{points["t"].Count, points["t"].Sum, points["t"].Min, points["t"].Max})
+	require.Equal(t, []int64{1001, 7000 + math.MaxInt64/2, 7, math.MaxInt64 / 2},
+		[]int64{points["h"].Count, points["h"].Sum, points["h"].Min, points["h"].Max})
+	require.InDelta(t, math.Pi, points["g"].Value, 0)
+}
+
+// TestRecordPromotes: a counter that is used by Record alone becomes the P's own, too.
+func TestRecordPromotes(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	counter, timer := b.Counter("c"), b.Timer("t")
+	for range 20_000 {
+		Record(counter.Delta(1), timer.Took(1))
+	}
+	require.GreaterOrEqual(t, b.Stats().OwnChunks, 2)
+}
+
+func TestRecordDoesNotAllocate(t *testing.T) {
+	if !owner.Exclusive {
+		t.Skip("the race detector allocates, and shards picked by chance take long to see everything")
+	}
+	b, err := New()
+	require.NoError(t, err)
+	c, d, timer, gauge := b.Counter("c"), b.Counter("d"), b.Timer("t"), b.Gauge("g")
+	record := func() { Record(c.Delta(1), d.Delta(5), timer.Took(time.Millisecond), gauge.Level(1)) }
+	for range 20_000 {
+		record()
+	}
+	require.Zero(t, testing.AllocsPerRun(1000, record))
+}
+
+// TestStressRecord: updates that are recorded together arrive together, while chunks are promoted, taken away and made
+// anew, and while timers need wider windows.
+func TestStressRecord(t *testing.T) {
+	const many = 2*maxPinned + 3
+	var delivered, manyDelivered int64
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+		counts := make(map[string]int64)
+		for _, p := range batch.Points {
+			counts[p.Name] += p.Count
+		}
+		if counts["requests"] != counts["errors"] || counts["requests"] != counts["latency"] {
+			t.Errorf("torn: %v", counts)
+		}
+		for i := range many {
+			if n := counts[fmt.Sprint("many ", i)]; n != counts["many 0"] {
+				t.Errorf("torn: %d and %d", n, counts["many 0"])
+			}
+		}
+		delivered += counts["requests"]
+		manyDelivered += counts["many 0"]
+		return nil
+	})))
+	require.NoError(t, err)
+	requests, errors, latency := b.Counter("requests"), b.Counter("errors"), b.Timer("latency")
+	counters := make([]*Counter, many)
+	for i := range counters {
+		counters[i] = b.Counter(fmt.Sprint("many ", i))
+	}
+	var stopped atomic.Bool
+	var recorded, manyRecorded atomic.Int64
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for n := int64(0); !stopped.Load(); n++ {
+				if n%3000 < 1000 { // and then it rests
+					Record(requests.Delta(1), latency.Took(time.Duration(n%1_000_000+1)), errors.Delta(1))
+					recorded.Add(1)
+				} else {
+					runtime.Gosched()
+				}
+				if n%500 == 0 {
+					updates := make([]Update, many)
+					for i := range updates {
+						updates[i] = counters[i].Delta(1)
+					}
+					Record(updates...)
+					manyRecorded.Add(1)
+				}
+			}
+		})
+	}
+	for end := time.Now().Add(stressTime(t) / 2); time.Now().Before(end); {
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	stopped.Store(true)
+	wait.Wait()
+	require.NoError(t, b.Flush(t.Context()))
+	stats := b.Stats()
+	require.NoError(t, b.Close())
+	require.Equal(t, recorded.Load(), delivered)
+	require.Equal(t, manyRecorded.Load(), manyDelivered)
+	t.Logf("%d and %d records, %d flips, %d promotions, %d demotions", delivered, manyDelivered, stats.Flips,
+		stats.Promotions, stats.Demotions)
 }

@@ -9,6 +9,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
+	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // stressTime is how long each stress test runs: METRICSBUFFER_STRESS, such as 5m, or a second or two.
@@ -385,7 +388,7 @@ func stressFlip(t *testing.T, writers int) {
 	wait.Wait()
 	f.flip(true)
 	f.flip(true)
-	t.Logf("%d flips, %d observations: %d in own chunks, %d in chunks just taken from a P, %d in the common one; %d promotions",
+	t.Logf("%d flips, %d updates: %d in own chunks, %d in chunks just taken away, %d in the common one; %d promotions",
 		f.n, recorded.Load(), f.own, f.old, f.common, b.shards.promotions.Load())
 	require.Zero(t, f.torn, "inconsistent banks")
 	require.Zero(t, f.late, "banks written to after they were drained")
@@ -412,4 +415,34 @@ func requireSame(t *testing.T, want, got amounts) {
 		}
 	}
 	require.Len(t, got, len(want))
+}
+
+// TestTheFenceMatters builds the package with a fence that does nothing, and expects the stress test to fail. A stress
+// test that passes says something only if it can fail.
+func TestTheFenceMatters(t *testing.T) {
+	switch {
+	case testing.Short():
+		t.Skip("builds the package once more")
+	case !owner.Exclusive:
+		t.Skip("this build uses atomic words and needs no fence")
+	case fence.Mode() != "membarrier":
+		t.Skipf("the fence of this build is %q", fence.Mode())
+	case runtime.NumCPU() < 2:
+		t.Skip("one core keeps the order by itself")
+	}
+	path, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("needs the go command")
+	}
+	torn := regexp.MustCompile(`inconsistent banks|after they were drained|recorded and drained`)
+	for range 3 {
+		arguments := []string{"test", "-tags", "metricsbuffer_nofence", "-run", "^TestStressFlip$", "-count", "1", "."}
+		out, err := exec.Command(path, arguments...).CombinedOutput()
+		if err == nil {
+			continue // once in a while nothing happens in the second that it runs
+		}
+		require.Regexp(t, torn, string(out), "it failed for another reason")
+		return
+	}
+	t.Error("the stress test passes without the fence")
 }

@@ -64,8 +64,8 @@ func Slow(next metricsbuffer.Sink, d time.Duration) metricsbuffer.Sink {
 }
 
 // Hanging returns a sink whose Write does not return before release is called, even if its context ends. After that,
-// the Write that hung calls next, and later Writes do so at once. Use it for a backend that hangs for ever. Call release at
-// the end of the test, so that no goroutine is left behind. Calling it again does nothing.
+// the Write that hung calls next, and later Writes do so at once. Use it for a backend that hangs for ever. Call
+// release at the end of the test, so that no goroutine is left behind. Calling it again does nothing.
 func Hanging(next metricsbuffer.Sink) (sink metricsbuffer.Sink, release func()) {
 	released := make(chan struct{})
 	sink = &faulty{"hanging", next, func(context.Context) error {

@@ -15,5 +15,6 @@ type (
 	Uint32 = atomic.Uint32
 )
 
-// Peek loads the pointer. It does not stop in the scheduler's build: the caller marks a whole array of pointers at once.
+// Peek loads the pointer. It does not stop in the scheduler's build: the caller marks a whole array of pointers at
+// once.
 func Peek[T any](p *Pointer[T]) *T { return p.Load() }

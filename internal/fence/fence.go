@@ -2,10 +2,10 @@
 //
 // A writer that stores one word and then loads another needs a store-load barrier between the two if a second thread
 // does the opposite and both must not miss each other. On common processors that barrier is a locked instruction, as
-// expensive as an atomic addition. An asymmetric barrier moves the whole cost to the rare side: the writer has none. The
-// second thread calls [Process] between its own store and its loads, which makes every running thread of the process
-// execute a full barrier. Each writer's barrier then stands either before its load, which sees the second thread's
-// store, or after its store, which the second thread sees.
+// expensive as an atomic addition. An asymmetric barrier moves the whole cost to the rare side: the writer has none.
+// The second thread calls [Process] between its own store and its loads, which makes every running thread of the
+// process execute a full barrier. Each writer's barrier then stands either before its load, which sees the second
+// thread's store, or after its store, which the second thread sees.
 //
 // The models are liburcu's membarrier flavour (Desnoyers et al., "User-Level Implementations of Read-Copy Update",
 // IEEE TPDS 2012) and folly's AsymmetricThreadFence.
@@ -35,8 +35,8 @@ func Process() {
 	stopTheWorld()
 }
 
-// stopTheWorld stops all goroutines and lets them go on. ReadMemStats is the cheapest call of the runtime that does so at
-// any time, also during a garbage collection. Its documentation does not promise it, so a test checks it.
+// stopTheWorld stops all goroutines and lets them go on. ReadMemStats is the cheapest call of the runtime that does so
+// at any time, also during a garbage collection. Its documentation does not promise it, so a test checks it.
 func stopTheWorld() {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

@@ -14,9 +14,10 @@ import (
 // Assumptions: one flusher at a time flips and awaits.
 //
 // Guarantees: between Enter and Leave a writer may write to the bank that Enter returned. After Flip to one bank and
-// Await of the other nobody writes to that other bank, until the next Flip. All accesses are sequentially consistent: a writer whose
-// second look finds its bank active had registered before the flip, so that Await, which comes after the flip, finds it.
-// A bank that was drained and flipped in again between the two looks is active again; the registration counts for it.
+// Await of the other nobody writes to that other bank, until the next Flip. All accesses are sequentially consistent: a
+// writer whose second look finds its bank active had registered before the flip, so that Await, which comes after the
+// flip, finds it. A bank that was drained and flipped in again between the two looks is active again; the registration
+// counts for it.
 //
 // Progress: a writer tries again only if a flip happened between its two looks. The flusher waits for writers inside.
 type SharedGate struct {

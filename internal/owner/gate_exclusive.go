@@ -22,8 +22,8 @@ import (
 // stores to passed; Go's does, as atomic operations are ordered with all memory operations in its intermediate form.
 // The stress test watches that.
 //
-// Guarantees: between Enter and Leave the owner may write to the bank that Enter returned. After Flip to one bank, fence,
-// and Await of the other nobody writes to that other bank, until the next Flip.
+// Guarantees: between Enter and Leave the owner may write to the bank that Enter returned. After Flip to one bank,
+// fence, and Await of the other nobody writes to that other bank, until the next Flip.
 //
 // Reason: the processor may perform the owner's load of the bank before its store to passed is visible. The fence puts
 // a full barrier somewhere into the owner's instructions. If the barrier comes before the load, the load comes after

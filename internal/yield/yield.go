@@ -1,13 +1,13 @@
 // Package yield marks the places at which the schedule of goroutines matters: where code that runs concurrently is
 // about to touch memory that others touch, too. Built with the tag metricsbuffer_yield, the goroutine stops there until
-// a [Scheduler] lets it go on, so that a test can run the real code in every order there is (internal/verify/interleave).
-// Without the tag the calls are empty. They stand in "if yield.On { … }", of a constant, so that
-// they cost nothing at all: no instruction, no check for nil, and no part of the compiler's budget for inlining. Most
-// marks stand in the types of internal/atomic, and few in the sources of the protocol.
+// a [Scheduler] lets it go on, so that a test can run the real code in every order there is
+// (internal/verify/interleave). Without the tag the calls are empty. They stand in "if yield.On { … }", of a constant,
+// so that they cost nothing at all: no instruction, no check for nil, and no part of the compiler's budget for
+// inlining. Most marks stand in the types of internal/atomic, and few in the sources of the protocol.
 //
-// A mark stands directly before the access, and names it. The code from one mark to the next is one step: the only shared
-// memory that it touches is named by the mark at its begin. A sequentially consistent machine could run the steps in
-// every order that is tried. The models in internal/verify/spec explore the orders that store buffers add.
+// A mark stands directly before the access, and names it. The code from one mark to the next is one step: the only
+// shared memory that it touches is named by the mark at its begin. A sequentially consistent machine could run the
+// steps in every order that is tried. The models in internal/verify/spec explore the orders that store buffers add.
 package yield
 
 // A Kind is a kind of access to the memory that a mark names.

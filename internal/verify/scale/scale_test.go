@@ -58,7 +58,9 @@ type measurement struct {
 func (m *measurement) perSeries() float64 { return float64(m.used.Bytes) / float64(m.series) }
 
 // measure has every P record updates in series, by a handle each, in some rounds between which it flushes.
-func measure(tb testing.TB, procs, series, updates int, u use, record func(b *metricsbuffer.Buffer) func(i, n int)) measurement {
+func measure(
+	tb testing.TB, procs, series, updates int, u use, record func(b *metricsbuffer.Buffer) func(i, n int),
+) measurement {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(series),
 		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil })))
@@ -171,7 +173,8 @@ func BenchmarkScale(b *testing.B) {
 		list = "2,8,64,256"
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprint(out, "\nseries\tuse\tPs\tB/series\tidle\town\tcommon\tpromoted\tflush, all\tflush, 1 %\tns/update\t\n")
+	_, _ = fmt.Fprint(out, "\nseries\tuse\tPs\tB/series\tidle\town\tcommon\tpromoted\t")
+	_, _ = fmt.Fprint(out, "flush, all\tflush, 1 %\tns/update\t\n")
 	for range b.N {
 		for _, u := range uses {
 			for _, p := range strings.Split(list, ",") {

@@ -12,8 +12,9 @@
 // Every update is accounted for. The files: ways.go and its neighbours record, fault.go and sink.go go wrong, audit.go
 // checks each batch, life.go and endings.go compare the accounts of a buffer.
 //
-// It prints its progress to stderr and a summary to stdout. Its exit status is 1 if a promise was broken. Each breach is
-// printed with the seed, which repeats the random choices (options, sinks, faults, values), though not the scheduling.
+// It prints its progress to stderr and a summary to stdout. Its exit status is 1 if a promise was broken. Each breach
+// is printed with the seed, which repeats the random choices (options, sinks, faults, values), though not the
+// scheduling.
 package main
 
 import (

@@ -7,8 +7,8 @@ import (
 )
 
 // Bursts make chunks the own ones of Ps, and have them taken away again. All writers use the series of one phase, often
-// enough for a promotion, and then those of the next phase. Meanwhile the series of the former phase rest for longer than
-// it takes the flusher to find their chunks idle.
+// enough for a promotion, and then those of the next phase. Meanwhile the series of the former phase rest for longer
+// than it takes the flusher to find their chunks idle.
 
 const (
 	burstPhases   = 4

@@ -1,4 +1,4 @@
-package metricsbuffer_test
+package promises
 
 import (
 	"os"
@@ -10,9 +10,9 @@ import (
 
 // TestCodeOfTheREADME: every block of Go in it is part of an example that is compiled and run.
 func TestCodeOfTheREADME(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	require.NoError(t, err)
-	examples, err := os.ReadFile("example_test.go")
+	examples, err := os.ReadFile("../../../example_test.go")
 	require.NoError(t, err)
 	unindented := regexp.MustCompile(`(?m)^\t`).ReplaceAllString(string(examples), "")
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)

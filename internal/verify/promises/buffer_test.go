@@ -1,4 +1,4 @@
-package metricsbuffer_test
+package promises
 
 import (
 	"context"
@@ -430,7 +430,7 @@ func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 		"given twice":                     {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
 		"*sinktest.Recorder":              {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
 		"the sink is nil: ":               {metricsbuffer.WithSink(nil)},
-		"a nil metricsbuffer_test.byUnit": {metricsbuffer.WithSink(byUnit(nil))},
+		"a nil promises.byUnit": {metricsbuffer.WithSink(byUnit(nil))},
 		"the name is empty":               {metricsbuffer.WithSink(recorder, metricsbuffer.SinkName(""))},
 		`two sinks are named "s"`: {
 			metricsbuffer.WithSink(recorder, metricsbuffer.SinkName("s")),
@@ -467,7 +467,7 @@ func TestSinksHaveNamesOfTheirOwn(t *testing.T) {
 	for _, s := range b.Stats().Sinks {
 		names = append(names, s.Name)
 	}
-	require.Equal(t, []string{"a", "a #3", "*metricsbuffer_test.nameless", "b #2", "a #2", "b"}, names)
+	require.Equal(t, []string{"a", "a #3", "*promises.nameless", "b #2", "a #2", "b"}, names)
 	require.NoError(t, b.Close())
 }
 

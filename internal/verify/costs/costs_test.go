@@ -1,4 +1,5 @@
-package metricsbuffer
+// Package costs measures the price of each operation.
+package costs
 
 import (
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
@@ -31,7 +33,7 @@ type private struct {
 }
 
 func operations(b *testing.B) []operation {
-	buffer, err := New()
+	buffer, err := metricsbuffer.New()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,8 +56,9 @@ func operations(b *testing.B) []operation {
 			_ [120]byte
 		}
 	)
+	group, topic := metricsbuffer.T("group", "g"), metricsbuffer.T("topic", "t")
 	type delivery struct{ Status, Producer string }
-	vec, err := NewCounterVec[delivery](buffer, "vec")
+	vec, err := metricsbuffer.NewCounterVec[delivery](buffer, "vec")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -112,7 +115,7 @@ func operations(b *testing.B) []operation {
 		}},
 		{"Record(two counters and a timer)", func(_, n int) {
 			for i := range n {
-				Record(counter.Delta(1), second.Delta(int64(i)), timer.Took(time.Duration(i&0xfffff+1000)))
+				metricsbuffer.Record(counter.Delta(1), second.Delta(int64(i)), timer.Took(time.Duration(i&0xfffff+1000)))
 			}
 		}},
 		{"time.Now + time.Since + Timer.Observe", func(_, n int) {
@@ -141,7 +144,7 @@ func operations(b *testing.B) []operation {
 		}},
 		{"IncrCounter, one name, two tags", func(_, n int) {
 			for range n {
-				buffer.IncrCounter("arroyo.consumer.run.count", 1, Tag{"group", "g"}, Tag{"topic", "t"})
+				buffer.IncrCounter("arroyo.consumer.run.count", 1, group, topic)
 			}
 		}},
 		{"Gauge.Set", func(_, n int) {
@@ -179,7 +182,7 @@ func operations(b *testing.B) []operation {
 // BenchmarkCosts measures every operation with one and with two goroutines, in interleaved rounds, and prints medians
 // and ratios of one run. It is run with -benchtime=1x:
 //
-//	go test -run '^$' -bench Costs -benchtime 1x .
+//	go test -run '^$' -bench Costs -benchtime 1x ./internal/verify/costs
 func BenchmarkCosts(b *testing.B) {
 	const (
 		rounds  = 15
@@ -235,14 +238,14 @@ func measure(op operation, goroutines, n int) time.Duration {
 // BenchmarkAddresses compares the price of Counter.Add in 300 buffers: the addresses of a gate and of a word must not
 // matter (internal/owner). It reports the slowest buffer in relation to the median one:
 //
-//	go test -run '^$' -bench Addresses -benchtime 1x .
+//	go test -run '^$' -bench Addresses -benchtime 1x ./internal/verify/costs
 func BenchmarkAddresses(b *testing.B) {
 	const buffers, rounds, n = 300, 7, 20_000
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for range b.N {
-		counters := make([]*Counter, buffers)
+		counters := make([]*metricsbuffer.Counter, buffers)
 		for i := range counters {
-			buffer, err := New()
+			buffer, err := metricsbuffer.New()
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package metricsbuffer_test
+package promises
 
 import (
 	"fmt"
