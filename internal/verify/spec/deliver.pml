@@ -1,5 +1,5 @@
-/* Delivery: what was collected is acknowledged by every sink, pending, or dropped; never in two of them. Every Flush
- * returns, what it promised is true, and Close ends the flusher. flush.go, deliver.go, and Flush and Close of
+/* Delivery: every collected update is acknowledged by every sink, pending, or dropped; never in two of these states.
+ * Every Flush returns, its promise is true, and Close ends the flusher. flush.go, deliver.go, and Flush and Close of
  * buffer.go.
  *
  * The flusher is one process that owns everything. Callers of Flush (FLUSHES of them) and one of Close hand it calls,
@@ -10,9 +10,9 @@
  * Holds with, and has a counter-example with:
  *   (nothing)     as it is meant
  *   WHOLE         sinks take all of a batch or nothing of it: fewer states, so that there can be more processes
- *   CLEARED       what is pending is cleared before the sink acknowledges it
- *   ONE_PENDING   collecting goes on into what is being written
- *   ALL_BACK      a failure makes pending again what had been acknowledged
+ *   CLEARED       pending updates are cleared before the sink acknowledges them
+ *   ONE_PENDING   collecting adds to the batch that is being written
+ *   ALL_BACK      a failure makes acknowledged updates pending again
  *   EARLY_REPLY   a Flush that came during a Write is answered when that Write returns
  *   IMPATIENT     Close gives up handing its call to the flusher when its time is over
  *   HASTY_END     the flusher ends while a sink is being written to
@@ -43,7 +43,7 @@ byte banks[POINTS];    /* recorded, not collected; how that works is in flip.pml
 byte recorded[POINTS]; /* in all */
 byte collected[POINTS];
 byte pending[ALL], batch[ALL];
-byte accepted[ALL];    /* what the sink has, by its own account */
+byte accepted[ALL];    /* by the sink's own account */
 byte acknowledged[ALL], dropped[ALL]; /* by the buffer's account */
 bool writing[SINKS], overdue[SINKS], hung[SINKS];
 byte replies[SINKS];   /* callers who wait for the batch that is being written, a bit for each */
@@ -108,7 +108,7 @@ inline collect() {
 	}
 }
 
-/* Begins a delivery of what is pending, unless one is being written. */
+/* Begins a delivery of all that is pending, unless one is being written. */
 inline deliver(sink) {
 	if
 	:: writing[sink]
@@ -206,7 +206,7 @@ end:	do
 	done = true
 }
 
-/* A sink, with the goroutine that writes to it: it takes what it has been given one point after the other. */
+/* A sink, with the goroutine that writes to it: it takes the points of its batch one after the other. */
 proctype Sink(byte sink) {
 	byte first, second;
 	mtype outcome;
@@ -245,7 +245,7 @@ end_hung:
 
 /* A call of Flush, or of Close. Its context may end at any time, if patient is false. */
 proctype Caller(byte caller; bool patient) {
-	byte before[POINTS], answers, n, sink; /* what is not needed any more is set to 0: fewer states */
+	byte before[POINTS], answers, n, sink; /* set to 0 once they are not needed any more: fewer states */
 	mtype how;
 	bool ok, allOk = true;
 	d_step { EACH(n, POINTS) before[n] = recorded[n]; DONE(n) };
@@ -268,7 +268,7 @@ proctype Caller(byte caller; bool patient) {
 	:: how == CLOSED || answers == FOR(caller) -> break
 	od;
 	answers = 0;
-	/* A Flush that returns nil has delivered what was recorded before it, to every sink it is for. */
+	/* A Flush that returns nil has delivered all that was recorded before it, to every sink that it is for. */
 	d_step {
 		if
 		:: allOk ->

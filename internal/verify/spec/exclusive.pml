@@ -1,15 +1,22 @@
-/* How a writer enters a shard that it owns, and how the flusher waits for it: shard_exclusive.go. All words of a
- * shard are plain; its writer is processor number `shard`.
+/* How a writer passes the gate of a shard that it owns, and how the flusher waits for it: gate_exclusive.go. All words
+ * of a shard are plain.
  */
 
-/* Opens the section that leave closes; bank may be written until then. Nobody else writes the gate, so that its load
- * and store can be one step here.
+#ifdef STOPS_THE_WORLD
+bool pinned[SHARDS]; /* its goroutine cannot be stopped */
+#define PIN(shard, yes) pinned[shard] = yes
+#else
+#define PIN(shard, yes) skip
+#endif
+
+/* Opens the section that leave closes. The bank may be written until then. Nobody else writes the gate, so its load and
+ * store can be one step here.
  */
 inline enter(shard, bank) {
-	d_step { load(shard, GATE(shard), value); store(shard, GATE(shard), value + 1); value = 0 }; /* odd: inside */
-#ifdef WRITERS_FENCE
-	barrier(shard);
-#endif
+	d_step {
+		PIN(shard, true);
+		load(shard, GATE(shard), value); store(shard, GATE(shard), value + 1); value = 0 /* odd: inside */
+	};
 	d_step { bank = current[shard]; printf("writer %d: enters, bank %d is active\n", shard, bank) }
 }
 
@@ -17,26 +24,41 @@ inline leave(shard, bank) {
 	d_step {
 		load(shard, GATE(shard), value); store(shard, GATE(shard), value + 1); value = 0;
 		bank = 0;
+		PIN(shard, false);
 		printf("writer %d: has left\n", shard)
 	}
 }
 
-/* Adds one to a word of the bank that was entered. */
-inline increase(shard, bank, slot) {
-	d_step { load(shard, WORD(shard, bank, slot), value) };
-	d_step { store(shard, WORD(shard, bank, slot), value + 1); value = 0 }
+/* Adds one to a word. Owner only. */
+inline add(shard, where) {
+	d_step { load(shard, where, value) };
+	d_step { store(shard, where, value + 1); value = 0 }
 }
 
-/* The fence: every writer's processor executes a full barrier, one after the other, at any point of what it does. */
+/* The fence: every writer's processor executes a full barrier, one after the other, at any point of its program. Or all
+ * of them are stopped at one moment, and none of them is pinned then.
+ */
 inline fence() {
-#if !defined(WRITERS_FENCE) && !defined(NO_FENCE)
+#ifdef STOPS_THE_WORLD
+	atomic {
+		!pinned[0] && !pinned[SHARDS - 1]; /* of at most two */
+		printf("flusher: has stopped the world\n");
+		barriers()
+	}
+#else
+#ifndef NO_FENCE
+	barriers();
+#endif
+#endif
+	shard = 0
+}
+
+inline barriers() {
 	shard = 0;
 	do
 	:: shard < SHARDS -> barrier(shard); shard++
 	:: else -> break
-	od;
-#endif
-	shard = 0
+	od
 }
 
 /* Continues when no writer is left that entered before the flip. */

@@ -3,7 +3,7 @@
  *
  * WRITERS writers make UPDATES updates each, to one of NAMES names. Each time they look the series up inside the
  * section in which they write; if that finds none that is open they hold it, as an instrument does, and add to its
- * slot. The flusher expires any series it likes: how long that was idle does not matter for what is to be shown. One
+ * slot. The flusher expires any series it likes: how long that was idle does not matter here. One
  * sink stands for all.
  *
  * Holds with, and has a counter-example with:
@@ -18,7 +18,6 @@
  *   IGNORE_BATCH    the slot is reused though the sink is being given something for it
  *   BLIND_GONE      the flusher does not look whether the series is still idle
  */
-#define FLUSHERS 1
 #ifndef WRITERS
 #define WRITERS 2
 #endif
@@ -64,7 +63,7 @@ byte recorded[NAMES], delivered[NAMES];
 byte writing = WRITERS;
 bool flushed;
 
-/* Puts a new series of that name into the registry, or finds who was first. */
+/* Puts a new series of that name into the registry, or finds the one that came first. */
 inline register(name, found) {
 	d_step {
 		i = 0;
@@ -168,7 +167,7 @@ proctype Writer(byte shard; byte name) {
 	writing--
 }
 
-/* Calls what follows for n from 0 to limit - 1. */
+/* Repeats the statements up to DONE for n from 0 to limit - 1. */
 #define EACH(n, limit) n = 0; do :: n < limit ->
 #define DONE(n) n++ :: else -> n = 0; break od
 
@@ -183,7 +182,7 @@ inline adopt() {
 	}
 }
 
-/* Moves what a bank holds to what is pending. Every slot with something in it must be known. (flip.pml is about the
+/* Makes the values of a bank pending. Every slot with something in it must be known. (flip.pml is about the
  * order in which that happens; here it is one step.)
  */
 inline drain(shard, bank) {
@@ -267,7 +266,7 @@ inline becomeIdle(series) {
 	fi
 }
 
-/* Takes the batch back from the sink: what was not acknowledged is pending again. */
+/* Takes the batch back from the sink: points that were not acknowledged are pending again. */
 inline takeBack() {
 	EACH(n, SLOTS)
 		if :: failed -> pending[n] = pending[n] + batch[n] :: else fi;
@@ -297,22 +296,22 @@ inline writeBatch() {
 }
 
 proctype Flusher() {
-	byte spare[SHARDS], old[SHARDS];
+	byte drained;
 	byte suspended = NONE; /* the series made idle by the last collection */
 	byte shard, n, other, value, series, flushes;
-	EACH(n, SHARDS) spare[n] = 1; DONE(n);
 	do
 	:: flushes < FLIPS ->
 #ifdef EARLY_ADOPT
 		adopt();
 #endif
-		EACH(shard, SHARDS) flip(SHARDS, shard, spare[shard], old[shard]); DONE(shard);
+		EACH(shard, SHARDS) flip(shard, 1 - drained); DONE(shard);
 		fence();
-		EACH(shard, SHARDS) await(shard, old[shard]); DONE(shard);
+		EACH(shard, SHARDS) await(shard, drained); DONE(shard);
 #ifndef EARLY_ADOPT
 		adopt();
 #endif
-		EACH(shard, SHARDS) drain(shard, old[shard]); spare[shard] = old[shard]; DONE(shard);
+		EACH(shard, SHARDS) drain(shard, drained); DONE(shard);
+		drained = 1 - drained;
 		expire();
 		atomic {
 			if
@@ -353,7 +352,7 @@ end:	do
 inline book(slot, amount) {
 	if
 	:: amount > 0 ->
-		/* What was not collected yet may be of a series that was not taken over yet. */
+		/* Values that were not collected yet may be of a series that was not taken over yet. */
 		EACH(series, registered)
 			if :: fresh[series] && slotOf[series] == slot -> resident[slot] = series :: else fi;
 		DONE(series);
@@ -363,7 +362,7 @@ inline book(slot, amount) {
 	fi
 }
 
-/* When all is quiet, every name has what was recorded under it: delivered, pending, or still in the banks. */
+/* When all is quiet, every name has all that was recorded under it: delivered, pending, or still in the banks. */
 proctype Audit() {
 	byte shard, bank, n, series;
 	timeout;

@@ -1,24 +1,20 @@
 /* Writers and flips: no update is lost or counted twice, none is torn, and no writer waits.
  *
- * A writer makes UPDATES updates. Each increases two words, as a timer's count and sum: they must stay equal in
- * whatever is drained. A flusher flips the banks of all shards, fences, waits, and drains, FLIPS times.
+ * A writer makes UPDATES updates. Each increases two words, as a timer's count and sum: they must be equal whenever
+ * they are drained. The flusher flips the banks of all shards, fences, waits, and drains, FLIPS times.
  *
  * Holds with, and has a counter-example with:
- *   (nothing)      one flusher, as the code has it
- *   WRITERS_FENCE  writers fence for themselves, the flusher does not: where the operating system has no fence
- *   SHARED         the twin with registered writers
- *   STALLS         the flusher may stop for good at any point: every writer still finishes
- *   NO_FENCE       nobody fences
- *   EARLY_FENCE    the flusher fences before it flips
- *   NO_AWAIT       the gate is not looked at
- *   NO_SECOND_LOOK a writer registers, and does not look again
- *   NO_ZERO        a drained bank is flipped in as it is
- *   STORED_FLIP    a flip is a load and a store (with FLUSHERS 2)
- *   LOCKS          a writer waits while a flush is under way (with STALLS)
+ *   (nothing)        as the code has it
+ *   STOPS_THE_WORLD  the flusher stops the world instead of calling the fence: where the operating system has none
+ *   SHARED           the twin whose gates count writers
+ *   STALLS           the flusher may stop for good at any point: every writer still finishes
+ *   NO_FENCE         nobody fences
+ *   EARLY_FENCE      the flusher fences before it flips
+ *   NO_AWAIT         the gate is not looked at
+ *   NO_SECOND_LOOK   a writer registers, and does not look again
+ *   NO_ZERO          a drained bank is flipped in as it is
+ *   LOCKS            a writer waits while a flush is under way (with STALLS)
  */
-#ifndef FLUSHERS
-#define FLUSHERS 1
-#endif
 #ifndef SHARDS
 #define SHARDS 1
 #endif
@@ -38,10 +34,10 @@
 
 #include "shard.pml"
 
-byte flushing; /* flushers at work */
+bool flushing;
 byte drained[SHARDS];
 byte writing = WRITERS;
-byte unfinished = FLUSHERS;
+bool flushed;
 bool stalled;
 
 proctype Writer(byte shard) {
@@ -49,7 +45,7 @@ proctype Writer(byte shard) {
 	do
 	:: updates < UPDATES ->
 #ifdef LOCKS
-		flushing == 0;
+		!flushing;
 #endif
 		enter(shard, bank);
 		increase(shard, bank, COUNT);
@@ -61,39 +57,35 @@ proctype Writer(byte shard) {
 	writing--
 }
 
-inline drain(cpu, shard, bank) {
-	d_step { load(cpu, WORD(shard, bank, COUNT), count) };
+inline drain(shard, bank) {
+	d_step { load(FLUSHER, WORD(shard, bank, COUNT), count) };
 	d_step {
-		load(cpu, WORD(shard, bank, SUM), sum);
-		printf("flusher %d: drains count %d, sum %d from bank %d of shard %d\n", cpu - SHARDS, count, sum, bank, shard);
+		load(FLUSHER, WORD(shard, bank, SUM), sum);
+		printf("flusher: drains count %d, sum %d from bank %d of shard %d\n", count, sum, bank, shard);
 		assert(count == sum); /* not torn */
 		drained[shard] = drained[shard] + count;
 		count = 0; sum = 0
 	};
 #ifndef NO_ZERO
-	d_step { store(cpu, WORD(shard, bank, COUNT), 0) };
-	d_step { store(cpu, WORD(shard, bank, SUM), 0) }
+	d_step { store(FLUSHER, WORD(shard, bank, COUNT), 0) };
+	d_step { store(FLUSHER, WORD(shard, bank, SUM), 0) }
 #endif
 }
 
-proctype Flusher(byte cpu; byte first) {
-	byte spare[SHARDS], old[SHARDS], known[SHARDS];
-	byte shard, flushes, value, count, sum;
-	do
-	:: shard < SHARDS -> spare[shard] = first; shard++
-	:: else -> shard = 0; break
-	od;
+proctype Flusher() {
+	byte known[SHARDS];
+	byte shard, bank, flushes, value, count, sum; /* bank: the one to be drained */
 	{
 		do
 		:: flushes < FLIPS ->
-			flushing++;
+			flushing = true;
 #ifdef EARLY_FENCE
 			fence();
 #endif
 			do
 			:: shard < SHARDS ->
 				known[shard] = LEFT(shard);
-				flip(cpu, shard, spare[shard], old[shard]);
+				flip(shard, 1 - bank);
 				shard++
 			:: else -> shard = 0; break
 			od;
@@ -101,25 +93,23 @@ proctype Flusher(byte cpu; byte first) {
 			fence();
 #endif
 			do
-			:: shard < SHARDS -> await(shard, old[shard]); shard++
+			:: shard < SHARDS -> await(shard, bank); shard++
 			:: else -> shard = 0; break
 			od;
 			do
 			:: shard < SHARDS ->
-				drain(cpu, shard, old[shard]);
-#if FLUSHERS == 1
-				/* What had returned before the flush is in it, or was in an earlier one. */
+				drain(shard, bank);
+				/* Updates that had returned before the flush are in it, or were in an earlier one. */
 				assert(drained[shard] >= known[shard]);
-#endif
-				spare[shard] = old[shard];
 				shard++
 			:: else -> shard = 0; break
 			od;
-			flushing--;
+			bank = 1 - bank;
+			flushing = false;
 			flushes++
 		:: else -> break
 		od;
-		unfinished--
+		flushed = true
 	} unless { stalled }
 }
 
@@ -132,12 +122,12 @@ proctype Fate() {
 }
 #endif
 
-/* When all is quiet, what was recorded is what was drained and what is still in the banks. */
+/* When all is quiet, the recorded updates are those that were drained and those still in the banks. */
 proctype Audit() {
 	byte shard, bank, cpu, count, sum;
 	timeout;
 	assert(writing == 0); /* nobody kept a writer waiting */
-	assert(stalled || unfinished == 0);
+	assert(stalled || flushed);
 	if
 	:: !stalled
 	:: else -> goto end
@@ -170,10 +160,7 @@ init {
 		:: n < WRITERS -> run Writer(n % SHARDS); n++
 		:: else -> n = 0; break
 		od;
-		do
-		:: n < FLUSHERS -> run Flusher(SHARDS + n, 1 + n); n++
-		:: else -> n = 0; break
-		od;
+		run Flusher();
 #ifndef SHARED
 		do
 		:: n < CPUS -> run Memory(n); n++

@@ -2,7 +2,7 @@
  * becomes visible to the others later, in order. Its own processor sees it at once. A locked instruction waits until
  * the buffer is empty. Loads are performed in order.
  *
- * A processor is named by a number, cpu. It stands for whatever thread runs there: the operating system drains the
+ * A processor is named by a number, cpu. It stands for any thread that runs there: the operating system drains the
  * buffer before it lets another one continue. A full buffer makes room by itself, so no store ever waits for anybody.
  */
 #ifndef DEPTH
@@ -11,7 +11,7 @@
 
 typedef storeBuffer {
 	byte length;
-	byte address[DEPTH]; /* oldest first; what is not in use is 0, so that equal buffers are equal states */
+	byte address[DEPTH]; /* oldest first; unused places are 0, so that equal buffers are equal states */
 	byte value[DEPTH]
 }
 
@@ -37,13 +37,13 @@ inline settle(cpu) {
 }
 
 /* A plain store. Like load, it belongs into a d_step: by itself it is one step, and others may come before the next. */
-inline store(cpu, where, what) {
+inline store(cpu, where, number) {
 	if
 	:: buffer[cpu].length == DEPTH -> settle(cpu)
 	:: else
 	fi;
 	buffer[cpu].address[buffer[cpu].length] = where;
-	buffer[cpu].value[buffer[cpu].length] = what;
+	buffer[cpu].value[buffer[cpu].length] = number;
 	buffer[cpu].length++
 }
 
@@ -62,7 +62,7 @@ inline load(cpu, where, result) {
 	od
 }
 
-/* A full barrier on that processor: part of every locked instruction, and what the fence makes others execute. */
+/* A full barrier on that processor: part of every locked instruction; the fence makes other processors execute one. */
 inline barrier(cpu) {
 	d_step {
 		do
