@@ -1039,3 +1039,39 @@ func TestMemoryPerTimer(t *testing.T) {
 	last := timers[2*n-1].slot / distributionsPerChunk
 	require.Nil(t, b.shards.common.distributions.at(last), "untouched ones cost nothing")
 }
+
+// TestEndOfABatch: no update in a batch is younger than its end, and the next batch starts there. The timer observes
+// the time at which it does so.
+func TestEndOfABatch(t *testing.T) {
+	epoch := time.Now()
+	var end time.Time
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+		if youngest := epoch.Add(time.Duration(batch.Points[0].Max)); youngest.After(batch.End) {
+			t.Errorf("an update is younger than the end of its batch by %v", youngest.Sub(batch.End))
+		}
+		if !end.IsZero() && !batch.Start.Equal(end) {
+			t.Errorf("a batch ends %v and the next starts %v", end, batch.Start)
+		}
+		end = batch.End
+		return nil
+	})))
+	require.NoError(t, err)
+	timer := b.Timer("t")
+	var stopped atomic.Bool
+	var wait sync.WaitGroup
+	for range 2 {
+		wait.Go(func() {
+			for !stopped.Load() {
+				timer.Observe(time.Since(epoch))
+			}
+		})
+	}
+	for deadline := time.Now().Add(300 * time.Millisecond); time.Now().Before(deadline); {
+		timer.Observe(time.Since(epoch))
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	stopped.Store(true)
+	wait.Wait()
+	timer.Observe(time.Since(epoch))
+	require.NoError(t, b.Close())
+}

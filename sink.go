@@ -96,8 +96,10 @@ func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx,
 // A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
 // once, and only if something was recorded in it. A Batch is valid during [Sink.Write] only.
 type Batch struct {
-	// Start is when the oldest update in the batch could have been recorded, and End when the youngest could. A batch
-	// that failed is merged into the next one, which keeps the earlier Start.
+	// End is when the batch was collected: no update in it is younger. Start is the End of the batch before, so that the
+	// batches of a sink leave no gap. An update that was recorded while that one was collected, which takes some
+	// microseconds, may be in this batch although it is older than Start by as much. A batch that failed is merged into
+	// the next one, which keeps the earlier Start.
 	Start, End time.Time
 	Points     []Point
 
