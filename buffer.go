@@ -132,6 +132,14 @@ func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
 	}
 }
 
+// Local returns a new, empty accumulator.
+func (b *Buffer) Local() *Local {
+	if b.isNil() {
+		return nil
+	}
+	return &Local{buffer: b}
+}
+
 // Flush delivers all updates that were recorded before the call to every sink, and waits until the sinks have
 // acknowledged them. It returns nil if all sinks have. Otherwise it returns one error for each sink that failed, or
 // that had not answered when ctx ended. The errors are joined, and name the sinks. Updates that were not acknowledged

@@ -123,39 +123,6 @@ func (f *flusher) settle(d *delivery) {
 
 var errTimeToClose = errors.New("the buffer's time to close is over")
 
-// shutdown closes the flusher, in at most the given time.
-func (f *flusher) shutdown(timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	err := f.deliverTo(ctx, f.sinks, true)
-	if err == nil {
-		<-f.done // imminent, as nobody is left to write
-	} else {
-		f.stop() // and done follows once the last sink returns from Write
-	}
-	errs := []error{err}
-	for _, o := range f.sinks {
-		errs = append(errs, o.awaitClosed(ctx))
-	}
-	return errors.Join(errs...)
-}
-
-// attach gives the sinks that ask for their values the means to. It comes before run.
-func (f *flusher) attach() error {
-	for i, o := range f.sinks {
-		attacher, ok := optional[Attacher](o.sink)
-		if !ok {
-			continue
-		}
-		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
-		if err != nil {
-			close(f.done) // sinks attached before this one learn that there is no buffer
-			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
-		}
-	}
-	return nil
-}
-
 // deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
 func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
 	replies := make(chan reply, len(sinks))

@@ -79,26 +79,6 @@ func (e *expiry) end(f *flusher) {
 	}
 }
 
-// isPending says whether any sink has yet to acknowledge something for the slot.
-func (f *flusher) isPending(storage storage, slot uint32) bool {
-	for _, o := range f.sinks {
-		if o.pending.has(storage, slot) || o.writing != nil && o.writing.content.has(storage, slot) {
-			return true
-		}
-	}
-	return false
-}
-
-// vacate gives a slot back. No writer can reach it any more, and it holds nothing.
-func (f *flusher) vacate(storage storage, slot uint32) {
-	f.series[storage][slot] = nil
-	f.overflows.forget(storage, slot)
-	if storage == gauges {
-		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
-	}
-	f.registry.giveBack(storage, slot)
-}
-
 // overflows is the flusher's account of updates of overflow series.
 type overflows struct {
 	is     [storages][]uint64         // a bit for each slot: it is an overflow series'

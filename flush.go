@@ -2,6 +2,9 @@ package metricsbuffer
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
@@ -349,4 +352,86 @@ func (f *flusher) closeSinks() bool {
 		}
 	}
 	return all
+}
+
+// isPending says whether any sink has yet to acknowledge something for the slot.
+func (f *flusher) isPending(storage storage, slot uint32) bool {
+	for _, o := range f.sinks {
+		if o.pending.has(storage, slot) || o.writing != nil && o.writing.content.has(storage, slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// vacate gives a slot back. No writer can reach it any more, and it holds nothing.
+func (f *flusher) vacate(storage storage, slot uint32) {
+	f.series[storage][slot] = nil
+	f.overflows.forget(storage, slot)
+	if storage == gauges {
+		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
+	}
+	f.registry.giveBack(storage, slot)
+}
+
+// account states the updates that the flusher has collected, and those that it still holds.
+func (f *flusher) account() Stats {
+	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
+	stats.Overflowed, stats.Overflows = f.overflows.account(f)
+	stats.Bytes = f.shards.bytes()
+	for _, o := range f.sinks {
+		s := o.stats
+		s.Name = o.name
+		s.Drops = maps.Clone(s.Drops)
+		stats.Bytes += o.pending.bytes()
+		if o.writing != nil {
+			s.Pending.add(o.writing.content.totals)
+			s.PendingSeries += o.writing.content.series()
+			stats.Bytes += o.writing.content.bytes()
+		} else {
+			stats.Bytes += o.next.bytes()
+		}
+		if f.closing && o.writing == nil {
+			s.Dropped.add(o.pending.totals)
+			s.DroppedSeries = o.pending.series()
+		} else {
+			s.Pending.add(o.pending.totals)
+			s.PendingSeries += o.pending.series()
+		}
+		stats.Sinks = append(stats.Sinks, s)
+	}
+	return stats
+}
+
+// shutdown closes the flusher, in at most the given time.
+func (f *flusher) shutdown(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := f.deliverTo(ctx, f.sinks, true)
+	if err == nil {
+		<-f.done // imminent, as nobody is left to write
+	} else {
+		f.stop() // and done follows once the last sink returns from Write
+	}
+	errs := []error{err}
+	for _, o := range f.sinks {
+		errs = append(errs, o.awaitClosed(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// attach gives the sinks that ask for their values the means to. It comes before run.
+func (f *flusher) attach() error {
+	for i, o := range f.sinks {
+		attacher, ok := optional[Attacher](o.sink)
+		if !ok {
+			continue
+		}
+		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
+		if err != nil {
+			close(f.done) // sinks attached before this one learn that there is no buffer
+			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
+		}
+	}
+	return nil
 }

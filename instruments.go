@@ -1,8 +1,11 @@
 package metricsbuffer
 
 import (
+	"math"
 	"runtime"
 	"time"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 )
 
 // A Counter is a series that sums up deltas. [Buffer.Counter] makes one. A nil *Counter and a zero Counter do nothing.
@@ -25,6 +28,14 @@ func (c *Counter) Add(delta int64) {
 
 // Inc adds one.
 func (c *Counter) Inc() { c.Add(1) }
+
+// Delta returns the update that [Counter.Add] makes.
+func (c *Counter) Delta(delta int64) Update {
+	if c == nil {
+		return Update{}
+	}
+	return Update{(*handle)(c), delta, 0, KindCounter}
+}
 
 // A Timer is a series of durations. [Buffer.Timer] makes one. A nil *Timer and a zero Timer do nothing. All methods may
 // be called concurrently. A Timer may be copied; the copy records in the same series.
@@ -49,6 +60,14 @@ func (t *Timer) Start() Stopwatch { return Stopwatch{timer: t, start: time.Since
 // epoch is when the process started. time.Since of a time with a monotonic reading reads only the monotonic clock;
 // time.Now also reads the wall clock. Two calls of time.Since cost half as much as one of each.
 var epoch = time.Now()
+
+// Took returns the update that [Timer.Observe] makes.
+func (t *Timer) Took(d time.Duration) Update {
+	if t == nil {
+		return Update{}
+	}
+	return Update{(*handle)(t), int64(d), int16(bucket.Index(int64(d))), KindTimer}
+}
 
 // A Stopwatch measures a duration for a [Timer]. It is a value: it may be copied, and stopped by another goroutine.
 type Stopwatch struct {
@@ -81,12 +100,20 @@ func (h *Histogram) Observe(v int64) {
 	}
 }
 
+// Size returns the update that [Histogram.Observe] makes.
+func (h *Histogram) Size(v int64) Update {
+	if h == nil {
+		return Update{}
+	}
+	return Update{(*handle)(h), v, int16(bucket.Index(v)), KindHistogram}
+}
+
 // A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement.
 // [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
 // may be copied; the copy sets the same series.
 type Gauge struct {
-	handle
 	cell *gaugeCell
+	handle
 }
 
 // Set sets the gauge. Of concurrent calls, one is the last; its value stays.
@@ -103,6 +130,14 @@ func (g *Gauge) Add(delta float64) {
 		g.cell.add(delta)
 		runtime.KeepAlive(g)
 	}
+}
+
+// Level returns the update that [Gauge.Set] makes.
+func (g *Gauge) Level(v float64) Update {
+	if g == nil {
+		return Update{}
+	}
+	return Update{&g.handle, int64(math.Float64bits(v)), 0, KindGauge}
 }
 
 // A lease is shared by an instrument and its copies. It keeps the series from being expired, and the buffer reachable.
@@ -138,5 +173,5 @@ func newTimer(b *Buffer, s *series) *Timer { return (*Timer)(newHandle(b, s)) }
 func newHistogram(b *Buffer, s *series) *Histogram { return (*Histogram)(newHandle(b, s)) }
 
 func newGauge(b *Buffer, s *series) *Gauge {
-	return &Gauge{*newHandle(b, s), b.registry.gauge(s.Value.slot)}
+	return &Gauge{b.registry.gauge(s.Value.slot), *newHandle(b, s)}
 }

@@ -62,14 +62,6 @@ type localDistribution struct {
 	lease  *lease
 }
 
-// Local returns a new, empty accumulator.
-func (b *Buffer) Local() *Local {
-	if b.isNil() {
-		return nil
-	}
-	return &Local{buffer: b}
-}
-
 // Counter returns the counter's private part, the same at every call. It panics if the counter is another buffer's. It
 // costs next to nothing for the counter of the call before; a loop that uses several counters may keep the results.
 func (l *Local) Counter(c *Counter) *LocalCounter {

@@ -3,9 +3,7 @@ package metricsbuffer
 import (
 	"math"
 	"runtime"
-	"time"
 
-	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
@@ -16,38 +14,6 @@ type Update struct {
 	value  int64 // of a gauge: the bits of a float64
 	bucket int16 // of a distribution's value, if that is positive
 	kind   Kind
-}
-
-// Delta returns the update that [Counter.Add] makes.
-func (c *Counter) Delta(delta int64) Update {
-	if c == nil {
-		return Update{}
-	}
-	return Update{(*handle)(c), delta, 0, KindCounter}
-}
-
-// Took returns the update that [Timer.Observe] makes.
-func (t *Timer) Took(d time.Duration) Update {
-	if t == nil {
-		return Update{}
-	}
-	return Update{(*handle)(t), int64(d), int16(bucket.Index(int64(d))), KindTimer}
-}
-
-// Size returns the update that [Histogram.Observe] makes.
-func (h *Histogram) Size(v int64) Update {
-	if h == nil {
-		return Update{}
-	}
-	return Update{(*handle)(h), v, int16(bucket.Index(v)), KindHistogram}
-}
-
-// Level returns the update that [Gauge.Set] makes.
-func (g *Gauge) Level(v float64) Update {
-	if g == nil {
-		return Update{}
-	}
-	return Update{&g.handle, int64(math.Float64bits(v)), 0, KindGauge}
 }
 
 // shards returns the shards that the update is for, or nil if it does nothing.
@@ -63,35 +29,38 @@ func (u *Update) setGauge() {
 	u.of.lease.buffer.registry.gauge(u.of.slot).set(math.Float64frombits(uint64(u.value)))
 }
 
-// Record makes several updates together. They arrive in the same batch, so that no batch has more errors than requests,
-// say, and they cost less than one by one. Up to 8 of them allocate nothing once the instruments have been used on each
-// P. Updates of several buffers arrive in one batch of each.
+// Record makes several updates together. They arrive in the same batch: no batch has more errors than requests, say. Up
+// to 8 of them allocate nothing once the instruments have been used on each P. Updates of several buffers arrive in one
+// batch of each.
 //
 //	metricsbuffer.Record(requests.Delta(1), bytes.Delta(n), latency.Took(d))
 func Record(updates ...Update) {
 	if len(updates) > 0 {
-		if s := updates[0].shards(); s == nil || !s.recordOwn(updates) {
-			recordSlow(updates)
+		if s := updates[0].shards(); s == nil || !group(updates).recordOwn(s) {
+			group(updates).recordSlow()
 		}
 	}
 	runtime.KeepAlive(updates)
 }
 
+// A group is some updates that are made in one section.
+type group []Update
+
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
-func recordSlow(updates []Update) {
-	for i := range updates {
-		if s := updates[i].shards(); s != nil && !hasOf(updates[:i], s) {
-			s.record(updates[i:])
+func (g group) recordSlow() {
+	for i := range g {
+		if s := g[i].shards(); s != nil && !g[:i].has(s) {
+			g[i:].record(s)
 		}
 	}
 }
 
 // recordOwn makes the updates if they are few and all of them belong to own chunks of the P that this runs on.
 // Otherwise it makes none and returns false.
-func (s *shards) recordOwn(updates []Update) bool {
+func (g group) recordOwn(s *shards) bool {
 	var words [fewOwn]*owner.Word
 	var cells [fewOwn]*distributionCell
-	if len(updates) > fewOwn {
+	if len(g) > fewOwn {
 		return false
 	}
 	table := &s.table // as in add
@@ -103,8 +72,8 @@ func (s *shards) recordOwn(updates []Update) bool {
 	shard := table[id].Load()
 	bank := shard.gate.Enter()
 	own := true
-	for i := range updates {
-		u := &updates[i]
+	for i := range g {
+		u := &g[i]
 		switch {
 		case u.of == nil || u.of.shards != s:
 			own = false
@@ -129,8 +98,8 @@ func (s *shards) recordOwn(updates []Update) bool {
 		}
 	}
 	if own {
-		for i := range updates {
-			u := &updates[i]
+		for i := range g {
+			u := &g[i]
 			if word := words[i%fewOwn]; word != nil {
 				word.Add(u.value)
 			} else if cell := cells[i%fewOwn]; cell != nil {
@@ -148,10 +117,10 @@ func (s *shards) recordOwn(updates []Update) bool {
 // fewOwn is how many updates the fast way of Record takes.
 const fewOwn = 4
 
-// hasOf says whether an update belongs to the buffer with these shards.
-func hasOf(updates []Update, s *shards) bool {
-	for i := range updates {
-		if updates[i].shards() == s {
+// has says whether an update belongs to the buffer with these shards.
+func (g group) has(s *shards) bool {
+	for i := range g {
+		if g[i].shards() == s {
 			return true
 		}
 	}
@@ -170,25 +139,29 @@ type target struct {
 const fewUpdates = 8
 
 // record makes the updates that belong to these shards in one section.
-func (s *shards) record(updates []Update) {
+func (g group) record(s *shards) {
 	var few [fewUpdates]target
 	targets := few[:]
-	if len(updates) > len(few) {
-		targets = make([]target, len(updates))
+	if len(g) > len(few) {
+		targets = make([]target, len(g))
 	}
 	for {
 		var in section
-		if len(updates) <= maxPinned {
+		if len(g) <= maxPinned {
 			in = s.enter()
 		} else {
 			in = s.enterUnpinned()
 		}
-		lacking := s.find(in, updates, targets)
+		lacking := g.find(s, in, targets)
 		if lacking == nil {
-			promoted := s.makeAll(in, updates, targets)
+			promoted := g.make(s, in, targets)
 			s.leave(in)
-			if promoted != nil {
-				s.promote(promoted)
+			switch {
+			case promoted == nil:
+			case promoted.kind == KindCounter:
+				s.promoteCounters(promoted.of.slot / countersPerChunk)
+			default:
+				s.promoteDistributions(promoted.of.slot / distributionsPerChunk)
 			}
 			return
 		}
@@ -202,9 +175,9 @@ func (s *shards) record(updates []Update) {
 }
 
 // find finds the place of every update. It returns the first update that there is no room for, or nil.
-func (s *shards) find(in section, updates []Update, targets []target) (lacking *Update) {
-	for i := range updates {
-		u, at := &updates[i], &targets[i]
+func (g group) find(s *shards, in section, targets []target) (lacking *Update) {
+	for i := range g {
+		u, at := &g[i], &targets[i]
 		switch {
 		case u.shards() != s || u.kind == KindGauge:
 		case u.kind != KindCounter:
@@ -223,10 +196,10 @@ func (s *shards) find(in section, updates []Update, targets []target) (lacking *
 	return nil
 }
 
-// makeAll makes the updates. It returns one whose chunk is to become the P's own, or nil.
-func (s *shards) makeAll(in section, updates []Update, targets []target) (promoted *Update) {
-	for i := range updates {
-		u, at := &updates[i], &targets[i]
+// make makes the updates. It returns one whose chunk is to become the P's own, or nil.
+func (g group) make(s *shards, in section, targets []target) (promoted *Update) {
+	for i := range g {
+		u, at := &g[i], &targets[i]
 		switch {
 		case u.shards() != s:
 		case u.kind == KindGauge:
@@ -251,39 +224,4 @@ func (s *shards) makeAll(in section, updates []Update, targets []target) (promot
 		}
 	}
 	return promoted
-}
-
-func (s *shards) promote(u *Update) {
-	if u.kind != KindCounter {
-		s.promoteDistributions(u.of.slot / distributionsPerChunk)
-	} else {
-		s.promoteCounters(u.of.slot / countersPerChunk)
-	}
-}
-
-// makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now.
-func (s *shards) makeWindow(slot uint32, index int) {
-	var wider *window
-	for {
-		in := s.enter()
-		cell, step := s.cell(in, slot)
-		room := false
-		var seen *window
-		if cell != nil {
-			seen = cell.window.Load()
-			if wider != nil && wider.older == seen && cell.window.CompareAndSwap(seen, wider) {
-				wider = nil // it belongs to this cell now
-			}
-			room = cell.hasRoom(index)
-		}
-		s.leave(in)
-		switch {
-		case room:
-			return
-		case cell == nil:
-			s.common.makeDistributions(slot)
-		default:
-			wider = widen(seen, index, 1, step)
-		}
-	}
 }

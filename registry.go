@@ -369,16 +369,6 @@ const (
 	storages = iota
 )
 
-func (k Kind) storage() storage {
-	switch k {
-	case KindTimer, KindHistogram:
-		return distributed
-	case KindGauge:
-		return gauges
-	}
-	return sums
-}
-
 // hold keeps the series from being expired, unless it is gone.
 func (p *place) hold() bool {
 	for {

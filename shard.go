@@ -236,6 +236,33 @@ func (s *shards) observeSlow(slot uint32, v int64, index int) {
 	}
 }
 
+// makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now.
+func (s *shards) makeWindow(slot uint32, index int) {
+	var wider *window
+	for {
+		in := s.enter()
+		cell, step := s.cell(in, slot)
+		room := false
+		var seen *window
+		if cell != nil {
+			seen = cell.window.Load()
+			if wider != nil && wider.older == seen && cell.window.CompareAndSwap(seen, wider) {
+				wider = nil // it belongs to this cell now
+			}
+			room = cell.hasRoom(index)
+		}
+		s.leave(in)
+		switch {
+		case room:
+			return
+		case cell == nil:
+			s.common.makeDistributions(slot)
+		default:
+			wider = widen(seen, index, 1, step)
+		}
+	}
+}
+
 // observeZero records a zero in the distribution in slot, also for a v below zero.
 func (s *shards) observeZero(slot uint32, v int64) {
 	if v < 0 {

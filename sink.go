@@ -20,6 +20,16 @@ import (
 // drops the point ([Batch.Drop]).
 type Tag struct{ Key, Value string }
 
+func (k Kind) storage() storage {
+	switch k {
+	case KindTimer, KindHistogram:
+		return distributed
+	case KindGauge:
+		return gauges
+	}
+	return sums
+}
+
 // T returns a tag. It is short for Tag{Key: key, Value: value}.
 func T(key, value string) Tag { return Tag{Key: key, Value: value} }
 

@@ -1,7 +1,6 @@
 package metricsbuffer
 
 import (
-	"maps"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
@@ -99,35 +98,6 @@ func (s *Stats) countChunk(own bool) {
 	} else {
 		s.CommonChunks++
 	}
-}
-
-// account states the updates that the flusher has collected, and those that it still holds.
-func (f *flusher) account() Stats {
-	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
-	stats.Overflowed, stats.Overflows = f.overflows.account(f)
-	stats.Bytes = f.shards.bytes()
-	for _, o := range f.sinks {
-		s := o.stats
-		s.Name = o.name
-		s.Drops = maps.Clone(s.Drops)
-		stats.Bytes += o.pending.bytes()
-		if o.writing != nil {
-			s.Pending.add(o.writing.content.totals)
-			s.PendingSeries += o.writing.content.series()
-			stats.Bytes += o.writing.content.bytes()
-		} else {
-			stats.Bytes += o.next.bytes()
-		}
-		if f.closing && o.writing == nil {
-			s.Dropped.add(o.pending.totals)
-			s.DroppedSeries = o.pending.series()
-		} else {
-			s.Pending.add(o.pending.totals)
-			s.PendingSeries += o.pending.series()
-		}
-		stats.Sinks = append(stats.Sinks, s)
-	}
-	return stats
 }
 
 // selfMetrics records figures of Stats as series like any other. It does so at the start of each collection, so that

@@ -423,15 +423,15 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	for want, opts := range map[string][]metricsbuffer.Option{
-		"option 2 of 2 is nil":            {metricsbuffer.WithInterval(0), nil},
-		"option 1 of 1 is nil":            {metricsbuffer.WithSink(recorder, nil)},
-		"10ns is less than":               {metricsbuffer.WithInterval(10)},
-		"5µs is less than":                {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
-		"given twice":                     {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
-		"*sinktest.Recorder":              {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
-		"the sink is nil: ":               {metricsbuffer.WithSink(nil)},
+		"option 2 of 2 is nil":  {metricsbuffer.WithInterval(0), nil},
+		"option 1 of 1 is nil":  {metricsbuffer.WithSink(recorder, nil)},
+		"10ns is less than":     {metricsbuffer.WithInterval(10)},
+		"5µs is less than":      {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
+		"given twice":           {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
+		"*sinktest.Recorder":    {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
+		"the sink is nil: ":     {metricsbuffer.WithSink(nil)},
 		"a nil promises.byUnit": {metricsbuffer.WithSink(byUnit(nil))},
-		"the name is empty":               {metricsbuffer.WithSink(recorder, metricsbuffer.SinkName(""))},
+		"the name is empty":     {metricsbuffer.WithSink(recorder, metricsbuffer.SinkName(""))},
 		`two sinks are named "s"`: {
 			metricsbuffer.WithSink(recorder, metricsbuffer.SinkName("s")),
 			metricsbuffer.WithSink(new(sinktest.Recorder), metricsbuffer.SinkName("s")),
