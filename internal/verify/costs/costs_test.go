@@ -66,6 +66,7 @@ func operations(b *testing.B) []operation {
 		names[i] = fmt.Sprintf("arroyo.consumer.series_%d", i)
 		theirNames.Store(names[i], new(private))
 	}
+	common := neverOwn(buffer)
 	return []operation{
 		{"atomic.Int64.Add, private", func(worker, n int) {
 			word := &words[worker].n
@@ -95,6 +96,11 @@ func operations(b *testing.B) []operation {
 		{"Counter.Add", func(_, n int) {
 			for range n {
 				counter.Add(1)
+			}
+		}},
+		{"Counter.Add, common chunk, shared", func(_, n int) {
+			for range n {
+				common.Add(1)
 			}
 		}},
 		{"pin + gate + add, in line", func(_, n int) {
@@ -271,4 +277,26 @@ func BenchmarkAddresses(b *testing.B) {
 		b.ReportMetric(best[buffers-1], "slowest-ns")
 		b.ReportMetric(best[buffers-1]/best[buffers/2], "slowest/median")
 	}
+}
+
+// neverOwn returns a counter in a common chunk that no P makes its own: on every P, a chunk that is used more has its
+// seat. There are 32 seats on a P, and 120 counters in a chunk.
+func neverOwn(buffer *metricsbuffer.Buffer) *metricsbuffer.Counter {
+	counters := make([]*metricsbuffer.Counter, 120*34)
+	for i := range counters {
+		counters[i] = buffer.Counter(fmt.Sprint("filler ", i))
+	}
+	var wait sync.WaitGroup
+	for range 8 * runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for chunk := range 32 {
+				for range 2000 {
+					counters[120*chunk+119].Inc()
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	wait.Wait()
+	return counters[120*33]
 }

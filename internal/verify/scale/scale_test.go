@@ -197,3 +197,60 @@ func BenchmarkScale(b *testing.B) {
 		_ = out.Flush()
 	}
 }
+
+// BenchmarkSinks prints how long a collection takes for 1, 4 and 10 sinks, all counters touched. Stats collects and
+// delivers nothing.
+func BenchmarkSinks(b *testing.B) {
+	for range b.N {
+		for _, sinks := range []int{1, 4, 10} {
+			opts := []metricsbuffer.Option{metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(counters)}
+			for range sinks {
+				sink := metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil })
+				opts = append(opts, metricsbuffer.WithSink(sink))
+			}
+			buffer, err := metricsbuffer.New(opts...)
+			require.NoError(b, err)
+			update := addTo(counters)(buffer)
+			var times []time.Duration
+			for range 21 {
+				for i := range counters {
+					update(i, i)
+				}
+				begin := time.Now()
+				_ = buffer.Stats()
+				times = append(times, time.Since(begin))
+				require.NoError(b, buffer.Flush(context.Background()))
+			}
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Microseconds()), fmt.Sprint(sinks, "-sinks-µs"))
+			require.NoError(b, buffer.Close())
+		}
+	}
+}
+
+// BenchmarkDecades prints the bytes of a timer by how many decades its values span.
+func BenchmarkDecades(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	for range b.N {
+		for _, decades := range []float64{1, 3, 6} {
+			buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+				metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil })))
+			require.NoError(b, err)
+			empty := buffer.Stats().Bytes
+			handles := make([]*metricsbuffer.Timer, 2000)
+			for i := range handles {
+				handles[i] = buffer.Timer(fmt.Sprint("timer ", i))
+			}
+			for range 4 {
+				for _, timer := range handles {
+					for exponent := 0.0; exponent < decades; exponent += 0.02 {
+						timer.Observe(time.Duration(1000 * math.Pow(10, exponent)))
+					}
+				}
+				require.NoError(b, buffer.Flush(context.Background()))
+			}
+			b.ReportMetric(float64(buffer.Stats().Bytes-empty)/float64(len(handles)), fmt.Sprint(decades, "-decades-B"))
+			require.NoError(b, buffer.Close())
+		}
+	}
+}
