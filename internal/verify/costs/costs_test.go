@@ -66,7 +66,7 @@ func operations(b *testing.B) []operation {
 		names[i] = fmt.Sprintf("arroyo.consumer.series_%d", i)
 		theirNames.Store(names[i], new(private))
 	}
-	common := neverOwn(buffer)
+	common := neverOwn(b)
 	return []operation{
 		{"atomic.Int64.Add, private", func(worker, n int) {
 			word := &words[worker].n
@@ -281,7 +281,11 @@ func BenchmarkAddresses(b *testing.B) {
 
 // neverOwn returns a counter in a common chunk that no P makes its own: on every P, a chunk that is used more has its
 // seat. There are 32 seats on a P, and 120 counters in a chunk.
-func neverOwn(buffer *metricsbuffer.Buffer) *metricsbuffer.Counter {
+func neverOwn(b *testing.B) *metricsbuffer.Counter {
+	buffer, err := metricsbuffer.New()
+	if err != nil {
+		b.Fatal(err)
+	}
 	counters := make([]*metricsbuffer.Counter, 120*34)
 	for i := range counters {
 		counters[i] = buffer.Counter(fmt.Sprint("filler ", i))
