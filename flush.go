@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -141,6 +142,7 @@ func (f *flusher) tick(now time.Time) {
 
 // collect empties all banks into the pending of every sink.
 func (f *flusher) collect() {
+	clock.Check()
 	if f.self != nil {
 		f.self.record(f)
 	}

@@ -3,6 +3,7 @@ package metricsbuffer
 import (
 	"time"
 
+	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -23,6 +24,9 @@ type Stats struct {
 	Bytes  int64  // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64  // of banks
 	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
+
+	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
+	ClockFallbacks int64  // from a counter, which parted from the runtime's clock, to the latter; for good, hence 0 or 1
 
 	// Values are kept in chunks of 120 counters or 4 timers and histograms. All Ps share the common ones. A P that writes
 	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
@@ -86,6 +90,7 @@ func describe(stats *Stats, s *shards, r *registry) {
 	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) },
 		func(_ *distributionChunk, own bool) { stats.countChunk(own) })
 	stats.Promotions = s.promotions.Load()
+	stats.Clock, stats.ClockFallbacks = clock.Name(), clock.Fallbacks()
 	stats.Fence = fence.Mode()
 	if !owner.Exclusive {
 		stats.Fence = "atomics"

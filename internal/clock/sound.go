@@ -1,0 +1,28 @@
+//go:build linux && (amd64 || arm64) && !purego && !faketime
+
+package clock
+
+import (
+	"bytes"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// sound reports whether the counter may be used: the processor, the kernel's permission and the kernel's own choice of a
+// clock source speak for it.
+func sound() bool { return invariant() && readable() && kernelUses(kernelSource) }
+
+const currentSource = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+// kernelUses reports whether the kernel says that its clock source is the given one. The kernel takes a counter only
+// after it has found those of all cores in step, and leaves it when they part.
+func kernelUses(source string) bool {
+	current, err := os.ReadFile(currentSource)
+	return err == nil && string(bytes.TrimSpace(current)) == source
+}
+
+func prctlGetTSC(mode *int32) error {
+	return unix.Prctl(unix.PR_GET_TSC, uintptr(unsafe.Pointer(mode)), 0, 0, 0)
+}
