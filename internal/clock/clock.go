@@ -108,10 +108,5 @@ func UseCounter() (restore func(), ok bool) {
 	if !sound() {
 		return func() {}, false
 	}
-	before := process.state.Load()
-	process.state.Store(begin(process.sample()))
-	for process.check().phase == calibrating {
-		time.Sleep(time.Millisecond)
-	}
-	return func() { process.state.Store(before) }, process.state.Load().counts()
+	return process.useCounter(), process.state.Load().counts()
 }

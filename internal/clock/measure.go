@@ -60,6 +60,16 @@ func (c *clock) check() *state {
 	return next
 }
 
+// useCounter begins anew with the counter, waits until it is calibrated, and returns the way back.
+func (c *clock) useCounter() (restore func()) {
+	before := c.state.Load()
+	c.state.Store(begin(c.sample()))
+	for c.check().phase == calibrating {
+		time.Sleep(time.Millisecond)
+	}
+	return func() { c.state.Store(before) }
+}
+
 // giveUp gives the counter up, and returns the state that follows.
 func (c *clock) giveUp() *state {
 	for {

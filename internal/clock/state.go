@@ -123,7 +123,7 @@ func (s *state) when(ticks int64) int64 {
 	forwards := s.last.nanos + s.nanos(ticks-s.last.ticks)
 	backwards := s.parted.nanos - s.nanos(s.parted.ticks-ticks)
 	parted := window.nanos - s.nanos(window.ticks)
-	if max(parted, -parted) >= window.nanos/2 { // set
+	if max(parted, -parted) > window.nanos/2 { // set: no rate changes by half
 		outside := forwards <= s.last.nanos && backwards > s.last.nanos && backwards <= s.parted.nanos
 		if outside || forwards > s.parted.nanos {
 			return backwards
