@@ -79,8 +79,8 @@ func (t *Timer) Since(s Stopwatch) time.Duration {
 //
 // It measures by the processor's time-stamp counter where that is sound, and otherwise by Go's monotonic clock;
 // [Stats] tells which. The two differ by at most 100 ppm and 50 ns. Time while the system is suspended does not count,
-// on Linux. In a test (a binary of "go test") it is always Go's clock, so that durations in a bubble of testing/synctest
-// are those of the bubble.
+// on Linux. In a test (a binary of "go test") it is always Go's clock, so that durations in a bubble of
+// testing/synctest are those of the bubble.
 type Stopwatch struct {
 	timer *Timer
 	start clock.Reading

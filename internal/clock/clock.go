@@ -6,9 +6,9 @@
 // The package decides once, at the start of the process. The counter is sound on Linux if the processor says that it
 // runs at one rate in all power states (amd64: CPUID leaf 0x80000007, EDX bit 8, "invariant TSC"; arm64: the
 // architecture demands it of CNTVCT_EL0), if the process may read it, and if the kernel uses it as its own clock source
-// now (current_clocksource in sysfs is "tsc" or "arch_sys_counter"), because the kernel has compared the counters of all
-// cores then. A kernel with another clock source, as kvm-clock, a file that cannot be read, another system, another
-// processor and the build tag purego mean the runtime's clock.
+// now (current_clocksource in sysfs is "tsc" or "arch_sys_counter"), because the kernel has compared the counters of
+// all cores then. A kernel with another clock source, as kvm-clock, a file that cannot be read, another system,
+// another processor and the build tag purego mean the runtime's clock.
 //
 // In a binary of "go test" it is the runtime's clock as well: in a bubble of testing/synctest time is fake, the counter
 // is not, and only the runtime knows whether a goroutine is in a bubble.
@@ -27,11 +27,11 @@
 // # Resolution and order
 //
 // A duration is rounded up to whole nanoseconds, so it is at least one. The counter moves in steps of about 10 ns on
-// current processors of AMD, below 1 ns on those of Intel, and 1 to 52 ns on arm64; the runtime's clock, which the kernel
-// derives from it, has the same steps. RDTSC and MRS CNTVCT_EL0 are read without a fence: the processor may read the
-// counter before earlier instructions have completed, or after later ones have begun. That moves a reading by the time
-// that the instructions in flight take, a few tens of nanoseconds where they miss the caches. A fence would take longer
-// than the rest of a reading.
+// current processors of AMD, below 1 ns on those of Intel, and 1 to 52 ns on arm64; the runtime's clock, which the
+// kernel derives from it, has the same steps. RDTSC and MRS CNTVCT_EL0 are read without a fence: the processor may
+// read the counter before earlier instructions have completed, or after later ones have begun. That moves a reading by
+// the time that the instructions in flight take, a few tens of nanoseconds where they miss the caches. A fence would
+// take longer than the rest of a reading.
 //
 // # Suspension, migration
 //

@@ -22,8 +22,8 @@ func useCounter(t *testing.T) {
 	require.Equal(t, counterName, Name())
 }
 
-// slack returns 50 ns. An emulator's counter may move in longer steps, which no kernel would use for a clock: then it is
-// two of them, after the ratio has been measured over a second.
+// slack returns 50 ns. An emulator's counter may move in longer steps, which no kernel would use for a clock: then it
+// is two of them, after the ratio has been measured over a second.
 func slack() int64 {
 	step := int64(math.MaxInt64)
 	for range 10 {

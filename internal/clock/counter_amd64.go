@@ -10,8 +10,8 @@ const (
 	tickShift    = 0 // a tick is shorter than 1<<tickShift nanoseconds
 )
 
-// counter reads the time-stamp counter. The runtime's own runtime.cputicks waits for earlier instructions, by RDTSCP, and
-// takes three times as long.
+// counter reads the time-stamp counter. The runtime's own runtime.cputicks waits for earlier instructions, by RDTSCP,
+// and takes three times as long.
 func counter() int64
 
 func cpuid(leaf uint32) (eax, ebx, ecx, edx uint32)

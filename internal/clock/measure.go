@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A clock is the processor's counter, the runtime's clock, and the state that says how far the former is believed. There
-// is no lock: a new state replaces the one that it follows from, by compare-and-swap.
+// A clock is the processor's counter, the runtime's clock, and the state that says how far the former is believed.
+// There is no lock: a new state replaces the one that it follows from, by compare-and-swap.
 type clock struct {
 	counter func() int64
 	runtime func() int64 // in nanoseconds
@@ -17,8 +17,8 @@ type clock struct {
 // start makes the clock ready. It is going to use the counter if that is sound.
 func (c *clock) start(counter func() int64, sound bool) {
 	epoch := time.Now()
-	// time.Since of a time with a monotonic reading reads the monotonic clock alone, where time.Now reads the wall clock
-	// as well.
+	// time.Since of a time with a monotonic reading reads the monotonic clock alone, where time.Now reads the wall
+	// clock as well.
 	c.counter, c.runtime = counter, func() int64 { return int64(time.Since(epoch)) }
 	c.state.Store(disabled())
 	if sound {
@@ -93,8 +93,8 @@ func (c *clock) nowByRuntime() Reading {
 	return Reading(now - runtimeOffset)
 }
 
-// sinceSlow is Since for a moment by the runtime's clock, and for a difference on the counter that is not to be believed
-// without a check.
+// sinceSlow is Since for a moment by the runtime's clock, and for a difference on the counter that is not to be
+// believed without a check.
 func (c *clock) sinceSlow(start Reading) time.Duration {
 	if start <= 0 {
 		return c.sinceByRuntime(start)

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sound reports whether the counter may be used: the processor, the kernel's permission and the kernel's own choice of a
-// clock source speak for it.
+// sound reports whether the counter may be used: the processor, the kernel's permission and the kernel's own choice of
+// a clock source speak for it.
 func sound() bool { return invariant() && readable() && kernelUses(kernelSource) }
 
 const currentSource = "/sys/devices/system/clocksource/clocksource0/current_clocksource"

@@ -113,9 +113,9 @@ func (s *state) fall(now sample) *state {
 	return &state{first: math.MaxInt64, ratio: s.ratio, phase: fallen, last: s.last, parted: now}
 }
 
-// when returns the moment of a reading of the counter that has fallen, in nanoseconds by the runtime's clock. It is exact
-// for moments before the last sample at which the clocks agreed. For a moment between the two samples there are two
-// candidates: counted forwards from the first sample, and backwards from the second one. If the counter was set to
+// when returns the moment of a reading of the counter that has fallen, in nanoseconds by the runtime's clock. It is
+// exact for moments before the last sample at which the clocks agreed. For a moment between the two samples there are
+// two candidates: counted forwards from the first sample, and backwards from the second one. If the counter was set to
 // another value in between, one candidate lies outside, and the other one is exact. If the counter's rate changed, the
 // moment is interpolated.
 func (s *state) when(ticks int64) int64 {
