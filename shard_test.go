@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -703,4 +704,23 @@ func TestStressRecord(t *testing.T) {
 	require.Equal(t, manyRecorded.Load(), manyDelivered)
 	t.Logf("%d and %d records, %d flips, %d promotions, %d demotions", delivered, manyDelivered, stats.Flips,
 		stats.Promotions, stats.Demotions)
+}
+
+// In a bubble, a stopwatch shows the time of the bubble.
+func TestStopwatchInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := New()
+		require.NoError(t, err)
+		timer := b.Timer("latency")
+		stopwatch, unlabelled := timer.Start(), Start()
+		time.Sleep(time.Hour)
+		require.Equal(t, time.Hour, stopwatch.Stop())
+		require.Equal(t, time.Hour, timer.Since(unlabelled))
+		require.Equal(t, time.Hour, unlabelled.Stop(), "which no timer records")
+		stats := b.Stats()
+		require.EqualValues(t, 2, stats.Recorded.Observations)
+		require.Equal(t, "runtime", stats.Clock)
+		require.Zero(t, stats.ClockFallbacks)
+	})
+	require.Zero(t, Stopwatch{}.Stop(), "it was not started")
 }

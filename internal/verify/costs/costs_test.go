@@ -16,6 +16,7 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
@@ -194,6 +195,7 @@ func BenchmarkCosts(b *testing.B) {
 		rounds  = 15
 		atLeast = 20 * time.Millisecond
 	)
+	clock.UseCounter() // in tests the stopwatch uses the runtime's clock
 	operations := operations(b)
 	medians := make([][2]float64, len(operations))
 	for range b.N {

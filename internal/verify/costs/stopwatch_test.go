@@ -1,4 +1,4 @@
-package metricsbuffer
+package costs
 
 import (
 	"slices"
@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 )
 
 // BenchmarkStopwatch compares a stopwatch with the usual way to time a call, in interleaved rounds of one run, with two
 // goroutines. It reports the medians and their ratio:
 //
-//	go test -run '^$' -bench Stopwatch -benchtime 1x .
+//	go test -run '^$' -bench Stopwatch -benchtime 1x ./internal/verify/costs
 func BenchmarkStopwatch(b *testing.B) {
 	const (
 		rounds = 101
@@ -23,7 +24,7 @@ func BenchmarkStopwatch(b *testing.B) {
 	if !sound {
 		b.Log("the processor's counter is not sound here: both ways measure by the runtime's clock")
 	}
-	buffer, err := New()
+	buffer, err := metricsbuffer.New()
 	if err != nil {
 		b.Fatal(err)
 	}
