@@ -86,6 +86,8 @@ type Sink struct {
 	config
 	flush atomic.Pointer[func(context.Context) error] // the buffer's; nil before Attach
 
+	spare atomic.Pointer[[]byte] // a page that was sent; the next one uses its memory
+
 	mu       sync.Mutex // guards the fields below
 	totals   cumulative.Totals[entry]
 	space    prom.Space

@@ -18,7 +18,7 @@ const flushTimeout = 5 * time.Second
 // buffer's error handler is told. The totals of a closed buffer remain.
 //
 // The page is complete before the first byte is sent, so a slow client delays nobody. It only keeps the memory of its
-// page; the server's WriteTimeout limits that.
+// page; the server's WriteTimeout limits that. The sink keeps the memory of one page for the next request.
 //
 // A sink without a buffer answers with the status 500.
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -41,9 +41,8 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	f := formatOf(r.Header)
-	page := pages.Get().(*[]byte)
-	defer pages.Put(page)
-	*page = s.render(f, (*page)[:0])
+	page := s.render(f)
+	defer s.spare.Store(page)
 
 	header := w.Header()
 	header.Set("Content-Type", f.contentType)
@@ -63,12 +62,17 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// render appends the totals of one moment.
-func (s *Sink) render(f *format, page []byte) []byte {
+// render returns the page with the totals of one moment. It uses the memory of the page that was sent last.
+func (s *Sink) render(f *format) *[]byte {
+	page := s.spare.Swap(nil)
+	if page == nil || cap(*page) > 4*len(*page) { // it was far too large
+		page = new([]byte)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.totals.Expire(time.Now())
-	return f.render(s, page)
+	*page = f.render(s, (*page)[:0])
+	return page
 }
 
 // compress writes the page. Its error would be that the client has gone.
@@ -81,10 +85,7 @@ func compress(w io.Writer, page []byte) {
 	}
 }
 
-var (
-	pages       = sync.Pool{New: func() any { return new([]byte) }}
-	compressors = sync.Pool{New: func() any {
-		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // its error is that there is no such level
-		return z
-	}}
-)
+var compressors = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // its error is that there is no such level
+	return z
+}}

@@ -15,8 +15,7 @@ type Series[D any] struct {
 
 	// Start is the start of the first batch in the total. It moves when the total begins anew, because the count or the
 	// sum would exceed an int64.
-	Start  time.Time
-	Detail D // the owner's
+	Start time.Time
 
 	updated time.Time // end of the last batch with a point of the series
 	refused string    // the reason for which all points are dropped
@@ -25,6 +24,8 @@ type Series[D any] struct {
 	// no more than one of them is kept by each series in use.
 	next      *Series[D]
 	forgotten bool
+
+	Detail D // the owner's; behind the fields that Add needs, which thus share cache lines
 }
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
