@@ -2,6 +2,7 @@ package openmetricssink
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
@@ -52,7 +53,7 @@ func newFamily(of *prom.Family) *family {
 func (f *family) setBounds(bounds []prom.Bound) {
 	f.bounds = bounds
 	for _, b := range bounds {
-		text := string(appendFloat(nil, b.LE))
+		text := strconv.FormatFloat(b.LE, 'g', -1, 64) // as client_golang does: le tells series apart
 		f.boundsAs[classic] = append(f.boundsAs[classic], `le="`+text+`"} `)
 		if !strings.ContainsAny(text, ".e") {
 			text += ".0" // OpenMetrics 1.0, "Considerations: Canonical Numbers"
