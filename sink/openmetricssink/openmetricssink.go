@@ -40,6 +40,9 @@
 // to 69 s for a timer, and every other one from 1 to 10^12 for a histogram. They are bounds of the buffer, so every count
 // is exact. [WithBuckets] sets other bounds for a unit.
 //
+// OpenMetrics writes a whole number with a fraction, so that the label le="4" of the classic text is le="4.0" there.
+// Prometheus before version 3 takes them for different series, with client_golang's pages as well.
+//
 // Buckets are most of the cost of a histogram: each bound is a line of some 60 bytes in every scrape, and a series in
 // Prometheus. A timer with the 27 default bounds is 30 series, and one with 5 bounds is 8. Count and sum are exact in any
 // case. Native histograms have all of the buffer's buckets, which are those of schema 4, and are one series. A second is

@@ -23,8 +23,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// answer returns the answer to a request with headers, given in pairs.
-func answer(handler http.Handler, method string, headers ...string) *httptest.ResponseRecorder {
+// ask returns the answer to a request with headers, given in pairs.
+func ask(handler http.Handler, method string, headers ...string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(method, "/metrics", nil)
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
@@ -72,12 +72,12 @@ func TestAccept(t *testing.T) {
 		"application/json":                                                    classic,
 		strings.Repeat("a/b,", 10_000) + "application/openmetrics-text;q=0.1": open,
 	} {
-		got := answer(sink, http.MethodGet, "Accept", accept)
+		got := ask(sink, http.MethodGet, "Accept", accept)
 		require.Equal(t, want, got.Header().Get("Content-Type"), "%.200s", accept)
 		require.Equal(t, "Accept, Accept-Encoding", got.Header().Get("Vary"))
 		require.Equal(t, "nosniff", got.Header().Get("X-Content-Type-Options"))
 	}
-	got := answer(sink, http.MethodGet, "Accept", "text/plain;q=0.1", "Accept", "application/openmetrics-text")
+	got := ask(sink, http.MethodGet, "Accept", "text/plain;q=0.1", "Accept", "application/openmetrics-text")
 	require.Equal(t, open, got.Header().Get("Content-Type"), "a header in two lines")
 }
 
@@ -90,7 +90,7 @@ func TestGzip(t *testing.T) {
 		"identity": false, "gzip;q=0": false, "gzip;q=0, *": false, "*;q=0": false, "gzip;q=nonsense": false, "zstd": false,
 	} {
 		for range 2 { // the second page has the first one's compressor
-			got := answer(sink, http.MethodGet, "Accept", acceptOpen, "Accept-Encoding", encodings)
+			got := ask(sink, http.MethodGet, "Accept", acceptOpen, "Accept-Encoding", encodings)
 			body := io.Reader(got.Body)
 			if want {
 				require.Equal(t, "gzip", got.Header().Get("Content-Encoding"), encodings)
@@ -112,15 +112,15 @@ func TestMethods(t *testing.T) {
 	sink := detached(t)
 	require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 5))))
 	for _, encoding := range []string{"identity", "gzip"} {
-		get := answer(sink, http.MethodGet, "Accept-Encoding", encoding)
-		head := answer(sink, http.MethodHead, "Accept-Encoding", encoding)
+		get := ask(sink, http.MethodGet, "Accept-Encoding", encoding)
+		head := ask(sink, http.MethodHead, "Accept-Encoding", encoding)
 		require.Equal(t, http.StatusOK, head.Code)
 		require.Equal(t, get.Header(), head.Header())
 		require.NotZero(t, get.Body.Len())
 		require.Zero(t, head.Body.Len())
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, "X"} {
-		got := answer(sink, method)
+		got := ask(sink, method)
 		require.Equal(t, http.StatusMethodNotAllowed, got.Code)
 		require.Equal(t, "GET, HEAD", got.Header().Get("Allow"))
 		require.Equal(t, "openmetricssink: the method is "+method+"; use GET\n", got.Body.String())
@@ -128,7 +128,7 @@ func TestMethods(t *testing.T) {
 }
 
 func TestNoBuffer(t *testing.T) {
-	got := answer(newSink(t), http.MethodGet)
+	got := ask(newSink(t), http.MethodGet)
 	require.Equal(t, http.StatusInternalServerError, got.Code)
 	require.Contains(t, got.Body.String(), "openmetricssink: the sink has no buffer")
 	require.Contains(t, got.Body.String(), "metricsbuffer.WithSink(sink)")
@@ -147,7 +147,7 @@ func TestFlushFails(t *testing.T) {
 		}))
 		require.NoError(t, sink.Write(t.Context(), second(counter("jobs", 5))))
 		begin := time.Now()
-		require.Contains(t, answer(sink, http.MethodGet).Body.String(), "\njobs_total 5\n")
+		require.Contains(t, ask(sink, http.MethodGet).Body.String(), "\njobs_total 5\n")
 		require.Equal(t, 5*time.Second, time.Since(begin))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -160,7 +160,7 @@ func TestFlushFails(t *testing.T) {
 		require.Zero(t, recorder.Body.Len())
 
 		err = errors.New("it failed")
-		require.Contains(t, answer(sink, http.MethodGet).Body.String(), "\njobs_total 5\n")
+		require.Contains(t, ask(sink, http.MethodGet).Body.String(), "\njobs_total 5\n")
 	})
 }
 
