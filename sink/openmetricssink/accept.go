@@ -24,8 +24,8 @@ const (
 	protobufMessage = "io.prometheus.client.MetricFamily"
 )
 
-// formatOf returns the most wanted format of the header Accept. The first of several has precedence. The classic text is
-// for clients that want nothing that is served, or anything.
+// formatOf returns the most wanted format of the header Accept. The first of several has precedence. The classic text
+// is for clients that want nothing that is served, or anything.
 func formatOf(header http.Header) *format {
 	best, wanted := classicText, 0.0
 	for value := range strings.SplitSeq(strings.Join(header.Values("Accept"), ","), ",") {
@@ -72,8 +72,8 @@ func takesGzip(header http.Header) bool {
 	return gzip > 0 || gzip < 0 && anything > 0
 }
 
-// preference parses a part of a header, such as "text/plain;version=0.0.4;q=0.5" (RFC 9110, section 12.4.2). A part that
-// cannot be parsed has the quality 0.
+// preference parses a part of a header, such as "text/plain;version=0.0.4;q=0.5" (RFC 9110, section 12.4.2). A part
+// that cannot be parsed has the quality 0.
 func preference(part string) (name string, parameters map[string]string, quality float64) {
 	name, parameters, err := mime.ParseMediaType(part)
 	if err != nil {

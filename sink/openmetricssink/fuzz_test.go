@@ -52,7 +52,7 @@ func FuzzPage(f *testing.F) {
 					require.Equal(t, value, l.Value)
 				}
 			}
-			require.Equal(t, len(want), len(got), page)
+			require.Len(t, got, len(want), page)
 			for key, v := range want {
 				switch {
 				case math.IsNaN(v) || math.IsInf(v, 0) || v == 0:

@@ -17,8 +17,9 @@
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram
 //
-// A counter with the count 0 is served with that value. A total begins at zero again if its count or sum would exceed an
-// int64, if [WithIdleExpiry] forgot it, or if the program starts again. Prometheus recognizes that by the lower value.
+// A counter with the count 0 is served with that value. A total begins at zero again if its count or sum would exceed
+// an int64, if [WithIdleExpiry] forgot it, or if the program starts again. Prometheus recognizes that by the lower
+// value.
 //
 // # Formats
 //
@@ -30,32 +31,32 @@
 //	OpenMetrics text 1.0.0       classic                  yes          yes    yes, as _created
 //	protobuf, delimited          classic and native       yes          yes    yes
 //
-// Prometheus asks for OpenMetrics. It asks for protobuf if its native histograms are enabled. A Prometheus that does not
-// know _created stores it as another series: [WithoutCreated] leaves it out. The page is compressed by gzip if the
-// header Accept-Encoding asks for that. Exemplars are not served; the buffer records none.
+// Prometheus asks for OpenMetrics. It asks for protobuf if its native histograms are enabled. A Prometheus that does
+// not know _created stores it as another series: [WithoutCreated] leaves it out. The page is compressed by gzip if
+// the header Accept-Encoding asks for that. Exemplars are not served; the buffer records none.
 //
 // # Buckets
 //
-// The bounds of classic buckets are powers of two, in nanoseconds for timers (1.024e-06 is 2^10 of them): all from 1 µs
-// to 69 s for a timer, and every other one from 1 to 10^12 for a histogram. They are bounds of the buffer, so every count
-// is exact. [WithBuckets] sets other bounds for a unit.
+// The bounds of classic buckets are powers of two, in nanoseconds for timers (1.024e-06 is 2^10 of them): all from 1
+// µs to 69 s for a timer, and every other one from 1 to 10^12 for a histogram. They are bounds of the buffer, so
+// every count is exact. [WithBuckets] sets other bounds for a unit.
 //
 // OpenMetrics writes a whole number with a fraction, so that the label le="4" of the classic text is le="4.0" there.
 // Prometheus before version 3 takes them for different series, with client_golang's pages as well.
 //
 // Buckets are most of the cost of a histogram: each bound is a line of some 60 bytes in every scrape, and a series in
-// Prometheus. A timer with the 27 default bounds is 30 series, and one with 5 bounds is 8. Count and sum are exact in any
-// case. Native histograms have all of the buffer's buckets, which are those of schema 4, and are one series. A second is
-// not a whole number of nanosecond buckets, so a timer's native bounds are 1.6 % too high (they are shifted by 478
-// buckets instead of 478.36).
+// Prometheus. A timer with the 27 default bounds is 30 series, and one with 5 bounds is 8. Count and sum are exact in
+// any case. Native histograms have all of the buffer's buckets, which are those of schema 4, and are one series. A
+// second is not a whole number of nanosecond buckets, so a timer's native bounds are 1.6 % too high (they are shifted
+// by 478 buckets instead of 478.36).
 //
 // # Names and labels
 //
 // In names and in keys of tags, each character that is not a letter of ASCII, a digit or an underscore becomes an
-// underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins with
-// a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key loses one
-// until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is left out:
-// Prometheus does not tell the two apart. HELP has the name as it was recorded.
+// underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins
+// with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key
+// loses one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is
+// left out: Prometheus does not tell the two apart. HELP has the name as it was recorded.
 //
 // So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
 // metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's

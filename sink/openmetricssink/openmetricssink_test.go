@@ -168,7 +168,8 @@ func TestTotals(t *testing.T) {
 	require.Contains(t, page, "\njobs_total 4\n")
 	require.Contains(t, page, "\ndepth 5\n")
 	require.Contains(t, page, "\nlatency_seconds_sum 2\nlatency_seconds_count 2\n")
-	require.Contains(t, page, "\nlatency_seconds_bucket{le=\"0.536870912\"} 0\nlatency_seconds_bucket{le=\"1.073741824\"} 2\n")
+	require.Contains(t, page, "\nlatency_seconds_bucket{le=\"0.536870912\"} 0\n"+
+		"latency_seconds_bucket{le=\"1.073741824\"} 2\n")
 	require.Equal(t, 28, strings.Count(page, "latency_seconds_bucket"), "from 2^10 to 2^36 ns, and +Inf")
 }
 

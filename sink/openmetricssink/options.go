@@ -41,10 +41,10 @@ func WithLabels(labels ...metricsbuffer.Tag) Option {
 	}
 }
 
-// WithBuckets sets the bounds of the classic buckets of the histograms in a unit, in ascending order. The unit of timers
-// is "seconds", that of a histogram is the recorded one. The bucket +Inf is always served; without bounds it is the only
-// one. A count is that of the observations up to the buffer's bound which is nearest to the given one: at most 2.2 %
-// lower or higher. So two bounds that are nearer to each other than 4.4 % can have the same count.
+// WithBuckets sets the bounds of the classic buckets of the histograms in a unit, in ascending order. The unit of
+// timers is "seconds", that of a histogram is the recorded one. The bucket +Inf is always served; without bounds it
+// is the only one. A count is that of the observations up to the buffer's bound which is nearest to the given one: at
+// most 2.2 % lower or higher. So two bounds that are nearer to each other than 4.4 % can have the same count.
 //
 //	openmetricssink.New(
 //		openmetricssink.WithBuckets("seconds", 0.005, 0.05, 0.5, 5),
@@ -62,8 +62,8 @@ func WithBuckets(unit string, bounds ...float64) Option {
 }
 
 // WithoutCreated leaves out the _created lines of OpenMetrics. Prometheus stores them as series of their own, one for
-// each counter and histogram, unless its feature created-timestamp-zero-ingestion is enabled. Protobuf keeps the times of
-// creation, because they are no series there.
+// each counter and histogram, unless its feature created-timestamp-zero-ingestion is enabled. Protobuf keeps the
+// times of creation, because they are no series there.
 func WithoutCreated() Option {
 	return func(c *config) error {
 		c.withoutCreated = true

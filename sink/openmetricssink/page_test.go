@@ -34,13 +34,14 @@ type sample struct {
 
 var (
 	comment  = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
-	line     = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + label + `(?:,` + label + `)*)\})? (` + number + `)$`)
+	line     = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)$`)
 	oneLabel = regexp.MustCompile(label)
 	types    = []string{"counter", "gauge", "histogram"}
 )
 
 const (
 	label  = `[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])+"`
+	labels = label + `(?:,` + label + `)*`
 	number = `[-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?|NaN|[-+]Inf`
 )
 

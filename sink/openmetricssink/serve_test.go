@@ -329,10 +329,11 @@ func TestAllocations(t *testing.T) {
 	for _, accept := range []string{acceptClassic, acceptOpen, acceptProtobuf} {
 		sink := detached(t, openmetricssink.WithIdleExpiry(time.Hour))
 		var points []point
+		buckets := &metricsbuffer.Buckets{Offset: 300, Counts: []uint64{1, 0, 0, 0, 1}}
 		for i := range series {
 			k := tag{Key: "k", Value: strconv.Itoa(i)}
-			points = append(points, counter("jobs", 1, k), gauge("depth", 1.5, k), point{Kind: metricsbuffer.KindTimer,
-				Name: "latency", Tags: []tag{k}, Count: 2, Buckets: &metricsbuffer.Buckets{Offset: 300, Counts: []uint64{1, 0, 0, 0, 1}}})
+			points = append(points, counter("jobs", 1, k), gauge("depth", 1.5, k),
+				point{Kind: metricsbuffer.KindTimer, Name: "latency", Tags: []tag{k}, Count: 2, Buckets: buckets})
 		}
 		batch := second(points...)
 		batch.Start, batch.End = time.Now(), time.Now()

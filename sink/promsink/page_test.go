@@ -83,8 +83,10 @@ func TestPageIsPromsinks(t *testing.T) {
 		var ourOptions []openmetricssink.Option
 		var theirOptions []promsink.Option
 		if chosen {
-			ourOptions = append(ourOptions, openmetricssink.WithBuckets("seconds", 1e-6, 0.25, 1), openmetricssink.WithBuckets("rows"))
-			theirOptions = append(theirOptions, promsink.WithBuckets("seconds", 1e-6, 0.25, 1), promsink.WithBuckets("rows"))
+			seconds := []float64{1e-6, 0.25, 1}
+			ourOptions = append(ourOptions, openmetricssink.WithBuckets("seconds", seconds...),
+				openmetricssink.WithBuckets("rows"))
+			theirOptions = append(theirOptions, promsink.WithBuckets("seconds", seconds...), promsink.WithBuckets("rows"))
 		}
 		ours, err := openmetricssink.New(ourOptions...)
 		require.NoError(t, err)

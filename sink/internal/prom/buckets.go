@@ -54,7 +54,7 @@ func (b Bounds) Of(kind metricsbuffer.Kind, unit string) []Bound {
 	bounds := make([]Bound, len(chosen))
 	for i, le := range chosen {
 		const perOctave = 1 << metricsbuffer.BucketScale
-		bounds[i] = Bound{le, int(math.Round(math.Log2(le*scale) * perOctave))}
+		bounds[i] = Bound{le, int(math.Round((math.Log2(le) + math.Log2(scale)) * perOctave))}
 	}
 	return bounds
 }
