@@ -21,9 +21,9 @@
 // them). They are bounds of the buffer's, so every count is exact: timers have all of them from 1 µs to 69 s,
 // histograms every other one from 1 to 10^12.
 //
-// [WithBuckets] sets other classic bounds for a unit. They are most of the cost of a histogram: each bound is a series in
-// a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5 bounds
-// is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
+// [WithBuckets] sets other classic bounds for a unit. They are most of the cost of a histogram: each bound is a series
+// in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
+// bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
 //
 // Counters and histograms tell when they were created: at the start of the first batch with the series. A total whose
 // count or sum would exceed an int64 begins at zero, with a new creation time. Prometheus takes that for a restart.
