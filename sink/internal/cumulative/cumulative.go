@@ -68,9 +68,8 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 	return errors.Join(errs...)
 }
 
-// find returns the total of the point's series, or nil. A buffer's batches have their series in the same order,
-// mostly. So the guess is the series that followed the last time, which saves the map: its key alone costs more than
-// the rest of
+// find returns the total of the point's series, or nil. A buffer's batches have their series in the same order, mostly.
+// So the guess is the series that followed the last time. It saves the map, whose key costs more than the rest of
 // [Totals.Add]. If the result is nil, t.key is the point's key.
 func (t *Totals[D]) find(p *metricsbuffer.Point, guess *Series[D]) *Series[D] {
 	if guess != nil && !guess.forgotten && guess.is(p) {
