@@ -120,10 +120,8 @@ func newMetric(s *series) *metric {
 	case metricsbuffer.KindGauge:
 		value := s.Value
 		m.value.Gauge = &dto.Gauge{Value: &value}
-	case metricsbuffer.KindTimer:
-		m.value.Histogram = newHistogram(s, timerScale)
-	case metricsbuffer.KindHistogram:
-		m.value.Histogram = newHistogram(s, histogramScale)
+	case metricsbuffer.KindTimer, metricsbuffer.KindHistogram:
+		m.value.Histogram = newHistogram(s)
 	}
 	return m
 }

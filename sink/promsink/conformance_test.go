@@ -2,6 +2,7 @@ package promsink_test
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"regexp"
@@ -29,14 +30,19 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// received reads the page back. The help text has the kind, the name and the unit as they were recorded.
+// received reads the page back.
 func received(t *testing.T, registry prometheus.Gatherer) (points []metricsbuffer.Point, err error) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text(t, registry)))
 	if err != nil {
 		return nil, err
 	}
-	for family := range maps.Values(families) {
+	return pointsOf(maps.Values(families))
+}
+
+// pointsOf returns the series of the families. The help text has the kind, the name and the unit as they were recorded.
+func pointsOf(families iter.Seq[*dto.MetricFamily]) (points []metricsbuffer.Point, err error) {
+	for family := range families {
 		about := helpText.FindStringSubmatch(family.GetHelp())
 		if about == nil {
 			return nil, fmt.Errorf("%s has the help text %q", family.GetName(), family.GetHelp())

@@ -1,23 +1,21 @@
 package promsink
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
 )
 
 type config struct {
 	expiry time.Duration // 0: none
 	others prometheus.Gatherer
-	labels []*dto.LabelPair // of every series
+	labels []prom.Label // of every series
+	bounds prom.Bounds
 }
 
 // An Option is given to [New].
@@ -56,19 +54,27 @@ func WithGatherer(others prometheus.Gatherer) Option {
 func WithLabels(labels prometheus.Labels) Option {
 	return func(c *config) error {
 		for name, value := range labels {
-			switch {
-			case name != labelName(0, name) || name == "" || name == "le":
-				return fmt.Errorf("WithLabels: %q cannot be a label's name; write letters, digits and underscores", name)
-			case value == "" || !utf8.ValidString(value):
-				return fmt.Errorf("WithLabels: %s=%q: the value is empty or not UTF-8", name, value)
-			case slices.ContainsFunc(c.labels, func(l *dto.LabelPair) bool { return l.GetName() == name }):
-				return fmt.Errorf("WithLabels: %q is given twice", name)
+			var err error
+			if c.labels, err = prom.AddConstant(c.labels, prom.Label{Key: name, Value: value}); err != nil {
+				return fmt.Errorf("WithLabels: %w", err)
 			}
-			c.labels = append(c.labels, &dto.LabelPair{Name: &name, Value: &value})
 		}
-		slices.SortFunc(c.labels, byName)
 		return nil
 	}
 }
 
-func byName(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) }
+// WithBuckets sets the bounds of the classic histograms in a unit. The unit of timers is "seconds". Without bounds, a
+// classic histogram has the bucket +Inf only, which is the least for a Prometheus that stores native ones. Each bound
+// is another sample, line and stored series for each of the buffer's series. A count is that of the observations up to
+// the buffer's bound which is nearest to the given one: at most 2.2 % lower or higher.
+func WithBuckets(unit string, bounds ...float64) Option {
+	return func(c *config) error {
+		if c.bounds == nil {
+			c.bounds = make(prom.Bounds)
+		}
+		if err := c.bounds.Set(unit, bounds); err != nil {
+			return fmt.Errorf("WithBuckets: %w", err)
+		}
+		return nil
+	}
+}

@@ -28,6 +28,7 @@ func TestOptionErrors(t *testing.T) {
 		`promsink: New: WithLabels: "le" cannot be`:                promsink.WithLabels(prometheus.Labels{"le": "c"}),
 		`promsink: New: WithLabels: "__a" cannot be`:               promsink.WithLabels(prometheus.Labels{"__a": "c"}),
 		`promsink: New: WithLabels: a=""`:                          promsink.WithLabels(prometheus.Labels{"a": ""}),
+		`promsink: New: WithBuckets: the bound -1 for "" is not`:   promsink.WithBuckets("", -1),
 	} {
 		sink, err := promsink.New(opt)
 		require.ErrorContains(t, err, want)

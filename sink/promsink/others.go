@@ -2,10 +2,10 @@ package promsink
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
 )
 
 // An other is a family of the gatherer given by [WithGatherer], as of the latest scrape.
@@ -14,70 +14,72 @@ type other struct {
 	keys map[string]bool // of its metrics; made when they are asked for
 }
 
-// shares says whether the sink's series can stand in the same family. They can if it comes from another sink.
-func (o *other) shares(of *family) bool {
-	return o.GetName() == of.names[0] && o.GetType() == of.kind && o.GetHelp() == of.help
+var types = map[dto.MetricType]prom.Type{
+	dto.MetricType_COUNTER:         prom.Counter,
+	dto.MetricType_GAUGE:           prom.Gauge,
+	dto.MetricType_HISTOGRAM:       prom.Histogram,
+	dto.MetricType_GAUGE_HISTOGRAM: prom.Histogram,
+	dto.MetricType_SUMMARY:         prom.Summary,
 }
 
-// othersHave says whether another collector serves the metric with that key.
-func (s *space) othersHave(of *family, key string) bool {
-	o := s.others[of.names[0]]
-	if o == nil {
-		return false
-	}
+// shares says whether the sink's series can stand in the same family. They can if it comes from another sink.
+func (o *other) shares(of *prom.Family) bool {
+	return o.GetName() == of.Name() && types[o.GetType()] == of.Type && o.GetHelp() == of.Help &&
+		o.GetType() != dto.MetricType_GAUGE_HISTOGRAM
+}
+
+// has says whether the family has the metric with that key.
+func (o *other) has(key string) bool {
 	if o.keys == nil {
 		o.keys = make(map[string]bool, len(o.Metric))
 		for _, m := range o.Metric {
-			o.keys[keyOf(o.GetName(), m.Label)] = true
+			labels := make([]prom.Label, len(m.Label))
+			for i, label := range m.Label {
+				labels[i] = prom.Label{Key: label.GetName(), Value: label.GetValue()}
+			}
+			o.keys[prom.Key(o.GetName(), labels)] = true
 		}
 	}
 	return o.keys[key]
 }
 
+// taken says whether another collector serves the series, or one of its family's names, which it returns.
+func (s *Sink) taken(id *prom.Identity) (name string, taken bool) {
+	for _, name := range id.Family.Names {
+		if o := s.served[name]; o != nil && !o.shares(id.Family) {
+			return name, true
+		}
+	}
+	name = id.Family.Name()
+	o := s.served[name]
+	return name, o != nil && o.has(id.Key)
+}
+
 func yield(s *series, name string) error {
 	return fmt.Errorf("promsink: %s would be %s, which another collector serves: it is dropped; rename one",
-		describe(s), name)
+		prom.Describe(&s.Point), name)
 }
 
 // yieldTo notes the families that others serve now. It refuses the sink's series that collide with them.
 func (s *Sink) yieldTo(others []*dto.MetricFamily) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.space.others = make(map[string]*other)
+	s.served = make(map[string]*other)
+	contested := false // there is no name of another's that is the sink's, too, usually
 	for _, f := range others {
 		o := &other{MetricFamily: f}
-		for _, name := range sampleNames(f.GetName(), f.GetType()) {
-			s.space.others[name] = o
+		for _, name := range prom.SampleNames(f.GetName(), types[f.GetType()]) {
+			s.served[name] = o
+			contested = contested || s.space.Family(name) != nil
 		}
 	}
-	lost := make(map[*family]string) // all of its series, because of that name
-	for name := range s.space.others {
-		if of := s.space.families[name]; of != nil && !s.space.others[name].shares(of) {
-			lost[of] = name
-		}
+	if !contested {
+		return
 	}
-	for _, total := range s.contested(lost) {
-		of := total.Detail.family
-		if name, all := lost[of]; all {
+	for total := range s.totals.All() {
+		if name, taken := s.taken(&total.Detail.id); taken {
 			s.withdraw = append(s.withdraw, yield(total, name))
-		} else if s.space.othersHave(of, total.Detail.key) {
-			s.withdraw = append(s.withdraw, yield(total, of.names[0]))
-		} else {
-			continue
+			s.totals.Refuse(total, prom.Collides)
 		}
-		s.totals.Refuse(total, collides)
 	}
-}
-
-// contested returns the series of lost families, and of those that other sinks have, too. There are none, usually.
-func (s *Sink) contested(lost map[*family]string) []*series {
-	shared := false
-	for name, o := range s.space.others {
-		of := s.space.families[name]
-		shared = shared || of != nil && o.shares(of)
-	}
-	if len(lost) == 0 && !shared {
-		return nil
-	}
-	return slices.Collect(maps.Values(s.space.labels))
 }

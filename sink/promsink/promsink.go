@@ -21,6 +21,10 @@
 // them). They are bounds of the buffer's, so every count is exact: timers have all of them from 1 µs to 69 s,
 // histograms every other one from 1 to 10^12.
 //
+// [WithBuckets] sets other classic bounds for a unit. They are most of the cost of a histogram: each bound is a series
+// in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
+// bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
+//
 // Counters and histograms tell when they were created: at the start of the first batch with the series. A total whose
 // count or sum would exceed an int64 begins at zero, with a new creation time. Prometheus takes that for a restart.
 //
@@ -68,6 +72,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
 )
 
 // A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher], a [prometheus.Collector] and a
@@ -80,19 +85,21 @@ type Sink struct {
 
 	mu       sync.Mutex // guards the fields below
 	totals   cumulative.Totals[*entry]
-	space    space
-	withdraw []error // for Write to report: series that were refused since its last call
+	space    prom.Space
+	served   map[string]*other // by others, under the names of metrics, and of their samples
+	withdraw []error           // for Write to report: series that were refused since its last call
 
 	serving sync.Mutex // others do not change between the two halves of a Gather
 }
 
 // New returns a sink without any totals. Give it to one buffer, with [metricsbuffer.WithSink].
 func New(opts ...Option) (*Sink, error) {
-	s := &Sink{id: newID(), own: prometheus.NewRegistry(), space: newSpace()}
+	s := &Sink{id: newID(), own: prometheus.NewRegistry()}
 	if err := option.Apply("promsink: New", &s.config, opts); err != nil {
 		return nil, err
 	}
-	s.totals = cumulative.Totals[*entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.space.release}
+	s.space = prom.NewSpace("promsink", s.labels)
+	s.totals = cumulative.Totals[*entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.release}
 	if err := s.own.Register(unchecked{s}); err != nil {
 		return nil, err
 	}

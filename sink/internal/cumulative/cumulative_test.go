@@ -3,6 +3,10 @@ package cumulative_test
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,6 +99,56 @@ func TestKeepsNothingOfTheBatch(t *testing.T) {
 	points, _ := byName(&totals)
 	require.Equal(t, counter("jobs", 2, tag{Key: "k", Value: "v"}), points["jobs"])
 	require.Equal(t, timer(1, 1), points["latency"])
+}
+
+// The order of points, which Add makes use of, does not matter: neither if it changes, nor if series come and go.
+func TestAnyOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	totals := cumulative.Totals[int]{IdleExpiry: 20 * time.Minute}
+	want, updated := make(map[string]int64), make(map[string]int)
+	order := random.Perm(30)
+	for i := range 1000 {
+		if i%50 == 0 {
+			order = random.Perm(30)
+		}
+		var points []point
+		for _, n := range order {
+			if random.IntN(10) > 0 && (i/25)%4 != n%4 {
+				name := strconv.Itoa(n)
+				if i-updated[name] >= 20 {
+					want[name] = 0
+				}
+				points = append(points, counter(name, int64(i)))
+				want[name] += int64(i)
+				updated[name] = i
+			}
+		}
+		totals.Expire(start.Add(time.Duration(i+1) * time.Minute))
+		require.NoError(t, totals.Add(minute(i, points...)))
+		sums, _ := byName(&totals)
+		for _, p := range points {
+			require.Equal(t, want[p.Name], sums[p.Name].Count, "counter %s at %d", p.Name, i)
+		}
+	}
+}
+
+// A series in use keeps none of those that were forgotten, but for one.
+func TestForgottenIsFreed(t *testing.T) {
+	totals := cumulative.Totals[int]{IdleExpiry: time.Minute}
+	var freed atomic.Int64
+	const n = 100
+	require.NoError(t, totals.Add(minute(0, counter("jobs", 1), counter("1", 1))))
+	for i := 1; i <= n; i++ {
+		this, next := strconv.Itoa(i), strconv.Itoa(i+1)
+		require.NoError(t, totals.Add(minute(i, counter(this, 1), counter(next, 1), counter("jobs", 1))))
+		for s := range totals.All() {
+			if s.Name == this {
+				runtime.AddCleanup(s, func(n int64) { freed.Add(n) }, 1)
+			}
+		}
+	}
+	require.Eventually(t, func() bool { runtime.GC(); return freed.Load() >= n-3 }, 10*time.Second, time.Millisecond)
+	runtime.KeepAlive(&totals)
 }
 
 // A total that exceeds an int64 begins with the batch that does not fit, which its start tells. No total goes down
@@ -232,4 +286,20 @@ func FuzzKey(f *testing.F) {
 		require.NotEqual(t, keyOf(point{Name: name}), keyOf(point{Name: name, Kind: 1}))
 		require.Equal(t, keyOf(a), string(cumulative.AppendKey([]byte{}, &a)))
 	})
+}
+
+// Each batch has all series, in the same order; see the time per series.
+func BenchmarkAdd(b *testing.B) {
+	const series = 100_000
+	points := make([]point, series)
+	for i := range points {
+		points[i] = counter("jobs_done", 1, tag{Key: "queue", Value: strconv.Itoa(i)})
+	}
+	var totals cumulative.Totals[int]
+	batch := minute(0, points...)
+	require.NoError(b, totals.Add(batch))
+	for b.Loop() {
+		require.NoError(b, totals.Add(batch))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/series, "ns/series")
 }

@@ -15,11 +15,17 @@ type Series[D any] struct {
 
 	// Start is the start of the first batch in the total. It moves when the total begins anew, because the count or the
 	// sum would exceed an int64.
-	Start  time.Time
-	Detail D // the owner's
+	Start time.Time
 
 	updated time.Time // end of the last batch with a point of the series
 	refused string    // the reason for which all points are dropped
+
+	// next followed in the latest batch with this series. It may be forgotten. A forgotten series has no next, so that
+	// no more than one of them is kept by each series in use.
+	next      *Series[D]
+	forgotten bool
+
+	Detail D // the owner's; behind the fields that Add needs, which thus share cache lines
 }
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
@@ -28,6 +34,12 @@ func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 	}}
 	s.begin(start)
 	return s
+}
+
+// is reports whether the point is of the series. Strings of the same series have the same address, mostly, so that it
+// takes no longer for long ones.
+func (s *Series[D]) is(p *metricsbuffer.Point) bool {
+	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && slices.Equal(s.Tags, p.Tags)
 }
 
 // begin sets the total to zero.

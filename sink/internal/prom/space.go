@@ -1,0 +1,129 @@
+package prom
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// Collides is the reason why a series is dropped whose name or labels are those of another one.
+const Collides = "its name in Prometheus is another's"
+
+// Other reasons why all points of a series are dropped.
+const (
+	twoValues   = "a label with two values"
+	notUTF8     = "a tag's value is not UTF-8"
+	noName      = "it has no name"
+	noKey       = "a tag without a key"
+	unknownKind = "unknown kind"
+)
+
+// A Family is a metric in Prometheus: all series of one name, kind and unit.
+type Family struct {
+	Names []string // its own first, then those of its samples
+	Type  Type
+	Unit  string // at the end of the name; "" for counters, gauges, and histograms without a unit
+	Help  string
+
+	first   *metricsbuffer.Point
+	members int // not released
+}
+
+// Name returns the name of the metric.
+func (f *Family) Name() string { return f.Names[0] }
+
+// An Identity tells a series from all others in Prometheus.
+type Identity struct {
+	Family *Family
+	Labels []Label // sorted by name
+	Key    string  // the name and the labels
+}
+
+// A Space holds the owner of each name in Prometheus. It is not safe for concurrent use.
+type Space struct {
+	caller   string
+	constant []Label
+	families map[string]*Family              // by the names of metrics, and of their samples
+	series   map[string]*metricsbuffer.Point // by Identity.Key
+}
+
+// NewSpace returns a space of free names. Its series get the constant labels. Its errors begin with the caller's name,
+// such as "promsink".
+func NewSpace(caller string, constant []Label) Space {
+	return Space{caller: caller, constant: constant,
+		families: make(map[string]*Family), series: make(map[string]*metricsbuffer.Point)}
+}
+
+// Find returns a name and labels for the series of p that no other one has. It returns the reason if that is
+// impossible, and an error if the reason is another series.
+func (s *Space) Find(p *metricsbuffer.Point) (id Identity, refused string, err error) {
+	t := typeOf(p.Kind)
+	switch {
+	case t == Other:
+		return id, unknownKind, nil
+	case p.Name == "":
+		return id, noName, nil
+	}
+	if id.Labels, refused = labels(p, s.constant); refused != "" {
+		return id, refused, nil
+	}
+	name, unit := metricName(p)
+	of := s.families[name]
+	if of == nil || of.Name() != name || of.first.Kind != p.Kind || of.first.Name != p.Name || of.first.Unit != p.Unit {
+		of = &Family{Names: SampleNames(name, t), Type: t, Unit: unit, Help: help(p), first: p}
+		for _, name := range of.Names {
+			if owner := s.families[name]; owner != nil {
+				return id, Collides, s.collision(owner.first, p, name)
+			}
+		}
+	}
+	id.Family, id.Key = of, Key(name, id.Labels)
+	if owner := s.series[id.Key]; owner != nil {
+		return id, Collides, s.collision(owner, p, name)
+	}
+	return id, "", nil
+}
+
+// Claim makes the series of p the owner of the identity that Find returned for it. The space keeps p for its errors.
+func (s *Space) Claim(id Identity, p *metricsbuffer.Point) {
+	for _, name := range id.Family.Names {
+		s.families[name] = id.Family
+	}
+	id.Family.members++
+	s.series[id.Key] = p
+}
+
+// Release frees the names of a series.
+func (s *Space) Release(id Identity) {
+	delete(s.series, id.Key)
+	if id.Family.members--; id.Family.members == 0 {
+		for _, name := range id.Family.Names {
+			delete(s.families, name)
+		}
+	}
+}
+
+// Family returns the owner of a metric's or sample's name, or nil.
+func (s *Space) Family(name string) *Family { return s.families[name] }
+
+func (s *Space) collision(first, second *metricsbuffer.Point, name string) error {
+	return fmt.Errorf("%s: %v and %v would both be %s: the first is served, the second dropped; rename one",
+		s.caller, Describe(first), Describe(second), name)
+}
+
+// Describe returns the series as it was recorded.
+func Describe(p *metricsbuffer.Point) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %q", p.Kind, p.Name)
+	if p.Unit != "" {
+		fmt.Fprintf(&b, " in %q", p.Unit)
+	}
+	for i, tag := range p.Tags {
+		fmt.Fprintf(&b, "%c%q=%q", "{,"[min(i, 1)], tag.Key, tag.Value)
+	}
+	if len(p.Tags) > 0 {
+		b.WriteByte('}')
+	}
+	return b.String()
+}

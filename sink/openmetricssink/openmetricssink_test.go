@@ -1,0 +1,297 @@
+package openmetricssink_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
+)
+
+const (
+	acceptClassic = "text/plain;version=0.0.4"
+	acceptOpen    = "application/openmetrics-text;version=1.0.0"
+)
+
+var start = time.Date(2025, time.November, 23, 12, 0, 0, 125e6, time.UTC) // 1763899200.125
+
+func second(points ...point) *metricsbuffer.Batch {
+	return &metricsbuffer.Batch{Start: start, End: start.Add(time.Second), Points: points}
+}
+
+func counter(name string, count int64, tags ...tag) point {
+	return point{Kind: metricsbuffer.KindCounter, Name: name, Count: count, Tags: tags}
+}
+
+func gauge(name string, value float64, tags ...tag) point {
+	return point{Kind: metricsbuffer.KindGauge, Name: name, Value: value, Tags: tags}
+}
+
+func newSink(t testing.TB, opts ...openmetricssink.Option) *openmetricssink.Sink {
+	t.Helper()
+	sink, err := openmetricssink.New(opts...)
+	require.NoError(t, err)
+	return sink
+}
+
+// detached is a sink whose only batches are those that the test writes.
+func detached(t testing.TB, opts ...openmetricssink.Option) *openmetricssink.Sink {
+	t.Helper()
+	sink := newSink(t, opts...)
+	require.NoError(t, sink.Attach(func(context.Context) error { return nil }))
+	return sink
+}
+
+func served(t testing.TB, opts ...openmetricssink.Option) (*metricsbuffer.Buffer, *openmetricssink.Sink) {
+	t.Helper()
+	sink := newSink(t, opts...)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = buffer.Close() })
+	return buffer, sink
+}
+
+// get returns the page.
+func get(t testing.TB, handler http.Handler, accept string) string {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	request.Header.Set("Accept", accept)
+	handler.ServeHTTP(answer, request)
+	require.Equal(t, http.StatusOK, answer.Code)
+	return answer.Body.String()
+}
+
+func TestKinds(t *testing.T) {
+	sink := detached(t, openmetricssink.WithBuckets("seconds", 0.001, 1), openmetricssink.WithBuckets("by/s", 4, 1e12))
+	buckets := &metricsbuffer.Buckets{Zeros: 1, Offset: 15, Counts: []uint64{2, 0, 0, 5}} // 2 and 2.2
+	require.NoError(t, sink.Write(t.Context(), second(
+		counter("jobs.done", 2, tag{Key: "queue", Value: "a\n\"b\"\\"}, tag{Key: "empty"}),
+		counter("jobs.done", 3, tag{Key: "queue", Value: "c"}, tag{Key: "x-y", Value: "é"}),
+		counter("bytes_total", math.MaxInt64),
+		counter("never", 0),
+		gauge("queue-depth", math.Inf(-1)),
+		point{Kind: metricsbuffer.KindTimer, Name: "rpc", Count: 8, Sum: 3601_073743874, Buckets: buckets},
+		point{Kind: metricsbuffer.KindHistogram, Name: "rate", Unit: "by/s", Count: 8, Sum: 19, Buckets: buckets,
+			Tags: []tag{{Key: "le", Value: "1"}}},
+	)))
+	const classic = `# HELP bytes_total The counter "bytes_total".
+# TYPE bytes_total counter
+bytes_total 9223372036854775807
+# HELP jobs_done_total The counter "jobs.done".
+# TYPE jobs_done_total counter
+jobs_done_total{queue="a\n\"b\"\\"} 2
+jobs_done_total{queue="c",x_y="é"} 3
+# HELP never_total The counter "never".
+# TYPE never_total counter
+never_total 0
+# HELP queue_depth The gauge "queue-depth".
+# TYPE queue_depth gauge
+queue_depth -Inf
+# HELP rate_by_s The histogram "rate", in "by/s".
+# TYPE rate_by_s histogram
+rate_by_s_bucket{exported_le="1",le="4"} 8
+rate_by_s_bucket{exported_le="1",le="1e+12"} 8
+rate_by_s_bucket{exported_le="1",le="+Inf"} 8
+rate_by_s_sum{exported_le="1"} 19
+rate_by_s_count{exported_le="1"} 8
+# HELP rpc_seconds The timer "rpc".
+# TYPE rpc_seconds histogram
+rpc_seconds_bucket{le="0.001"} 8
+rpc_seconds_bucket{le="1"} 8
+rpc_seconds_bucket{le="+Inf"} 8
+rpc_seconds_sum 3601.073743874
+rpc_seconds_count 8
+`
+	require.Equal(t, classic, get(t, sink, acceptClassic))
+
+	const open = `# HELP bytes The counter \"bytes_total\".
+# TYPE bytes counter
+bytes_total 9223372036854775807
+bytes_created 1763899200.125
+# HELP jobs_done The counter \"jobs.done\".
+# TYPE jobs_done counter
+jobs_done_total{queue="a\n\"b\"\\"} 2
+jobs_done_created{queue="a\n\"b\"\\"} 1763899200.125
+jobs_done_total{queue="c",x_y="é"} 3
+jobs_done_created{queue="c",x_y="é"} 1763899200.125
+# HELP never The counter \"never\".
+# TYPE never counter
+never_total 0
+never_created 1763899200.125
+# HELP queue_depth The gauge \"queue-depth\".
+# TYPE queue_depth gauge
+queue_depth -Inf
+# HELP rate_by_s The histogram \"rate\", in \"by/s\".
+# TYPE rate_by_s histogram
+# UNIT rate_by_s by_s
+rate_by_s_bucket{exported_le="1",le="4.0"} 8
+rate_by_s_bucket{exported_le="1",le="1e+12"} 8
+rate_by_s_bucket{exported_le="1",le="+Inf"} 8
+rate_by_s_sum{exported_le="1"} 19
+rate_by_s_count{exported_le="1"} 8
+rate_by_s_created{exported_le="1"} 1763899200.125
+# HELP rpc_seconds The timer \"rpc\".
+# TYPE rpc_seconds histogram
+# UNIT rpc_seconds seconds
+rpc_seconds_bucket{le="0.001"} 8
+rpc_seconds_bucket{le="1.0"} 8
+rpc_seconds_bucket{le="+Inf"} 8
+rpc_seconds_sum 3601.073743874
+rpc_seconds_count 8
+rpc_seconds_created 1763899200.125
+# EOF
+`
+	require.Equal(t, open, get(t, sink, acceptOpen))
+}
+
+// The totals go on after the buffer was closed.
+func TestTotals(t *testing.T) {
+	buffer, sink := served(t)
+	for range 2 {
+		buffer.IncrCounter("jobs", 2)
+		buffer.SetGauge("depth", 5)
+		buffer.IncrTimer("latency", time.Second)
+		_ = get(t, sink, acceptClassic)
+	}
+	require.NoError(t, buffer.Close())
+	page := get(t, sink, acceptClassic)
+	require.Contains(t, page, "\njobs_total 4\n")
+	require.Contains(t, page, "\ndepth 5\n")
+	require.Contains(t, page, "\nlatency_seconds_sum 2\nlatency_seconds_count 2\n")
+	require.Contains(t, page, "\nlatency_seconds_bucket{le=\"0.536870912\"} 0\n"+
+		"latency_seconds_bucket{le=\"1.073741824\"} 2\n")
+	require.Equal(t, 28, strings.Count(page, "latency_seconds_bucket"), "from 2^10 to 2^36 ns, and +Inf")
+}
+
+func TestOptions(t *testing.T) {
+	sink := detached(t, openmetricssink.WithoutCreated(), openmetricssink.WithBuckets("seconds"),
+		openmetricssink.WithLabels(tag{Key: "host", Value: "a\"b"}, tag{Key: "zone", Value: "1"}),
+		openmetricssink.WithLabels(tag{Key: "app", Value: "x"}))
+	batch := second(counter("jobs", 1, tag{Key: "k", Value: "v"}), counter("jobs", 1, tag{Key: "host", Value: "c"}),
+		point{Kind: metricsbuffer.KindTimer, Name: "rpc", Count: 1, Buckets: &metricsbuffer.Buckets{Zeros: 1}})
+	require.NoError(t, sink.Write(t.Context(), batch))
+	reason, _ := batch.Dropped(1)
+	require.Equal(t, "a label with two values", reason)
+	require.Equal(t, `# HELP jobs The counter \"jobs\".
+# TYPE jobs counter
+jobs_total{app="x",host="a\"b",k="v",zone="1"} 1
+# HELP rpc_seconds The timer \"rpc\".
+# TYPE rpc_seconds histogram
+# UNIT rpc_seconds seconds
+rpc_seconds_bucket{app="x",host="a\"b",zone="1",le="+Inf"} 1
+rpc_seconds_sum{app="x",host="a\"b",zone="1"} 0
+rpc_seconds_count{app="x",host="a\"b",zone="1"} 1
+# EOF
+`, get(t, sink, acceptOpen))
+}
+
+func TestOptionErrors(t *testing.T) {
+	for want, opt := range map[string]openmetricssink.Option{
+		"openmetricssink: New: option 1 of 1 is nil":               nil,
+		"openmetricssink: New: WithIdleExpiry: 0s is not positive": openmetricssink.WithIdleExpiry(0),
+		`openmetricssink: New: WithLabels: "a.b" cannot be`:        openmetricssink.WithLabels(tag{Key: "a.b", Value: "c"}),
+		`WithLabels: "le" cannot be a label's name`:                openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
+		`WithLabels: "__a" cannot be a label's name`:               openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
+		`WithLabels: a="": the value is empty`:                     openmetricssink.WithLabels(tag{Key: "a"}),
+		`WithLabels: "a" is given twice`: openmetricssink.WithLabels(
+			tag{Key: "a", Value: "1"}, tag{Key: "a", Value: "2"}),
+		`WithBuckets: the bound 0 for "seconds" is not`: openmetricssink.WithBuckets("seconds", 0),
+		`WithBuckets: the bound NaN for "" is not`:      openmetricssink.WithBuckets("", math.NaN()),
+		`WithBuckets: the bound +Inf for "" is not`:     openmetricssink.WithBuckets("", 1, math.Inf(1)),
+		`WithBuckets: the bound 1 for "b" stands after`: openmetricssink.WithBuckets("b", 1, 1),
+	} {
+		sink, err := openmetricssink.New(opt)
+		require.ErrorContains(t, err, want)
+		require.Nil(t, sink)
+	}
+	bounds := openmetricssink.WithBuckets("seconds")
+	_, err := openmetricssink.New(bounds, bounds)
+	require.ErrorContains(t, err, `the bounds for "seconds" are given twice`)
+}
+
+func TestTwoBuffers(t *testing.T) {
+	_, sink := served(t)
+	_, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
+	require.ErrorContains(t, err, "openmetricssink: the sink has been given to another buffer; make a sink for each")
+	require.Equal(t, "openmetrics", fmt.Sprint(sink))
+}
+
+// One bad series leaves the others on the page.
+func TestCollisions(t *testing.T) {
+	sink := detached(t)
+	batch := second(counter("a.b", 1), counter("a-b", 2), gauge("", 1), counter("k", 1, tag{Key: "k", Value: "\xff"}),
+		gauge("a.b.total", 1), counter("good", 1))
+	err := sink.Write(t.Context(), batch)
+	require.ErrorContains(t, err, `openmetricssink: counter "a.b" and counter "a-b" would both be a_b_total:`)
+	require.ErrorContains(t, err, `openmetricssink: counter "a.b" and gauge "a.b.total" would both be a_b_total:`)
+	for i, want := range []string{"", "another's", "no name", "UTF-8", "another's", ""} {
+		reason, dropped := batch.Dropped(i)
+		require.Equal(t, want != "", dropped)
+		require.Contains(t, reason, want)
+	}
+	require.NoError(t, sink.Write(t.Context(), batch), "reported once")
+	page := get(t, sink, acceptClassic)
+	require.Contains(t, page, "\na_b_total 2\n")
+	require.Contains(t, page, "\ngood_total 2\n")
+}
+
+// Series that come and go leave nothing on the page, and free their names.
+func TestIdleExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buffer, sink := served(t, openmetricssink.WithIdleExpiry(time.Minute))
+		k := func(v string) tag { return tag{Key: "k", Value: v} }
+		for _, v := range []string{"a", "b", "c", "d"} {
+			buffer.IncrCounter("jobs", 1, k(v))
+		}
+		buffer.SetGauge("a.b", 1)
+		_ = get(t, sink, acceptClassic)
+		time.Sleep(40 * time.Second)
+		buffer.IncrCounter("jobs", 1, k("b"))
+		buffer.IncrCounter("jobs", 1, k("d"))
+		_ = get(t, sink, acceptClassic)
+		time.Sleep(30 * time.Second)
+		_ = get(t, sink, acceptClassic) // it ends a.b
+		buffer.SetGauge("a-b", 7)
+		buffer.IncrCounter("jobs", 5, k("a"))
+		families, err := parse(get(t, sink, acceptClassic), false)
+		require.NoError(t, err)
+		require.Len(t, families, 2)
+		require.InDelta(t, 7, families[0].samples[0].value, 0)
+		counts := make(map[string]float64)
+		for _, s := range families[1].samples {
+			counts[s.labels[0].Value] = s.value
+		}
+		require.Equal(t, map[string]float64{"a": 5, "b": 2, "d": 2}, counts)
+		time.Sleep(time.Minute)
+		require.Empty(t, get(t, sink, acceptClassic), "at rest, too")
+		require.Equal(t, "# EOF\n", get(t, sink, acceptOpen))
+		require.NoError(t, buffer.Close())
+	})
+}
+
+// A total that exceeds an int64 begins anew, with another time of creation.
+func TestCreatedMoves(t *testing.T) {
+	sink := detached(t)
+	for i := range 3 {
+		batch := second(counter("jobs", math.MaxInt64), counter("other", 1))
+		batch.Start = time.Unix(int64(i), int64(i)*1e8)
+		require.NoError(t, sink.Write(t.Context(), batch))
+		page := get(t, sink, acceptOpen)
+		require.Contains(t, page, fmt.Sprintf("\njobs_created %v\n", float64(i)*1.1))
+		require.Contains(t, page, "\nother_created 0\n")
+	}
+	before := second(counter("before", 1))
+	before.Start = time.Unix(-2, 5e8)
+	require.NoError(t, sink.Write(t.Context(), before))
+	require.Contains(t, get(t, sink, acceptOpen), "\nbefore_created -1.5\n")
+}

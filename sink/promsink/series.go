@@ -1,0 +1,53 @@
+package promsink
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/cumulative"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
+)
+
+type series = cumulative.Series[*entry]
+
+// An entry is a series as Prometheus sees it.
+type entry struct {
+	id     prom.Identity
+	desc   *prometheus.Desc
+	labels []*dto.LabelPair // a registry appends to them, once for each of its wrappers: the slice is full
+	bounds []prom.Bound     // of its classic histogram
+
+	start   time.Time // of the total when created was made
+	created *timestamppb.Timestamp
+}
+
+// admit gives the series a name and labels that no other one has. It returns the reason if that is impossible, and an
+// error if the reason is another series.
+func (s *Sink) admit(total *series) (refused string, err error) {
+	id, refused, err := s.space.Find(&total.Point)
+	if refused != "" {
+		return refused, err
+	}
+	if name, taken := s.taken(&id); taken {
+		return prom.Collides, yield(total, name)
+	}
+	s.space.Claim(id, &total.Point)
+
+	e := &entry{id: id, labels: make([]*dto.LabelPair, len(id.Labels))}
+	keys := make([]string, len(id.Labels))
+	for i := range id.Labels {
+		label := &id.Labels[i]
+		keys[i], e.labels[i] = label.Key, &dto.LabelPair{Name: &label.Key, Value: &label.Value}
+	}
+	e.desc = prometheus.NewDesc(id.Family.Name(), id.Family.Help, keys, nil)
+	if id.Family.Type == prom.Histogram {
+		e.bounds = s.bounds.Of(total.Kind, total.Unit)
+	}
+	total.Detail = e
+	return "", nil
+}
+
+func (s *Sink) release(total *series) { s.space.Release(total.Detail.id) }
