@@ -13,12 +13,14 @@
 //	requests.Inc()
 //	stopwatch.Stop()
 //
-// Any number of goroutines may record in a [Buffer], through instruments, by name ([Buffer.IncrCounter]), by typed labels
-// ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher gives every
-// [Sink] one aggregated [Batch]. There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink), OpenTelemetry
-// (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines (sink/jsonsink) and other clients
-// (sink/backendsink); [SinkFunc] makes one of a function. Programs that use the API of OpenTelemetry or
-// hashicorp/go-metrics record through bridge/otelbridge or bridge/gometricsbridge.
+// Any number of goroutines may record in a [Buffer], through instruments, by name ([Buffer.IncrCounter]), by typed
+// labels ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher
+// gives every
+// [Sink] one aggregated [Batch]. There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or
+// sink/openmetricssink without dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog
+// (sink/slogsink), JSON lines (sink/jsonsink) and other clients (sink/backendsink); [SinkFunc] makes one of a function.
+// Programs that use the API of OpenTelemetry or hashicorp/go-metrics record through bridge/otelbridge or
+// bridge/gometricsbridge.
 //
 // # Promises
 //
@@ -44,22 +46,23 @@
 //	Counter.Add ──pin──▶ own chunk: bank[slot] += d ──flip by CAS──▶ drained bank ──▶ pending ──▶ Write(ctx, batch)
 //	Timer.Observe        common chunk: atomic add     + one fence    zeroed, reused   per sink    nil: acknowledged
 //
-// A P is the Go scheduler's notion of a processor. A writer pins itself to its P and from then on owns that P's shard. If
-// the P writes to a series often, the shard has a chunk of its own for it, and the writer adds with plain instructions to
-// memory that no other P writes to. All other series are in chunks that all Ps share, and are added to atomically.
+// A P is the Go scheduler's notion of a processor. A writer pins itself to its P and from then on owns that P's shard.
+// If the P writes to a series often, the shard has a chunk of its own for it, and the writer adds with plain
+// instructions to memory that no other P writes to. All other series are in chunks that all Ps share, and are added to
+// atomically.
 //
-// Every chunk has two banks. The flusher makes the other bank the active one, by a compare-and-swap at each shard's gate.
-// It makes every running thread execute a memory barrier, with one system call, and waits for the writers that are still
-// inside. Then it owns the old banks, and reads and zeroes them. The flip is snapshot, reset and grace period in one. The
-// drained values go into one accumulator per sink, and from there into batches.
+// Every chunk has two banks. The flusher makes the other bank the active one, by a compare-and-swap at each shard's
+// gate. It makes every running thread execute a memory barrier, with one system call, and waits for the writers that
+// are still inside. Then it owns the old banks, and reads and zeroes them. The flip is snapshot, reset and grace period
+// in one. The drained values go into one accumulator per sink, and from there into batches.
 //
-// The files, in the order of the data: buffer.go, instruments.go, vec.go, record.go and local.go have the calls of users.
-// shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half, deliver.go and pending.go the
-// way to the sinks, and sink.go the sinks' view. registry.go and expiry.go tell how series come and go.
+// The files, in the order of the data: buffer.go, instruments.go, vec.go, record.go and local.go have the calls of
+// users. shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half, deliver.go and
+// pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go tell how series come and go.
 //
 // # Builds
 //
 // Words with one owner need amd64 or arm64. This build links procPin and memhash of the runtime. On other processors,
-// under the race detector, and with the build tag purego, all words are atomic, nothing is linked, and everything else is
-// the same.
+// under the race detector, and with the build tag purego, all words are atomic, nothing is linked, and everything else
+// is the same.
 package metricsbuffer
