@@ -3,7 +3,7 @@ module github.com/metricsbuffer/metricsbuffer/bridge/kgohook
 go 1.25.0
 
 require (
-	github.com/metricsbuffer/metricsbuffer v0.0.0
+	github.com/metricsbuffer/metricsbuffer v0.1.0
 	github.com/stretchr/testify v1.12.1
 	github.com/twmb/franz-go v1.21.7
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260515175617-8268a5d078c0
@@ -18,5 +18,3 @@ require (
 	golang.org/x/crypto v0.51.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 )
-
-replace github.com/metricsbuffer/metricsbuffer => ../..

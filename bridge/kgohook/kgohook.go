@@ -95,18 +95,18 @@ func New(buffer *metricsbuffer.Buffer, opts ...Option) *Hooks {
 		topics:  newAdmission(defaultMaxTopics, "other"),
 		brokers: newAdmission(maxBrokers, otherNode),
 
-		connects:    must(metricsbuffer.NewTimerVec[connectLabels](buffer, "kafka.connect")),
-		disconnects: must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.disconnects")),
-		throttles:   must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.throttle")),
+		connects:    metricsbuffer.Must(metricsbuffer.NewTimerVec[connectLabels](buffer, "kafka.connect")),
+		disconnects: metricsbuffer.Must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.disconnects")),
+		throttles:   metricsbuffer.Must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.throttle")),
 		groupErrors: buffer.Counter("kafka.group.errors"),
 
-		requests:      must(metricsbuffer.NewTimerVec[requestLabels](buffer, "kafka.request")),
-		writeWaits:    must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.write_wait")),
-		writes:        must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.write")),
-		readWaits:     must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.read_wait")),
-		reads:         must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.read")),
-		requestBytes:  must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.request.bytes")),
-		responseBytes: must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.response.bytes")),
+		requests:      metricsbuffer.Must(metricsbuffer.NewTimerVec[requestLabels](buffer, "kafka.request")),
+		writeWaits:    metricsbuffer.Must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.write_wait")),
+		writes:        metricsbuffer.Must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.write")),
+		readWaits:     metricsbuffer.Must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.read_wait")),
+		reads:         metricsbuffer.Must(metricsbuffer.NewTimerVec[brokerLabels](buffer, "kafka.request.read")),
+		requestBytes:  metricsbuffer.Must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.request.bytes")),
+		responseBytes: metricsbuffer.Must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.response.bytes")),
 
 		produced: newBatches(buffer, "kafka.produce"),
 		fetched:  newBatches(buffer, "kafka.fetch"),
@@ -120,15 +120,7 @@ func New(buffer *metricsbuffer.Buffer, opts ...Option) *Hooks {
 }
 
 type (
-	counters[K comparable]   = metricsbuffer.CounterVec[K]
-	timers[K comparable]     = metricsbuffer.TimerVec[K]
-	histograms[K comparable] = metricsbuffer.HistogramVec[K]
+	counters[K comparable]   = metricsbuffer.Vec[K, metricsbuffer.Counter]
+	timers[K comparable]     = metricsbuffer.Vec[K, metricsbuffer.Timer]
+	histograms[K comparable] = metricsbuffer.Vec[K, metricsbuffer.Histogram]
 )
-
-// must returns the set. The labels of all sets are types of this package, so there is no error.
-func must[V any](set V, err error) V {
-	if err != nil {
-		panic(err)
-	}
-	return set
-}

@@ -23,8 +23,6 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-func tag(key, value string) metricsbuffer.Tag { return metricsbuffer.Tag{Key: key, Value: value} }
-
 // record returns a buffer, and a function that returns all totals of a series over its tags but the given ones.
 func record(t *testing.T) (*metricsbuffer.Buffer, func(name string, tags ...metricsbuffer.Tag) metricsbuffer.Point) {
 	t.Helper()
@@ -111,13 +109,13 @@ func TestRecords(t *testing.T) {
 		stored, refused := stored[i].Load(), refused[i].Load()
 		sum += stored + refused
 		require.NotZero(t, refused)
-		require.Equal(t, stored, total("kafka.produce.records", tag("topic", topic), tag("outcome", "ok")).Count)
+		require.Equal(t, stored, total("kafka.produce.records", metricsbuffer.T("topic", topic), metricsbuffer.T("outcome", "ok")).Count)
 		require.Equal(t, refused,
-			total("kafka.produce.records", tag("topic", topic), tag("outcome", "MESSAGE_TOO_LARGE")).Count)
+			total("kafka.produce.records", metricsbuffer.T("topic", topic), metricsbuffer.T("outcome", "MESSAGE_TOO_LARGE")).Count)
 		require.Eventually(t, func() bool {
-			return total("kafka.produce.batch", tag("topic", topic)).Sum >= stored
+			return total("kafka.produce.batch", metricsbuffer.T("topic", topic)).Sum >= stored
 		}, 10*time.Second, time.Millisecond)
-		require.Equal(t, stored, total("kafka.produce.batch", tag("topic", topic)).Sum)
+		require.Equal(t, stored, total("kafka.produce.batch", metricsbuffer.T("topic", topic)).Sum)
 	}
 	require.EqualValues(t, producers*each, sum)
 	require.EqualValues(t, producers*each, total("kafka.produce.records").Count)
@@ -133,10 +131,10 @@ func TestRecords(t *testing.T) {
 	}
 	for i, topic := range topics {
 		require.Equal(t, stored[i].Load(), fetched[topic])
-		require.Equal(t, fetched[topic], total("kafka.fetch.records", tag("topic", topic), tag("outcome", "polled")).Count)
-		require.Equal(t, fetched[topic], total("kafka.fetch.batch", tag("topic", topic)).Sum)
+		require.Equal(t, fetched[topic], total("kafka.fetch.records", metricsbuffer.T("topic", topic), metricsbuffer.T("outcome", "polled")).Count)
+		require.Equal(t, fetched[topic], total("kafka.fetch.batch", metricsbuffer.T("topic", topic)).Sum)
 	}
-	require.Zero(t, total("kafka.fetch.records", tag("outcome", "discarded")).Count)
+	require.Zero(t, total("kafka.fetch.records", metricsbuffer.T("outcome", "discarded")).Count)
 	for _, series := range []string{"bytes", "compressed_bytes", "batch"} {
 		require.Equal(t, total("kafka.produce."+series).Count, total("kafka.fetch."+series).Count, series)
 	}
@@ -204,10 +202,10 @@ func TestRequests(t *testing.T) {
 	for key := range seen {
 		n := seen[key].Load()
 		requests += n
-		require.Equal(t, n, total("kafka.request", tag("request", kmsg.NameForKey(int16(key)))).Count, kmsg.NameForKey(int16(key)))
+		require.Equal(t, n, total("kafka.request", metricsbuffer.T("request", kmsg.NameForKey(int16(key)))).Count, kmsg.NameForKey(int16(key)))
 	}
 	require.GreaterOrEqual(t, requests, int64(200))
-	require.Equal(t, requests, total("kafka.request", tag("outcome", "ok")).Count)
+	require.Equal(t, requests, total("kafka.request", metricsbuffer.T("outcome", "ok")).Count)
 	for _, series := range []string{"write_wait", "write", "read_wait", "read"} {
 		require.Equal(t, requests, total("kafka.request."+series).Count, series)
 	}
@@ -215,7 +213,7 @@ func TestRequests(t *testing.T) {
 	require.Equal(t, total("kafka.request").Sum, sum)
 	require.Equal(t, wire.written.Load(), total("kafka.request.bytes").Count)
 	require.Equal(t, wire.read.Load(), total("kafka.response.bytes").Count)
-	require.Equal(t, wire.opened.Load(), total("kafka.connect", tag("outcome", "ok")).Count)
+	require.Equal(t, wire.opened.Load(), total("kafka.connect", metricsbuffer.T("outcome", "ok")).Count)
 	require.Equal(t, wire.closed.Load(), total("kafka.disconnects").Count)
 }
 
@@ -236,9 +234,9 @@ func TestErrors(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}))
 	require.NoError(t, cl.ProduceSync(context.Background(), kgo.StringRecord("value")).FirstErr())
-	require.EqualValues(t, 2, total("kafka.connect", tag("outcome", "error")).Count)
-	require.EqualValues(t, 1, total("kafka.request", tag("request", "Produce"), tag("outcome", "error")).Count)
-	require.EqualValues(t, 1, total("kafka.request", tag("request", "Produce"), tag("outcome", "ok")).Count)
+	require.EqualValues(t, 2, total("kafka.connect", metricsbuffer.T("outcome", "error")).Count)
+	require.EqualValues(t, 1, total("kafka.request", metricsbuffer.T("request", "Produce"), metricsbuffer.T("outcome", "error")).Count)
+	require.EqualValues(t, 1, total("kafka.request", metricsbuffer.T("request", "Produce"), metricsbuffer.T("outcome", "ok")).Count)
 	require.EqualValues(t, 1, total("kafka.produce.records").Count)
 }
 
@@ -271,12 +269,12 @@ func TestClosed(t *testing.T) {
 	}
 	cl.TryProduce(context.Background(), kgo.StringRecord("value"), promise)
 	require.ErrorIs(t, <-promised, kgo.ErrMaxBuffered)
-	require.EqualValues(t, 1, total("kafka.produce.records", tag("outcome", "buffer_full")).Count)
+	require.EqualValues(t, 1, total("kafka.produce.records", metricsbuffer.T("outcome", "buffer_full")).Count)
 	require.NoError(t, cl.AbortBufferedRecords(context.Background()))
 	for range 3 {
 		require.ErrorIs(t, <-promised, kgo.ErrAborting)
 	}
-	require.EqualValues(t, 3, total("kafka.produce.records", tag("outcome", "aborted")).Count)
+	require.EqualValues(t, 3, total("kafka.produce.records", metricsbuffer.T("outcome", "aborted")).Count)
 	cl.Close()
 	cl.Produce(canceled, kgo.StringRecord("value"), promise)
 	require.Error(t, <-promised)
@@ -299,11 +297,11 @@ func TestOutcomes(t *testing.T) {
 	} {
 		hooks.OnProduceRecordUnbuffered(&kgo.Record{Topic: "apples"}, err)
 		require.EqualValues(t, 1,
-			metricstest.Count(t, buffer, "kafka.produce.records", tag("topic", "apples"), tag("outcome", want)), want)
+			metricstest.Count(t, buffer, "kafka.produce.records", metricsbuffer.T("topic", "apples"), metricsbuffer.T("outcome", want)), want)
 	}
 	hooks.OnProduceRecordUnbuffered(&kgo.Record{Topic: "apples"}, &kerr.Error{Message: "anything", Code: 3})
 	require.EqualValues(t, 2,
-		metricstest.Count(t, buffer, "kafka.produce.records", tag("topic", "apples"), tag("outcome", "error")))
+		metricstest.Count(t, buffer, "kafka.produce.records", metricsbuffer.T("topic", "apples"), metricsbuffer.T("outcome", "error")))
 }
 
 // Topics, brokers and requests beyond the limits share a series, and no update is lost.
@@ -321,21 +319,21 @@ func TestLimits(t *testing.T) {
 	}
 	recording.Wait()
 	require.EqualValues(t, 8000, total("kafka.fetch.records").Count)
-	require.EqualValues(t, 4*1800, total("kafka.fetch.records", tag("topic", "other")).Count)
-	require.EqualValues(t, 4000, total("kafka.fetch.records", tag("outcome", "discarded")).Count)
-	require.EqualValues(t, 8000, total("kafka.request", tag("request", "Unknown")).Count)
-	require.EqualValues(t, 4000, total("kafka.request", tag("broker", "other")).Count)
+	require.EqualValues(t, 4*1800, total("kafka.fetch.records", metricsbuffer.T("topic", "other")).Count)
+	require.EqualValues(t, 4000, total("kafka.fetch.records", metricsbuffer.T("outcome", "discarded")).Count)
+	require.EqualValues(t, 8000, total("kafka.request", metricsbuffer.T("request", "Unknown")).Count)
+	require.EqualValues(t, 4000, total("kafka.request", metricsbuffer.T("broker", "other")).Count)
 	require.Less(t, buffer.Stats().Series, 7*1001+3*12)
 
 	hooks = kgohook.New(buffer, kgohook.WithMaxTopics(0))
 	hooks.OnFetchRecordUnbuffered(&kgo.Record{Topic: "topic0"}, true)
-	require.EqualValues(t, 4*1800+1, total("kafka.fetch.records", tag("topic", "other")).Count)
+	require.EqualValues(t, 4*1800+1, total("kafka.fetch.records", metricsbuffer.T("topic", "other")).Count)
 }
 
 func TestSeeds(t *testing.T) {
 	buffer, total := record(t)
 	kgohook.New(buffer).OnBrokerDisconnect(kgo.BrokerMetadata{NodeID: math.MinInt32 + 2}, nil)
-	require.EqualValues(t, 1, total("kafka.disconnects", tag("broker", "seed_2")).Count)
+	require.EqualValues(t, 1, total("kafka.disconnects", metricsbuffer.T("broker", "seed_2")).Count)
 }
 
 func TestNoBuffer(*testing.T) {

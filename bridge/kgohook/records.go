@@ -23,10 +23,10 @@ type batches struct {
 
 func newBatches(buffer *metricsbuffer.Buffer, prefix string) batches {
 	return batches{
-		records:         must(metricsbuffer.NewCounterVec[topicLabels](buffer, prefix+".records")),
-		batch:           must(metricsbuffer.NewHistogramVec[batchLabels](buffer, prefix+".batch", "records")),
-		bytes:           must(metricsbuffer.NewCounterVec[batchLabels](buffer, prefix+".bytes")),
-		compressedBytes: must(metricsbuffer.NewCounterVec[batchLabels](buffer, prefix+".compressed_bytes")),
+		records:         metricsbuffer.Must(metricsbuffer.NewCounterVec[topicLabels](buffer, prefix+".records")),
+		batch:           metricsbuffer.Must(metricsbuffer.NewHistogramVec[batchLabels](buffer, prefix+".batch", "records")),
+		bytes:           metricsbuffer.Must(metricsbuffer.NewCounterVec[batchLabels](buffer, prefix+".bytes")),
+		compressedBytes: metricsbuffer.Must(metricsbuffer.NewCounterVec[batchLabels](buffer, prefix+".compressed_bytes")),
 	}
 }
 

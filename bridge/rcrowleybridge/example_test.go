@@ -3,8 +3,6 @@ package rcrowleybridge_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"log"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -15,7 +13,6 @@ import (
 )
 
 func ExampleNew() {
-	sarama.Logger = log.New(io.Discard, "", 0)
 	broker, err := kfake.NewCluster(kfake.SeedTopics(1, "orders"))
 	if err != nil {
 		fmt.Println(err)

@@ -20,8 +20,6 @@ import (
 
 var _ metrics.Registry = (*rcrowleybridge.Registry)(nil)
 
-func tag(key, value string) metricsbuffer.Tag { return metricsbuffer.Tag{Key: key, Value: value} }
-
 func TestKinds(t *testing.T) {
 	buffer := metricstest.New(t)
 	registry := rcrowleybridge.New(buffer, rcrowleybridge.Option{})
@@ -85,7 +83,7 @@ func TestUnmapped(t *testing.T) {
 		`the buffer; get the metric from GetOrRegister, or metrics.GetOrRegister…, and use the returned one`)
 	require.Nil(t, registry.Get("counter"))
 	metrics.NewRegisteredMeter("counter", registry).Stop() // it ignores the error
-	require.EqualValues(t, 2, metricstest.Count(t, buffer, "rcrowleybridge.unmapped", tag("name", "counter")))
+	require.EqualValues(t, 2, metricstest.Count(t, buffer, "rcrowleybridge.unmapped", metricsbuffer.T("name", "counter")))
 
 	functional := metrics.NewRegisteredFunctionalGauge("functional", registry, func() int64 { return 41 })
 	require.EqualValues(t, 41, functional.Value())
@@ -94,10 +92,10 @@ func TestUnmapped(t *testing.T) {
 		kept := registry.GetOrRegister("functional", metrics.NewFunctionalGauge(func() int64 { return 42 }))
 		require.EqualValues(t, 42, kept.(metrics.Gauge).Value())
 	}
-	require.EqualValues(t, 2, metricstest.Count(t, buffer, "rcrowleybridge.unmapped", tag("name", "functional")))
+	require.EqualValues(t, 2, metricstest.Count(t, buffer, "rcrowleybridge.unmapped", metricsbuffer.T("name", "functional")))
 
 	require.Equal(t, "text", registry.GetOrRegister("custom", "text"))
-	require.EqualValues(t, 1, metricstest.Count(t, buffer, "rcrowleybridge.unmapped", tag("name", "custom")))
+	require.EqualValues(t, 1, metricstest.Count(t, buffer, "rcrowleybridge.unmapped", metricsbuffer.T("name", "custom")))
 
 	check := metrics.NewHealthcheck(func(h metrics.Healthcheck) { h.Unhealthy(errors.New("down")) })
 	require.NoError(t, registry.Register("health", check))

@@ -2,8 +2,6 @@ package rcrowleybridge_test
 
 import (
 	"context"
-	"io"
-	"log"
 	"maps"
 	"strings"
 	"sync"
@@ -76,7 +74,6 @@ func (c twinCounter) Dec(n int64)      { c.Counter.Dec(n); c.ours.Dec(n) }
 // Everything that sarama records in go-metrics' own registry is recorded in the buffer, equally.
 func TestSarama(t *testing.T) {
 	const messages = 5000
-	sarama.Logger = log.New(io.Discard, "", 0)
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(4, "apples.red", "pears"))
 	require.NoError(t, err)
 	defer cluster.Close()
@@ -146,10 +143,10 @@ func TestSarama(t *testing.T) {
 	})
 	require.Greater(t, compared, 50)
 	require.EqualValues(t, messages, metricstest.Count(t, buffer, "record-send-rate"))
-	require.EqualValues(t, messages/2, metricstest.Count(t, buffer, "record-send-rate-for-topic", tag("topic", "apples_red")))
+	require.EqualValues(t, messages/2, metricstest.Count(t, buffer, "record-send-rate-for-topic", metricsbuffer.T("topic", "apples_red")))
 	require.EqualValues(t, messages, metricstest.Histogram(t, buffer, "records-per-request", "records").Sum)
 	require.EqualValues(t, messages, metricstest.Histogram(t, buffer, "consumer-batch-size", "records").Sum)
-	require.EqualValues(t, 1, metricstest.Count(t, buffer, "consumer-group-join-total", tag("group", "billing")))
+	require.EqualValues(t, 1, metricstest.Count(t, buffer, "consumer-group-join-total", metricsbuffer.T("group", "billing")))
 	metricstest.None(t, buffer, "rcrowleybridge.unmapped")
 }
 
@@ -179,16 +176,16 @@ func TestSaramaNames(t *testing.T) {
 	type tags = []metricsbuffer.Tag
 	for name, want := range map[string]series{
 		"request-rate":                        {Name: "request-rate"},
-		"request-size-for-broker-3":           {Name: "request-size-for-broker", Unit: "bytes", Tags: tags{tag("broker", "3")}},
-		"request-rate-for-broker--1":          {Name: "request-rate-for-broker", Tags: tags{tag("broker", "-1")}},
-		"batch-size-for-topic-a-for-broker-1": {Name: "batch-size-for-topic", Unit: "bytes", Tags: tags{tag("topic", "a-for-broker-1")}},
+		"request-size-for-broker-3":           {Name: "request-size-for-broker", Unit: "bytes", Tags: tags{metricsbuffer.T("broker", "3")}},
+		"request-rate-for-broker--1":          {Name: "request-rate-for-broker", Tags: tags{metricsbuffer.T("broker", "-1")}},
+		"batch-size-for-topic-a-for-broker-1": {Name: "batch-size-for-topic", Unit: "bytes", Tags: tags{metricsbuffer.T("topic", "a-for-broker-1")}},
 		"requests-in-flight":                  {Name: "requests-in-flight", Level: true},
-		"requests-in-flight-for-broker-1":     {Name: "requests-in-flight-for-broker", Tags: tags{tag("broker", "1")}, Level: true},
-		"protocol-requests-rate-18":           {Name: "protocol-requests-rate", Tags: tags{tag("request", "18")}},
+		"requests-in-flight-for-broker-1":     {Name: "requests-in-flight-for-broker", Tags: tags{metricsbuffer.T("broker", "1")}, Level: true},
+		"protocol-requests-rate-18":           {Name: "protocol-requests-rate", Tags: tags{metricsbuffer.T("request", "18")}},
 		"protocol-requests-rate-18-for-broker-3": {
-			Name: "protocol-requests-rate-for-broker", Tags: tags{tag("request", "18"), tag("broker", "3")},
+			Name: "protocol-requests-rate-for-broker", Tags: tags{metricsbuffer.T("request", "18"), metricsbuffer.T("broker", "3")},
 		},
-		"consumer-group-join-total-a-for-topic-b": {Name: "consumer-group-join-total", Tags: tags{tag("group", "a-for-topic-b")}},
+		"consumer-group-join-total-a-for-topic-b": {Name: "consumer-group-join-total", Tags: tags{metricsbuffer.T("group", "a-for-topic-b")}},
 		"time-for-lunch": {Name: "time-for-lunch"},
 	} {
 		require.Equal(t, want, rcrowleybridge.Sarama(name), name)
