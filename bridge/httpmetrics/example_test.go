@@ -14,7 +14,10 @@ func ExampleHandler() {
 	print := func(_ context.Context, batch *metricsbuffer.Batch) error {
 		for _, p := range batch.Points {
 			if p.Name == "http.server.request.duration" {
-				fmt.Println(p.Name, p.Tags, p.Count)
+				fmt.Println(p.Name, p.Count)
+				for _, tag := range p.Tags {
+					fmt.Println(" ", tag.Key, "=", tag.Value)
+				}
 			}
 		}
 		return nil
@@ -28,7 +31,7 @@ func ExampleHandler() {
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "order", r.PathValue("id"))
+		_, _ = fmt.Fprintln(w, "order", r.PathValue("id"))
 	})
 	server := httptest.NewServer(httpmetrics.Handler(buffer, mux)) // or http.ListenAndServe
 	defer server.Close()
@@ -42,5 +45,10 @@ func ExampleHandler() {
 		response.Body.Close()
 	}
 
-	// Output: http.server.request.duration [{http.request.method GET} {http.response.status_code 200} {http.route /orders/{id}} {url.scheme http}] 3
+	// Output:
+	// http.server.request.duration 3
+	//   http.request.method = GET
+	//   http.response.status_code = 200
+	//   http.route = /orders/{id}
+	//   url.scheme = http
 }

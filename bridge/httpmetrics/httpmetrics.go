@@ -7,7 +7,7 @@
 // # Series
 //
 // Names and tags are those of OpenTelemetry's [semantic conventions] for HTTP servers. Prometheus gets underscores for
-// the dots, in names and tags, and the name in the last column.
+// the dots in tags, and the name in the last column.
 //
 //	name                            kind       tags                           at Prometheus
 //	http.server.request.duration    timer      method, scheme, route, status  http_server_request_duration_seconds
@@ -17,8 +17,8 @@
 //	http.server.panics              counter    method, scheme, route          http_server_panics_total
 //
 // The last one is not in the conventions. The number of requests is the count of the timer, at Prometheus
-// http_server_request_duration_seconds_count. A request is recorded when its handler returns or panics. Its duration and
-// its sizes arrive in the same batch of a sink.
+// http_server_request_duration_seconds_count. A request is recorded when its handler returns or panics. Its duration
+// and its sizes arrive in the same batch of a sink.
 //
 //	tag                        value
 //	http.request.method        GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, or _OTHER for any other one
@@ -30,8 +30,8 @@
 // hijacks the connection before it writes. All tags have few values, if the handlers' statuses and [WithRoute] do.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
-// response is the number of bytes that the server has taken for the body, before they are encoded for the connection. It
-// is 0 for HEAD, and does not contain the bytes on a hijacked connection.
+// response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
+// It is 0 for HEAD, and does not contain the bytes on a hijacked connection.
 //
 // # Where to put it
 //

@@ -26,17 +26,19 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/metricstest"
 )
 
+var tag = metricsbuffer.T
+
 // tags returns the tags of a request to a server without TLS.
 func tags(method, route string, status int) []metricsbuffer.Tag {
-	return append(where(method, route), metricsbuffer.T("http.response.status_code", strconv.Itoa(status)))
+	return append(where(method, route), tag("http.response.status_code", strconv.Itoa(status)))
 }
 
 func where(method, route string) []metricsbuffer.Tag {
-	return append(active(method), metricsbuffer.T("http.route", route))
+	return append(active(method), tag("http.route", route))
 }
 
 func active(method string) []metricsbuffer.Tag {
-	return []metricsbuffer.Tag{metricsbuffer.T("http.request.method", method), metricsbuffer.T("url.scheme", "http")}
+	return []metricsbuffer.Tag{tag("http.request.method", method), tag("url.scheme", "http")}
 }
 
 // serve starts a server whose requests are recorded. The returned function stops it, after its last request.
@@ -79,7 +81,7 @@ func TestLoad(t *testing.T) {
 			http.Error(w, "there is no such order", http.StatusNotFound)
 			return
 		}
-		fmt.Fprint(w, strings.Repeat("order ", len(r.PathValue("id"))*1000))
+		_, _ = fmt.Fprint(w, strings.Repeat("order ", len(r.PathValue("id"))*1000))
 	})
 	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
@@ -89,7 +91,7 @@ func TestLoad(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusCreated)
 		w.WriteHeader(http.StatusTeapot) // the server ignores it
-		fmt.Fprint(w, n)
+		_, _ = fmt.Fprint(w, n)
 	})
 	mux.HandleFunc("/any/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -177,7 +179,7 @@ func TestActive(t *testing.T) {
 	for range requests {
 		<-arrived
 	}
-	require.EqualValues(t, requests, metricstest.Gauge(t, buffer, "http.server.active_requests", active("GET")...))
+	require.InDelta(t, requests, metricstest.Gauge(t, buffer, "http.server.active_requests", active("GET")...), 0)
 	metricstest.None(t, buffer, "http.server.request.duration")
 	close(release)
 	sending.Wait()
@@ -190,7 +192,7 @@ func TestPanic(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/before", func(http.ResponseWriter, *http.Request) { panic("before the header") })
 	mux.HandleFunc("/abort", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "half of")
+		_, _ = fmt.Fprint(w, "half of")
 		panic(http.ErrAbortHandler)
 	})
 	url, buffer, stop := serve(t, mux)
@@ -320,8 +322,8 @@ func TestHTTP2(t *testing.T) {
 	require.Equal(t, "echo", string(body))
 	server.Close()
 	size := metricstest.Histogram(t, buffer, "http.server.response.body.size", "bytes",
-		metricsbuffer.T("http.request.method", "POST"), metricsbuffer.T("url.scheme", "https"),
-		metricsbuffer.T("http.route", "_OTHER"), metricsbuffer.T("http.response.status_code", "200"))
+		tag("http.request.method", "POST"), tag("url.scheme", "https"),
+		tag("http.route", "_OTHER"), tag("http.response.status_code", "200"))
 	require.Equal(t, []int64{1, 4}, []int64{size.Count, size.Sum})
 }
 
@@ -334,8 +336,10 @@ func TestPlainResponseWriter(t *testing.T) {
 		_, flushes := w.(http.Flusher)
 		_, hijacks := w.(http.Hijacker)
 		_, readsFrom := w.(io.ReaderFrom)
-		require.Equal(t, []bool{called == 2, false, false}, []bool{flushes, hijacks, readsFrom})
-		require.Equal(t, called == 2, http.NewResponseController(w).Flush() == nil)
+		flushed := http.NewResponseController(w).Flush() == nil
+		if hijacks || readsFrom || flushes != (called == 2) || flushed != flushes {
+			t.Errorf("request %d: flushes %v, flushed %v, hijacks %v, reads from %v", called, flushes, flushed, hijacks, readsFrom)
+		}
 		w.Header().Set("key", "value")
 	}))
 	recorder := httptest.NewRecorder()
@@ -345,6 +349,10 @@ func TestPlainResponseWriter(t *testing.T) {
 	require.Equal(t, "value", recorder.Header().Get("key"))
 	require.True(t, recorder.Flushed)
 }
+
+var registerDefault = sync.OnceFunc(func() {
+	http.HandleFunc("GET /default/{id}", func(http.ResponseWriter, *http.Request) {})
+})
 
 // The handler may be around a ServeMux, inside of one, or both. A router of one's own says its route.
 func TestRoute(t *testing.T) {
@@ -376,7 +384,7 @@ func TestRoute(t *testing.T) {
 	request(httpmetrics.Handler(buffer, ok, httpmetrics.WithRoute(nil)), "/")
 	require.EqualValues(t, 2, count("_OTHER"))
 
-	http.Handle("GET /default/{id}", ok)
+	registerDefault()
 	request(httpmetrics.Handler(buffer, nil), "/default/1")
 	require.EqualValues(t, 1, count("/default/{id}"))
 }
@@ -425,7 +433,7 @@ func TestAllocations(t *testing.T) {
 	for range 10_000 {
 		serve()
 	}
-	require.EqualValues(t, 1, testing.AllocsPerRun(1000, serve))
+	require.InDelta(t, 1, testing.AllocsPerRun(1000, serve), 0)
 }
 
 func simple(buffer *metricsbuffer.Buffer) (http.Handler, http.ResponseWriter, *http.Request) {

@@ -38,16 +38,17 @@
 //
 //   - ok, or error, for requests and connections;
 //   - polled, or discarded, for fetched records: the client discards records when an assignment ends;
-//   - ok, the name of a Kafka error such as MESSAGE_TOO_LARGE, timeout, retries, canceled, closed, buffer_full, aborted, or
-//     error, for produced records.
+//   - ok, the name of a Kafka error such as MESSAGE_TOO_LARGE, timeout, retries, canceled, closed, buffer_full,
+//     aborted, or error, for produced records.
 //
 // The tag broker is a node ID, or seed_0 and so on for the addresses that the client starts from. The tag request is
 // the request's name, such as Produce. The tag topic is the topic.
 //
 // All tags have few values. Requests and outcomes are known in advance. The first 1,000 topics and the first 1,000
-// brokers have series of their own, and all others share the tag value "other"; [WithMaxTopics] sets the number of topics.
+// brokers have series of their own, and all others share the tag value "other". [WithMaxTopics] sets the number of
+// topics.
 //
-// After the first update of a series, no hook allocates memory.
+// After the first update of a series on each P, no hook allocates memory, except for records that failed.
 package kgohook
 
 import "github.com/metricsbuffer/metricsbuffer"

@@ -23,6 +23,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
+var tag = metricsbuffer.T
+
 // record returns a buffer, and a function that returns all totals of a series over its tags but the given ones.
 func record(t *testing.T) (*metricsbuffer.Buffer, func(name string, tags ...metricsbuffer.Tag) metricsbuffer.Point) {
 	t.Helper()
@@ -109,13 +111,13 @@ func TestRecords(t *testing.T) {
 		stored, refused := stored[i].Load(), refused[i].Load()
 		sum += stored + refused
 		require.NotZero(t, refused)
-		require.Equal(t, stored, total("kafka.produce.records", metricsbuffer.T("topic", topic), metricsbuffer.T("outcome", "ok")).Count)
+		require.Equal(t, stored, total("kafka.produce.records", tag("topic", topic), tag("outcome", "ok")).Count)
 		require.Equal(t, refused,
-			total("kafka.produce.records", metricsbuffer.T("topic", topic), metricsbuffer.T("outcome", "MESSAGE_TOO_LARGE")).Count)
+			total("kafka.produce.records", tag("topic", topic), tag("outcome", "MESSAGE_TOO_LARGE")).Count)
 		require.Eventually(t, func() bool {
-			return total("kafka.produce.batch", metricsbuffer.T("topic", topic)).Sum >= stored
+			return total("kafka.produce.batch", tag("topic", topic)).Sum >= stored
 		}, 10*time.Second, time.Millisecond)
-		require.Equal(t, stored, total("kafka.produce.batch", metricsbuffer.T("topic", topic)).Sum)
+		require.Equal(t, stored, total("kafka.produce.batch", tag("topic", topic)).Sum)
 	}
 	require.EqualValues(t, producers*each, sum)
 	require.EqualValues(t, producers*each, total("kafka.produce.records").Count)
@@ -131,10 +133,10 @@ func TestRecords(t *testing.T) {
 	}
 	for i, topic := range topics {
 		require.Equal(t, stored[i].Load(), fetched[topic])
-		require.Equal(t, fetched[topic], total("kafka.fetch.records", metricsbuffer.T("topic", topic), metricsbuffer.T("outcome", "polled")).Count)
-		require.Equal(t, fetched[topic], total("kafka.fetch.batch", metricsbuffer.T("topic", topic)).Sum)
+		require.Equal(t, fetched[topic], total("kafka.fetch.records", tag("topic", topic), tag("outcome", "polled")).Count)
+		require.Equal(t, fetched[topic], total("kafka.fetch.batch", tag("topic", topic)).Sum)
 	}
-	require.Zero(t, total("kafka.fetch.records", metricsbuffer.T("outcome", "discarded")).Count)
+	require.Zero(t, total("kafka.fetch.records", tag("outcome", "discarded")).Count)
 	for _, series := range []string{"bytes", "compressed_bytes", "batch"} {
 		require.Equal(t, total("kafka.produce."+series).Count, total("kafka.fetch."+series).Count, series)
 	}
@@ -185,7 +187,7 @@ func TestRequests(t *testing.T) {
 	buffer, total := record(t)
 	cluster := cluster(t, "apples")
 	var seen [kmsg.MaxKey + 1]atomic.Int64
-	cluster.Control(func(r kmsg.Request) (kmsg.Response, error, bool) { //nolint:staticcheck // kfake wants this order
+	cluster.Control(func(r kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		seen[r.Key()].Add(1)
 		return nil, nil, false
@@ -196,16 +198,18 @@ func TestRequests(t *testing.T) {
 		require.NoError(t, cl.ProduceSync(context.Background(), kgo.StringRecord("value")).FirstErr())
 	}
 	cl.Close()
-	require.Eventually(t, func() bool { return wire.opened.Load() == wire.closed.Load() }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return wire.opened.Load() == wire.closed.Load() },
+		10*time.Second, time.Millisecond)
 
 	requests := int64(0)
 	for key := range seen {
 		n := seen[key].Load()
 		requests += n
-		require.Equal(t, n, total("kafka.request", metricsbuffer.T("request", kmsg.NameForKey(int16(key)))).Count, kmsg.NameForKey(int16(key)))
+		name := kmsg.NameForKey(int16(key))
+		require.Equal(t, n, total("kafka.request", tag("request", name)).Count, name)
 	}
 	require.GreaterOrEqual(t, requests, int64(200))
-	require.Equal(t, requests, total("kafka.request", metricsbuffer.T("outcome", "ok")).Count)
+	require.Equal(t, requests, total("kafka.request", tag("outcome", "ok")).Count)
 	for _, series := range []string{"write_wait", "write", "read_wait", "read"} {
 		require.Equal(t, requests, total("kafka.request."+series).Count, series)
 	}
@@ -213,7 +217,7 @@ func TestRequests(t *testing.T) {
 	require.Equal(t, total("kafka.request").Sum, sum)
 	require.Equal(t, wire.written.Load(), total("kafka.request.bytes").Count)
 	require.Equal(t, wire.read.Load(), total("kafka.response.bytes").Count)
-	require.Equal(t, wire.opened.Load(), total("kafka.connect", metricsbuffer.T("outcome", "ok")).Count)
+	require.Equal(t, wire.opened.Load(), total("kafka.connect", tag("outcome", "ok")).Count)
 	require.Equal(t, wire.closed.Load(), total("kafka.disconnects").Count)
 }
 
@@ -222,7 +226,7 @@ func TestErrors(t *testing.T) {
 	buffer, total := record(t)
 	cluster := cluster(t, "apples")
 	var attempts atomic.Int64
-	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:staticcheck // as above
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		return nil, errors.New("the broker closes the connection"), true
 	})
 	cl := client(t, cluster, kgo.WithHooks(kgohook.New(buffer)), kgo.DefaultProduceTopic("apples"),
@@ -234,9 +238,9 @@ func TestErrors(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}))
 	require.NoError(t, cl.ProduceSync(context.Background(), kgo.StringRecord("value")).FirstErr())
-	require.EqualValues(t, 2, total("kafka.connect", metricsbuffer.T("outcome", "error")).Count)
-	require.EqualValues(t, 1, total("kafka.request", metricsbuffer.T("request", "Produce"), metricsbuffer.T("outcome", "error")).Count)
-	require.EqualValues(t, 1, total("kafka.request", metricsbuffer.T("request", "Produce"), metricsbuffer.T("outcome", "ok")).Count)
+	require.EqualValues(t, 2, total("kafka.connect", tag("outcome", "error")).Count)
+	require.EqualValues(t, 1, total("kafka.request", tag("request", "Produce"), tag("outcome", "error")).Count)
+	require.EqualValues(t, 1, total("kafka.request", tag("request", "Produce"), tag("outcome", "ok")).Count)
 	require.EqualValues(t, 1, total("kafka.produce.records").Count)
 }
 
@@ -244,7 +248,7 @@ func TestErrors(t *testing.T) {
 func TestThrottle(t *testing.T) {
 	buffer, total := record(t)
 	cluster := cluster(t, "apples")
-	cluster.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) { //nolint:staticcheck // as above
+	cluster.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		response := r.ResponseKind().(*kmsg.InitProducerIDResponse)
 		response.ProducerID, response.ThrottleMillis = 1, 7
 		return response, nil, true
@@ -269,12 +273,12 @@ func TestClosed(t *testing.T) {
 	}
 	cl.TryProduce(context.Background(), kgo.StringRecord("value"), promise)
 	require.ErrorIs(t, <-promised, kgo.ErrMaxBuffered)
-	require.EqualValues(t, 1, total("kafka.produce.records", metricsbuffer.T("outcome", "buffer_full")).Count)
+	require.EqualValues(t, 1, total("kafka.produce.records", tag("outcome", "buffer_full")).Count)
 	require.NoError(t, cl.AbortBufferedRecords(context.Background()))
 	for range 3 {
 		require.ErrorIs(t, <-promised, kgo.ErrAborting)
 	}
-	require.EqualValues(t, 3, total("kafka.produce.records", metricsbuffer.T("outcome", "aborted")).Count)
+	require.EqualValues(t, 3, total("kafka.produce.records", tag("outcome", "aborted")).Count)
 	cl.Close()
 	cl.Produce(canceled, kgo.StringRecord("value"), promise)
 	require.Error(t, <-promised)
@@ -297,11 +301,11 @@ func TestOutcomes(t *testing.T) {
 	} {
 		hooks.OnProduceRecordUnbuffered(&kgo.Record{Topic: "apples"}, err)
 		require.EqualValues(t, 1,
-			metricstest.Count(t, buffer, "kafka.produce.records", metricsbuffer.T("topic", "apples"), metricsbuffer.T("outcome", want)), want)
+			metricstest.Count(t, buffer, "kafka.produce.records", tag("topic", "apples"), tag("outcome", want)), want)
 	}
 	hooks.OnProduceRecordUnbuffered(&kgo.Record{Topic: "apples"}, &kerr.Error{Message: "anything", Code: 3})
 	require.EqualValues(t, 2,
-		metricstest.Count(t, buffer, "kafka.produce.records", metricsbuffer.T("topic", "apples"), metricsbuffer.T("outcome", "error")))
+		metricstest.Count(t, buffer, "kafka.produce.records", tag("topic", "apples"), tag("outcome", "error")))
 }
 
 // Topics, brokers and requests beyond the limits share a series, and no update is lost.
@@ -319,21 +323,21 @@ func TestLimits(t *testing.T) {
 	}
 	recording.Wait()
 	require.EqualValues(t, 8000, total("kafka.fetch.records").Count)
-	require.EqualValues(t, 4*1800, total("kafka.fetch.records", metricsbuffer.T("topic", "other")).Count)
-	require.EqualValues(t, 4000, total("kafka.fetch.records", metricsbuffer.T("outcome", "discarded")).Count)
-	require.EqualValues(t, 8000, total("kafka.request", metricsbuffer.T("request", "Unknown")).Count)
-	require.EqualValues(t, 4000, total("kafka.request", metricsbuffer.T("broker", "other")).Count)
+	require.EqualValues(t, 4*1800, total("kafka.fetch.records", tag("topic", "other")).Count)
+	require.EqualValues(t, 4000, total("kafka.fetch.records", tag("outcome", "discarded")).Count)
+	require.EqualValues(t, 8000, total("kafka.request", tag("request", "Unknown")).Count)
+	require.EqualValues(t, 4000, total("kafka.request", tag("broker", "other")).Count)
 	require.Less(t, buffer.Stats().Series, 7*1001+3*12)
 
 	hooks = kgohook.New(buffer, kgohook.WithMaxTopics(0))
 	hooks.OnFetchRecordUnbuffered(&kgo.Record{Topic: "topic0"}, true)
-	require.EqualValues(t, 4*1800+1, total("kafka.fetch.records", metricsbuffer.T("topic", "other")).Count)
+	require.EqualValues(t, 4*1800+1, total("kafka.fetch.records", tag("topic", "other")).Count)
 }
 
 func TestSeeds(t *testing.T) {
 	buffer, total := record(t)
 	kgohook.New(buffer).OnBrokerDisconnect(kgo.BrokerMetadata{NodeID: math.MinInt32 + 2}, nil)
-	require.EqualValues(t, 1, total("kafka.disconnects", metricsbuffer.T("broker", "seed_2")).Count)
+	require.EqualValues(t, 1, total("kafka.disconnects", tag("broker", "seed_2")).Count)
 }
 
 func TestNoBuffer(*testing.T) {
@@ -363,13 +367,14 @@ func TestAllocations(t *testing.T) {
 	hooks := kgohook.New(buffer, kgohook.WithMaxTopics(1))
 	apples, pears, broker := &kgo.Record{Topic: "apples"}, &kgo.Record{Topic: "pears"}, kgo.BrokerMetadata{NodeID: 1}
 	e2e := kgo.BrokerE2E{BytesWritten: 100, BytesRead: 50, WriteWait: 20, TimeToWrite: 30, ReadWait: 40, TimeToRead: 50}
+	produced, fetched := kgo.ProduceBatchMetrics{NumRecords: 3}, kgo.FetchBatchMetrics{NumRecords: 3}
 	for name, hook := range map[string]func(){
 		"produced record": func() { hooks.OnProduceRecordUnbuffered(apples, nil) },
 		"another topic":   func() { hooks.OnProduceRecordUnbuffered(pears, nil) },
 		"refused record":  func() { hooks.OnProduceRecordUnbuffered(apples, kgo.ErrClientClosed) },
 		"fetched record":  func() { hooks.OnFetchRecordUnbuffered(apples, true) },
-		"produced batch":  func() { hooks.OnProduceBatchWritten(broker, "apples", 1, kgo.ProduceBatchMetrics{NumRecords: 3}) },
-		"fetched batch":   func() { hooks.OnFetchBatchRead(broker, "apples", 1, kgo.FetchBatchMetrics{NumRecords: 3}) },
+		"produced batch":  func() { hooks.OnProduceBatchWritten(broker, "apples", 1, produced) },
+		"fetched batch":   func() { hooks.OnFetchBatchRead(broker, "apples", 1, fetched) },
 		"request":         func() { hooks.OnBrokerE2E(broker, 0, e2e) },
 		"connection":      func() { hooks.OnBrokerConnect(broker, 1, nil, nil) },
 		"throttle":        func() { hooks.OnBrokerThrottle(broker, 1, true) },

@@ -132,7 +132,8 @@ func (r *Registry) metric(name string, i any) any {
 		return r.timer(name)
 	case recording, metrics.Healthcheck:
 		return made
-	case metrics.FunctionalGauge, *metrics.FunctionalGauge, metrics.FunctionalGaugeFloat64, *metrics.FunctionalGaugeFloat64:
+	case metrics.FunctionalGauge, *metrics.FunctionalGauge,
+		metrics.FunctionalGaugeFloat64, *metrics.FunctionalGaugeFloat64:
 	case metrics.Timer: // before Meter and Histogram, which have fewer methods
 		stop(made)
 		return r.timer(name)
