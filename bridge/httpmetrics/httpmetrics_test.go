@@ -338,7 +338,8 @@ func TestPlainResponseWriter(t *testing.T) {
 		_, readsFrom := w.(io.ReaderFrom)
 		flushed := http.NewResponseController(w).Flush() == nil
 		if hijacks || readsFrom || flushes != (called == 2) || flushed != flushes {
-			t.Errorf("request %d: flushes %v, flushed %v, hijacks %v, reads from %v", called, flushes, flushed, hijacks, readsFrom)
+			t.Errorf("request %d: flushes %v, flushed %v, hijacks %v, reads from %v",
+				called, flushes, flushed, hijacks, readsFrom)
 		}
 		w.Header().Set("key", "value")
 	}))
