@@ -57,6 +57,20 @@ func TestKinds(t *testing.T) {
 	require.EqualValues(t, 1, metricstest.Timer(t, buffer, "call").Count)
 }
 
+// A counter that goes up and down is a gauge.
+func TestLevel(t *testing.T) {
+	buffer := metricstest.New(t)
+	tagged := func(name string) rcrowleybridge.Series {
+		return rcrowleybridge.Series{Name: "level", Tags: []metricsbuffer.Tag{tag("of", name)}, Level: true}
+	}
+	level := metrics.GetOrRegisterCounter("requests", rcrowleybridge.New(buffer, rcrowleybridge.WithSeries(tagged)))
+	level.Inc(5)
+	level.Dec(7)
+	require.InDelta(t, -2, metricstest.Gauge(t, buffer, "level", tag("of", "requests")), 0)
+	level.Clear()
+	require.Zero(t, metricstest.Gauge(t, buffer, "level", tag("of", "requests")))
+}
+
 // GetOrRegister takes the kind from a metric, from a constructor, and from a custom constructor.
 func TestConstructors(t *testing.T) {
 	buffer := metricstest.New(t)
