@@ -47,11 +47,20 @@ func serve(
 ) (url string, buffer *metricsbuffer.Buffer, stop func()) {
 	t.Helper()
 	buffer = metricstest.New(t)
-	server := httptest.NewUnstartedServer(httpmetrics.Handler(buffer, next, opts...))
+	handler := httpmetrics.Handler(buffer, next, opts...)
+	var serving sync.WaitGroup // the server's Close does not wait for the handlers of hijacked connections
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
+		handler.ServeHTTP(w, r)
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.Start()
 	t.Cleanup(server.Close)
-	return server.URL, buffer, server.Close
+	return server.URL, buffer, func() {
+		server.Close()
+		serving.Wait()
+	}
 }
 
 func send(t *testing.T, method, url string, body io.Reader) (status int, response []byte, err error) {

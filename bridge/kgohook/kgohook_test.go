@@ -285,7 +285,7 @@ func TestClosed(t *testing.T) {
 	require.EqualValues(t, 5, total("kafka.produce.records").Count)
 }
 
-// Outcomes are names that are known in advance, whatever the error says.
+// Outcomes are names that are known in advance. The text of an error is none of them.
 func TestOutcomes(t *testing.T) {
 	buffer := metricstest.New(t)
 	hooks := kgohook.New(buffer)
