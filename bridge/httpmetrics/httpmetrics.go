@@ -1,0 +1,188 @@
+// Package httpmetrics records the requests of an HTTP server in a buffer:
+//
+//	mux := http.NewServeMux()
+//	mux.HandleFunc("GET /orders/{id}", order)
+//	http.ListenAndServe(":8080", httpmetrics.Handler(buffer, mux))
+//
+// # Series
+//
+// Names and tags are those of OpenTelemetry's [semantic conventions] for HTTP servers. Prometheus gets underscores for
+// the dots in tags, and the name in the last column.
+//
+//	name                            kind       tags                           at Prometheus
+//	http.server.request.duration    timer      method, scheme, route, status  http_server_request_duration_seconds
+//	http.server.request.body.size   histogram  method, scheme, route, status  http_server_request_body_size_bytes
+//	http.server.response.body.size  histogram  method, scheme, route, status  http_server_response_body_size_bytes
+//	http.server.active_requests     gauge      method, scheme                 http_server_active_requests
+//	http.server.panics              counter    method, scheme, route          http_server_panics_total
+//
+// The last one is not in the conventions. The number of requests is the count of the timer, at Prometheus
+// http_server_request_duration_seconds_count. A request is recorded when its handler returns or panics. Its duration
+// and its sizes arrive in the same batch of a sink.
+//
+//	tag                        value
+//	http.request.method        GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, or _OTHER for any other one
+//	url.scheme                 https if the server's connection has TLS, else http
+//	http.route                 the path of the pattern, such as /orders/{id}; _OTHER if none matches; see WithRoute
+//	http.response.status_code  the status: the first one that is not informational
+//
+// The status of a handler that writes nothing is 200; it is 500 if the handler panics before it writes, and 101 if it
+// hijacks the connection before it writes. All tags have few values, if the handlers' statuses and [WithRoute] do.
+//
+// The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
+// response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
+// It is 0 for HEAD, and does not contain the bytes on a hijacked connection.
+//
+// # Where to put it
+//
+// [http.ServeMux] writes the pattern into the request that it is given. So put the handler around the ServeMux, or
+// around single handlers inside of it. Between the two, no other middleware may replace the request: for instance,
+// http.Request.WithContext makes a copy, and the copy gets the pattern. Put such middleware around this handler.
+//
+// # Response writers
+//
+// The ResponseWriter that the wrapped handler gets is an [http.Flusher], [http.Hijacker] and [io.ReaderFrom] if the
+// server's is all of them, as that of HTTP/1 is; an [http.Flusher] and [http.Pusher] if the server's is, as that of
+// HTTP/2 is. It has a method Unwrap, so everything works that [http.ResponseController] does.
+//
+// [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#http-server
+package httpmetrics
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// other is the value of a tag for a method that is not known, and for a request that no route matches.
+const other = "_OTHER"
+
+// An Option configures a [Handler]. The zero Option does nothing.
+type Option struct{ apply func(*handler) }
+
+// WithRoute has a function say which route a request took, for routers other than [http.ServeMux]. It is called on the
+// goroutine of the request, after the wrapped handler has returned or panicked, with the request that the handler got.
+// It must return few different values, each the same for all requests of a route. An empty one is recorded as _OTHER.
+func WithRoute(route func(*http.Request) string) Option {
+	return Option{func(h *handler) {
+		if route != nil {
+			h.route = route
+		}
+	}}
+}
+
+// Handler returns a handler that calls next and records the request. A nil next is [http.DefaultServeMux], as it is for
+// [http.ListenAndServe]. If the buffer is nil, nothing is recorded. Several handlers may record into one buffer.
+//
+// The handler allocates one object for each request. A panic of next is counted and goes on to the caller.
+func Handler(buffer *metricsbuffer.Buffer, next http.Handler, opts ...Option) http.Handler {
+	const requestSize, responseSize = "http.server.request.body.size", "http.server.response.body.size"
+	h := &handler{
+		next:          next,
+		route:         routeOf,
+		active:        metricsbuffer.Must(metricsbuffer.NewGaugeVec[activeLabels](buffer, "http.server.active_requests")),
+		durations:     metricsbuffer.Must(metricsbuffer.NewTimerVec[labels](buffer, "http.server.request.duration")),
+		requestSizes:  metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, requestSize, "bytes")),
+		responseSizes: metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, responseSize, "bytes")),
+		panics:        metricsbuffer.Must(metricsbuffer.NewCounterVec[panicLabels](buffer, "http.server.panics")),
+	}
+	if h.next == nil {
+		h.next = http.DefaultServeMux
+	}
+	for _, opt := range opts {
+		if opt.apply != nil {
+			opt.apply(h)
+		}
+	}
+	return h
+}
+
+type handler struct {
+	next  http.Handler
+	route func(*http.Request) string
+
+	active        *metricsbuffer.Vec[activeLabels, metricsbuffer.Gauge]
+	durations     *metricsbuffer.Vec[labels, metricsbuffer.Timer]
+	requestSizes  *metricsbuffer.Vec[labels, metricsbuffer.Histogram]
+	responseSizes *metricsbuffer.Vec[labels, metricsbuffer.Histogram]
+	panics        *metricsbuffer.Vec[panicLabels, metricsbuffer.Counter]
+}
+
+type labels struct {
+	Method string `tag:"http.request.method"`
+	Scheme string `tag:"url.scheme"`
+	Route  string `tag:"http.route"`
+	Status int    `tag:"http.response.status_code"`
+}
+
+type activeLabels struct {
+	Method string `tag:"http.request.method"`
+	Scheme string `tag:"url.scheme"`
+}
+
+type panicLabels struct {
+	Method string `tag:"http.request.method"`
+	Scheme string `tag:"url.scheme"`
+	Route  string `tag:"http.route"`
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	of := activeLabels{methodOf(r.Method), schemeOf(r)}
+	active := h.active.With(of)
+	active.Add(1)
+	x := &exchange{writer: w, head: r.Method == http.MethodHead}
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body = r.Body
+		r.Body = (*requestBody)(x)
+	}
+
+	returned := false
+	defer func() { // without recover, so that the panic goes on as it is
+		active.Add(-1)
+		route := h.route(r)
+		if route == "" {
+			route = other
+		}
+		labels := labels{of.Method, of.Scheme, route, x.finalStatus(returned)}
+		var panicked metricsbuffer.Update
+		if !returned {
+			panicked = h.panics.With(panicLabels{of.Method, of.Scheme, route}).Delta(1)
+		}
+		metricsbuffer.Record(
+			h.durations.With(labels).Took(time.Since(start)),
+			h.requestSizes.With(labels).Size(x.read.Load()),
+			h.responseSizes.With(labels).Size(x.written),
+			panicked,
+		)
+	}()
+	h.next.ServeHTTP(x.responseWriter(), r)
+	returned = true
+}
+
+// methodOf returns the method if it is one of those that RFC 9110 and RFC 5789 define.
+func methodOf(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return other
+}
+
+func schemeOf(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// routeOf returns the path of the pattern that matched, without its method and host.
+func routeOf(r *http.Request) string {
+	if slash := strings.IndexByte(r.Pattern, '/'); slash >= 0 {
+		return r.Pattern[slash:]
+	}
+	return ""
+}

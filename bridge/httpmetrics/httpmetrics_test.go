@@ -1,0 +1,465 @@
+package httpmetrics_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/httpmetrics"
+	"github.com/metricsbuffer/metricsbuffer/metricstest"
+)
+
+var tag = metricsbuffer.T
+
+// tags returns the tags of a request to a server without TLS.
+func tags(method, route string, status int) []metricsbuffer.Tag {
+	return append(where(method, route), tag("http.response.status_code", strconv.Itoa(status)))
+}
+
+func where(method, route string) []metricsbuffer.Tag {
+	return append(active(method), tag("http.route", route))
+}
+
+func active(method string) []metricsbuffer.Tag {
+	return []metricsbuffer.Tag{tag("http.request.method", method), tag("url.scheme", "http")}
+}
+
+// serve starts a server whose requests are recorded. The returned function stops it, after its last request.
+func serve(
+	t *testing.T, next http.Handler, opts ...httpmetrics.Option,
+) (url string, buffer *metricsbuffer.Buffer, stop func()) {
+	t.Helper()
+	buffer = metricstest.New(t)
+	handler := httpmetrics.Handler(buffer, next, opts...)
+	var serving sync.WaitGroup // the server's Close does not wait for the handlers of hijacked connections
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
+		handler.ServeHTTP(w, r)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL, buffer, func() {
+		server.Close()
+		serving.Wait()
+	}
+}
+
+func send(t *testing.T, method, url string, body io.Reader) (status int, response []byte, err error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	response, err = io.ReadAll(answer.Body)
+	return answer.StatusCode, response, err
+}
+
+// A seen is the count of the client's requests of one kind, and the sums of their sizes.
+type seen struct{ count, sent, received int64 }
+
+// Under load, counts and sizes are those that the clients saw, for each method, route and status.
+func TestLoad(t *testing.T) {
+	const clients, each = 8, 300
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("id") == "0" {
+			http.Error(w, "there is no such order", http.StatusNotFound)
+			return
+		}
+		_, _ = fmt.Fprint(w, strings.Repeat("order ", len(r.PathValue("id"))*1000))
+	})
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		w.WriteHeader(http.StatusTeapot) // the server ignores it
+		_, _ = fmt.Fprint(w, n)
+	})
+	mux.HandleFunc("/any/", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	})
+	url, buffer, stop := serve(t, mux)
+
+	type kind struct {
+		method, route string
+		status        int
+	}
+	var counting sync.Mutex
+	want := make(map[kind]seen)
+	requests := []struct {
+		method, path string
+		size         int // of the body; chunked if negative
+		as           kind
+	}{
+		{"GET", "/orders/0", 0, kind{"GET", "/orders/{id}", 404}},
+		{"GET", "/orders/17", 0, kind{"GET", "/orders/{id}", 200}},
+		{"HEAD", "/orders/17", 0, kind{"HEAD", "/orders/{id}", 200}},
+		{"POST", "/orders", 100_000, kind{"POST", "/orders", 201}},
+		{"POST", "/orders", -5000, kind{"POST", "/orders", 201}},
+		{"PUT", "/any/thing", -70_000, kind{"PUT", "/any/", 200}},
+		{"BREW", "/any/coffee", 10, kind{"_OTHER", "/any/", 200}},
+		{"DELETE", "/orders/1", 0, kind{"DELETE", "_OTHER", 405}},
+		{"GET", "/nowhere", 0, kind{"GET", "_OTHER", 404}},
+	}
+	var sending sync.WaitGroup
+	for c := range clients {
+		sending.Go(func() {
+			for i := range each {
+				r := requests[(c+i)%len(requests)]
+				var body io.Reader
+				if r.size > 0 {
+					body = strings.NewReader(strings.Repeat("x", r.size))
+				} else if r.size < 0 {
+					body = io.MultiReader(strings.NewReader(strings.Repeat("x", -r.size)))
+				}
+				status, response, err := send(t, r.method, url+r.path, body)
+				if err != nil || status != r.as.status {
+					t.Errorf("%s %s: %d, %v", r.method, r.path, status, err)
+					return
+				}
+				counting.Lock()
+				s := want[r.as]
+				want[r.as] = seen{s.count + 1, s.sent + int64(max(r.size, -r.size)), s.received + int64(len(response))}
+				counting.Unlock()
+			}
+		})
+	}
+	sending.Wait()
+	stop()
+
+	total := int64(0)
+	for k, w := range want {
+		tags := tags(k.method, k.route, k.status)
+		total += w.count
+		duration := metricstest.Timer(t, buffer, "http.server.request.duration", tags...)
+		require.Equal(t, w.count, duration.Count, k)
+		require.Positive(t, duration.Min)
+		request := metricstest.Histogram(t, buffer, "http.server.request.body.size", "bytes", tags...)
+		require.Equal(t, []int64{w.count, w.sent}, []int64{request.Count, request.Sum}, k)
+		response := metricstest.Histogram(t, buffer, "http.server.response.body.size", "bytes", tags...)
+		require.Equal(t, []int64{w.count, w.received}, []int64{response.Count, response.Sum}, k)
+		require.Zero(t, metricstest.Gauge(t, buffer, "http.server.active_requests", active(k.method)...), k)
+	}
+	require.EqualValues(t, clients*each, total)
+	require.Len(t, want, len(requests)-1)
+	require.Equal(t, 3*len(want)+6, buffer.Stats().Series, "and the gauges of 6 methods")
+}
+
+// The gauge has the number of requests that are served now.
+func TestActive(t *testing.T) {
+	const requests = 5
+	arrived, release := make(chan bool), make(chan bool)
+	url, buffer, stop := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- true
+		<-release
+	}))
+	var sending sync.WaitGroup
+	for range requests {
+		sending.Go(func() { _, _, _ = send(t, "GET", url, nil) })
+	}
+	for range requests {
+		<-arrived
+	}
+	require.InDelta(t, requests, metricstest.Gauge(t, buffer, "http.server.active_requests", active("GET")...), 0)
+	metricstest.None(t, buffer, "http.server.request.duration")
+	close(release)
+	sending.Wait()
+	stop()
+	require.Zero(t, metricstest.Gauge(t, buffer, "http.server.active_requests", active("GET")...))
+}
+
+// A panic is counted, and goes on as it is.
+func TestPanic(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/before", func(http.ResponseWriter, *http.Request) { panic("before the header") })
+	mux.HandleFunc("/abort", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, "half of")
+		panic(http.ErrAbortHandler)
+	})
+	url, buffer, stop := serve(t, mux)
+	for _, path := range []string{"/before", "/before", "/abort"} {
+		_, _, err := send(t, "GET", url+path, nil)
+		require.Error(t, err)
+	}
+	stop()
+	require.EqualValues(t, 2, metricstest.Count(t, buffer, "http.server.panics", where("GET", "/before")...))
+	require.EqualValues(t, 1, metricstest.Count(t, buffer, "http.server.panics", where("GET", "/abort")...))
+	require.EqualValues(t, 2,
+		metricstest.Timer(t, buffer, "http.server.request.duration", tags("GET", "/before", 500)...).Count)
+	require.EqualValues(t, 1,
+		metricstest.Timer(t, buffer, "http.server.request.duration", tags("GET", "/abort", 200)...).Count)
+	require.Zero(t, metricstest.Gauge(t, buffer, "http.server.active_requests", active("GET")...))
+
+	handler := httpmetrics.Handler(buffer, mux)
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/abort", nil))
+	})
+}
+
+// Optional interfaces of the server's ResponseWriter for HTTP/1 work, directly and through a ResponseController.
+func TestHTTP1(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page")
+	require.NoError(t, os.WriteFile(file, make([]byte, 100_000), 0o600))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/flush", func(w http.ResponseWriter, _ *http.Request) {
+		w.(http.Flusher).Flush()
+		w.WriteHeader(http.StatusTeapot) // too late
+		_, _ = io.WriteString(w, "event")
+		controller := http.NewResponseController(w)
+		for _, err := range []error{
+			controller.Flush(), controller.SetReadDeadline(time.Time{}), controller.SetWriteDeadline(time.Time{}),
+			controller.EnableFullDuplex(),
+		} {
+			if err != nil {
+				panic(err)
+			}
+		}
+	})
+	mux.HandleFunc("/file", func(w http.ResponseWriter, _ *http.Request) {
+		f, err := os.Open(file)
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		if n, err := w.(io.ReaderFrom).ReadFrom(f); n != 100_000 || err != nil {
+			panic(err)
+		}
+	})
+	hijack := func(hijack func(http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := hijack(w)
+			if err != nil {
+				panic(err)
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+		}
+	}
+	mux.Handle("/hijack", hijack(func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+		return w.(http.Hijacker).Hijack()
+	}))
+	mux.Handle("/control", hijack(func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+		return http.NewResponseController(w).Hijack()
+	}))
+	mux.HandleFunc("/early", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusAccepted)
+	})
+	mux.HandleFunc("/pusher", func(w http.ResponseWriter, _ *http.Request) {
+		if _, pushes := w.(http.Pusher); pushes {
+			panic("HTTP/1 does not push")
+		}
+	})
+	url, buffer, stop := serve(t, mux)
+	early := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(int, textproto.MIMEHeader) error { early++; return nil },
+	})
+	want := map[string]struct{ toClient, recorded, size int }{
+		"/flush": {200, 200, 5}, "/file": {200, 200, 100_000}, "/hijack": {204, 101, 0}, "/control": {204, 101, 0},
+		"/early": {202, 202, 0}, "/pusher": {200, 200, 0},
+	}
+	for path, w := range want {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+path, nil)
+		require.NoError(t, err)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err, path)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err, path)
+		response.Body.Close()
+		require.Equal(t, w.toClient, response.StatusCode, path)
+	}
+	require.Equal(t, 1, early)
+	stop()
+	for path, w := range want {
+		size := metricstest.Histogram(t, buffer, "http.server.response.body.size", "bytes",
+			tags("GET", path, w.recorded)...)
+		require.Equal(t, []int64{1, int64(w.size)}, []int64{size.Count, size.Sum}, path)
+	}
+	metricstest.None(t, buffer, "http.server.panics")
+}
+
+func TestHTTP2(t *testing.T) {
+	buffer := metricstest.New(t)
+	server := httptest.NewUnstartedServer(httpmetrics.Handler(buffer, http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			_, hijacks := w.(http.Hijacker)
+			_, pushes := w.(http.Pusher)
+			if r.ProtoMajor != 2 || hijacks || !pushes {
+				panic("not as the server's ResponseWriter")
+			}
+			_ = w.(http.Pusher).Push("/style", nil) // the client does not want it
+			_, _ = io.Copy(w, r.Body)
+			w.(http.Flusher).Flush()
+		})))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	response, err := server.Client().Post(server.URL, "text/plain", strings.NewReader("echo"))
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	require.NoError(t, err)
+	require.Equal(t, "echo", string(body))
+	server.Close()
+	size := metricstest.Histogram(t, buffer, "http.server.response.body.size", "bytes",
+		tag("http.request.method", "POST"), tag("url.scheme", "https"),
+		tag("http.route", "_OTHER"), tag("http.response.status_code", "200"))
+	require.Equal(t, []int64{1, 4}, []int64{size.Count, size.Sum})
+}
+
+// A ResponseWriter without optional interfaces does not get any.
+func TestPlainResponseWriter(t *testing.T) {
+	type plain struct{ http.ResponseWriter }
+	called := 0
+	handler := httpmetrics.Handler(metricstest.New(t), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		called++
+		_, flushes := w.(http.Flusher)
+		_, hijacks := w.(http.Hijacker)
+		_, readsFrom := w.(io.ReaderFrom)
+		flushed := http.NewResponseController(w).Flush() == nil
+		if hijacks || readsFrom || flushes != (called == 2) || flushed != flushes {
+			t.Errorf("request %d: flushes %v, flushed %v, hijacks %v, reads from %v",
+				called, flushes, flushed, hijacks, readsFrom)
+		}
+		w.Header().Set("key", "value")
+	}))
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(plain{recorder}, httptest.NewRequest(http.MethodGet, "/", nil))
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Equal(t, 2, called)
+	require.Equal(t, "value", recorder.Header().Get("key"))
+	require.True(t, recorder.Flushed)
+}
+
+var registerDefault = sync.OnceFunc(func() {
+	http.HandleFunc("GET /default/{id}", func(http.ResponseWriter, *http.Request) {})
+})
+
+// The handler may be around a ServeMux, inside of one, or both. A router of one's own says its route.
+func TestRoute(t *testing.T) {
+	buffer := metricstest.New(t)
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	count := func(route string) int64 {
+		return metricstest.Timer(t, buffer, "http.server.request.duration", tags("GET", route, 200)...).Count
+	}
+	request := func(h http.Handler, path string) {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+	}
+
+	inner := http.NewServeMux()
+	inner.Handle("GET example.com/inner/{id}", httpmetrics.Handler(buffer, ok))
+	request(inner, "/inner/1")
+	require.EqualValues(t, 1, count("/inner/{id}"), "without the host")
+
+	nested, outer := http.NewServeMux(), http.NewServeMux()
+	nested.Handle("/nested/{id}", ok)
+	outer.Handle("/nested/", nested)
+	request(httpmetrics.Handler(buffer, outer), "/nested/1")
+	require.EqualValues(t, 1, count("/nested/{id}"), "the last pattern")
+
+	byHeader := httpmetrics.WithRoute(func(r *http.Request) string { return r.Header.Get("route") })
+	router := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { r.Header.Set("route", "custom") })
+	request(httpmetrics.Handler(buffer, router, byHeader, httpmetrics.Option{}), "/")
+	require.EqualValues(t, 1, count("custom"))
+	request(httpmetrics.Handler(buffer, ok, byHeader), "/")
+	request(httpmetrics.Handler(buffer, ok, httpmetrics.WithRoute(nil)), "/")
+	require.EqualValues(t, 2, count("_OTHER"))
+
+	registerDefault()
+	request(httpmetrics.Handler(buffer, nil), "/default/1")
+	require.EqualValues(t, 1, count("/default/{id}"))
+}
+
+// A handler may leave the body unread, or leave a goroutine that goes on reading.
+func TestUnreadBody(t *testing.T) {
+	url, buffer, stop := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			go func() { _, _ = io.Copy(io.Discard, r.Body) }()
+			return
+		}
+		_, _ = io.ReadFull(r.Body, make([]byte, 10))
+	}))
+	for range 20 {
+		_, _, _ = send(t, "POST", url, strings.NewReader("a body of more than ten bytes"))
+		_, _, _ = send(t, "PUT", url, strings.NewReader(strings.Repeat("x", 100_000)))
+	}
+	stop()
+	require.EqualValues(t, 200, metricstest.Histogram(t, buffer, "http.server.request.body.size", "bytes",
+		tags("POST", "_OTHER", 200)...).Sum)
+	require.EqualValues(t, 20, metricstest.Histogram(t, buffer, "http.server.request.body.size", "bytes",
+		tags("PUT", "_OTHER", 200)...).Count)
+}
+
+func TestNoBuffer(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	httpmetrics.Handler(nil, http.NotFoundHandler()).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Equal(t, http.StatusNotFound, recorder.Code)
+}
+
+// discard is a ResponseWriter that allocates nothing.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header             { return d.header }
+func (discard) Write(p []byte) (int, error)       { return len(p), nil }
+func (discard) WriteString(s string) (int, error) { return len(s), nil }
+func (discard) WriteHeader(int)                   {}
+
+// A request costs one allocation.
+func TestAllocations(t *testing.T) {
+	handler, w, r := simple(metricstest.New(t))
+	serve := func() {
+		r.Body = http.NoBody
+		handler.ServeHTTP(w, r)
+	}
+	for range 10_000 {
+		serve()
+	}
+	require.InDelta(t, 1, testing.AllocsPerRun(1000, serve), 0)
+}
+
+func simple(buffer *metricsbuffer.Buffer) (http.Handler, http.ResponseWriter, *http.Request) {
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "text") })
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/orders/1", nil)
+	request.Pattern = "GET /orders/{id}"
+	return httpmetrics.Handler(buffer, next), discard{make(http.Header)}, request
+}
+
+func BenchmarkHandler(b *testing.B) {
+	handler, w, r := simple(metricstest.New(b))
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		r := r.Clone(context.Background())
+		for pb.Next() {
+			handler.ServeHTTP(w, r)
+		}
+	})
+}

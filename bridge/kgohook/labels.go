@@ -1,0 +1,136 @@
+package kgohook
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+type brokerLabels struct {
+	Broker node `tag:"broker"`
+}
+
+type connectLabels struct {
+	Broker  node   `tag:"broker"`
+	Outcome string `tag:"outcome"`
+}
+
+type requestLabels struct {
+	Broker  node   `tag:"broker"`
+	Request key    `tag:"request"`
+	Outcome string `tag:"outcome"`
+}
+
+type topicLabels struct {
+	Topic   string `tag:"topic"`
+	Outcome string `tag:"outcome"`
+}
+
+type batchLabels struct {
+	Broker node   `tag:"broker"`
+	Topic  string `tag:"topic"`
+}
+
+// A node is the ID of a broker.
+type node int32
+
+// otherNode stands for all nodes beyond the limit. Kafka's IDs are not negative, and kgo's for seeds are below -10.
+const otherNode node = -10
+
+func (n node) String() string {
+	if n == otherNode {
+		return "other"
+	}
+	return kgo.NodeName(int32(n))
+}
+
+// A key says which request of the protocol it is.
+type key int16
+
+func (k key) String() string { return kmsg.NameForKey(int16(k)) }
+
+// known returns the key, or one for all requests that kmsg has no name for.
+func known(number int16) key {
+	if number < 0 || number > kmsg.MaxKey {
+		return -1
+	}
+	return key(number)
+}
+
+func outcome(err error) string {
+	if err != nil {
+		return "error"
+	}
+	return "ok"
+}
+
+// produceOutcome returns the outcome of a produced record.
+func produceOutcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	var fromBroker *kerr.Error // on the heap
+	switch {
+	case errors.As(err, &fromBroker):
+		if kerr.TypedErrorForCode(fromBroker.Code) != fromBroker {
+			return "error" // somebody made it, and its message may be anything
+		}
+		return fromBroker.Message
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, kgo.ErrRecordRetries):
+		return "retries"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, kgo.ErrClientClosed):
+		return "closed"
+	case errors.Is(err, kgo.ErrMaxBuffered):
+		return "buffer_full"
+	case errors.Is(err, kgo.ErrAborting):
+		return "aborted"
+	}
+	return "error"
+}
+
+// An admission limits the values of a tag: the first ones are admitted, and another value stands for all that follow.
+// Admitted values are never given up, so a lookup takes no lock. The client keeps the names of its topics for as long
+// as it exists, so they are not copied.
+type admission[V comparable] struct {
+	limit     uint
+	other     V
+	admitted  atomic.Pointer[map[V]struct{}] // never changed, but replaced
+	admitting sync.Mutex
+}
+
+func newAdmission[V comparable](limit uint, other V) *admission[V] {
+	a := &admission[V]{limit: limit, other: other}
+	a.admitted.Store(new(map[V]struct{}))
+	return a
+}
+
+// label returns the value, or the one that stands for it.
+func (a *admission[V]) label(v V) V {
+	admitted := *a.admitted.Load()
+	if _, ok := admitted[v]; ok {
+		return v
+	}
+	if uint(len(admitted)) >= a.limit {
+		return a.other
+	}
+	a.admitting.Lock()
+	defer a.admitting.Unlock()
+	admitted = *a.admitted.Load()
+	if _, ok := admitted[v]; !ok && uint(len(admitted)) >= a.limit {
+		return a.other
+	}
+	next := map[V]struct{}{v: {}}
+	maps.Copy(next, admitted)
+	a.admitted.Store(&next)
+	return v
+}
