@@ -13,14 +13,15 @@
 //	requests.Inc()
 //	stopwatch.Stop()
 //
-// Any number of goroutines may record in a [Buffer], through instruments, by name ([Buffer.IncrCounter]), by typed
-// labels ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher
-// gives every
-// [Sink] one aggregated [Batch]. There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or
-// sink/openmetricssink without dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog
-// (sink/slogsink), JSON lines (sink/jsonsink) and other clients (sink/backendsink); [SinkFunc] makes one of a function.
-// Programs that use the API of OpenTelemetry or hashicorp/go-metrics record through bridge/otelbridge or
-// bridge/gometricsbridge.
+// Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed labels
+// ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher gives every
+// [Sink] one aggregated [Batch].
+//
+// There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without dependencies),
+// OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines (sink/jsonsink) and
+// other clients (sink/backendsink); [SinkFunc] makes one of a function. Bridges record from OpenTelemetry's API
+// (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge), rcrowley/go-metrics (bridge/rcrowleybridge),
+// franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
 //
 // # Promises
 //
