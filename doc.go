@@ -13,15 +13,16 @@
 //	requests.Inc()
 //	stopwatch.Stop()
 //
-// Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed labels
-// ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher gives every
+// Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed
+// labels ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher
+// gives every
 // [Sink] one aggregated [Batch].
 //
-// There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without dependencies),
-// OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines (sink/jsonsink) and
-// other clients (sink/backendsink); [SinkFunc] makes one of a function. Bridges record from OpenTelemetry's API
-// (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge), rcrowley/go-metrics (bridge/rcrowleybridge),
-// franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
+// There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
+// dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
+// (sink/jsonsink) and other clients (sink/backendsink); [SinkFunc] makes one of a function. Bridges record from
+// OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge), rcrowley/go-metrics
+// (bridge/rcrowleybridge), franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
 //
 // # Promises
 //
@@ -37,9 +38,9 @@
 //     next one, which keeps the earlier start. Failures cost no memory, however long they last.
 //  6. A sink that is slow, hangs, fails or panics affects itself only.
 //  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); beyond it, totals per name stay right. The
-//     memory of idle values is given back, and idle series can be forgotten ([WithIdleExpiry]), without losing an update.
-//  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and its last flush is attempted.
-//  9. A nil *[Buffer], nil instruments and zero values do nothing, so that a library can be instrumented unconditionally.
+//     memory of idle values is given back, and idle series can be forgotten ([WithIdleExpiry]); no update is lost.
+//  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and still tries to.
+//  9. A nil *[Buffer], nil instruments and zero values do nothing: instrument a library unconditionally.
 //
 // # How it works
 //

@@ -474,8 +474,8 @@ func TestFlipAwaitsWriters(t *testing.T) {
 	}
 }
 
-// TestFlipComesBeforeTheFence: the flusher flips, and then calls the fence. A fence that stops the world cannot end while
-// a writer is pinned, so the writer sees the flip only if that comes first.
+// TestFlipComesBeforeTheFence: the flusher flips, and then calls the fence. A fence that stops the world cannot end
+// while a writer is pinned, so the writer sees the flip only if that comes first.
 func TestFlipComesBeforeTheFence(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	fence.Refuse(true)
