@@ -167,7 +167,7 @@ func (g group) record(s *shards) {
 		}
 		s.leave(in)
 		if lacking.kind != KindCounter {
-			s.makeWindow(lacking.of.slot, int(lacking.bucket))
+			s.makeWindow(lacking.of.slot, int(lacking.bucket), in.shard != nil)
 		} else {
 			s.common.makeCounters(lacking.of.slot)
 		}

@@ -236,11 +236,17 @@ func (s *shards) observeSlow(slot uint32, v int64, index int) {
 	}
 }
 
-// makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now.
-func (s *shards) makeWindow(slot uint32, index int) {
+// makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now. In a section that is not
+// pinned that is the common chunk, although the P may have one of its own.
+func (s *shards) makeWindow(slot uint32, index int, pinned bool) {
 	var wider *window
 	for {
-		in := s.enter()
+		var in section
+		if pinned {
+			in = s.enter()
+		} else {
+			in = s.enterUnpinned()
+		}
 		cell, step := s.cell(in, slot)
 		room := false
 		var seen *window

@@ -88,16 +88,20 @@ func TestHistories(t *testing.T) {
 		long, err = time.ParseDuration(text)
 		require.NoError(t, err)
 	}
-	n := 0
+	n, promotions, demotions := 0, int64(0), int64(0)
 	for end := time.Now().Add(long); time.Now().Before(end) && !t.Failed(); n++ {
-		runHistory(t, rand.Uint64())
+		stats := runHistory(t, rand.Uint64())
+		promotions, demotions = promotions+stats.Promotions, demotions+stats.Demotions
 	}
-	t.Logf("%d histories of %d updates and %d sinks", n, writers*each, sinks)
+	t.Logf("%d histories of %d updates and %d sinks, %d promotions, %d demotions", n, writers*each, sinks, promotions,
+		demotions)
+	require.NotZero(t, promotions)
+	require.NotZero(t, demotions)
 }
 
 // runHistory runs a random program: writers with every way to add to a counter, two goroutines that flush, one that
 // asks for stats. The second sink fails, and series expire.
-func runHistory(t *testing.T, seed uint64) {
+func runHistory(t *testing.T, seed uint64) metricsbuffer.Stats {
 	random := rand.New(rand.NewPCG(seed, 0))
 	h, named := new(history), new([writers * each]string)
 	options := []metricsbuffer.Option{metricsbuffer.WithIdleExpiry(time.Microsecond)}
@@ -111,13 +115,22 @@ func runHistory(t *testing.T, seed uint64) {
 	}
 	b, err := metricsbuffer.New(options...)
 	require.NoError(t, err)
-	var wait sync.WaitGroup
+	var wait, resting sync.WaitGroup
+	resting.Add(writers)
 	for w := range writers {
 		plan := make([]int, each)
 		for i := range plan {
-			plan[i] = random.IntN(4)
+			plan[i] = random.IntN(5)
 		}
-		wait.Go(func() { write(b, h, w, plan, named) })
+		wait.Go(func() {
+			write(b, h, w, 0, plan[:each/2], named)
+			resting.Done()
+			resting.Wait()
+			for range 40 { // all rest: idle chunks are taken away
+				b.Stats()
+			}
+			write(b, h, w, each/2, plan[each/2:], named)
+		})
 	}
 	for f := range 2 {
 		wait.Go(func() {
@@ -136,14 +149,18 @@ func runHistory(t *testing.T, seed uint64) {
 	h.record(0, "flush", func(c *call) { c.Failed = failed(b.Close()) })
 	h.record(0, "stats", func(c *call) { c.Updates = recorded(t, b.Stats()) })
 	check(t, h.calls, writers*each, sinks, seed)
+	return b.Stats()
 }
 
-// write makes the updates of one writer.
-func write(b *metricsbuffer.Buffer, h *history, w int, plan []int, named *[writers * each]string) {
+// write makes the updates of one writer from the given one on.
+func write(b *metricsbuffer.Buffer, h *history, w, from int, plan []int, named *[writers * each]string) {
 	local := b.Local()
 	together, timer := b.Counter("together"), b.Timer("together")
+	for range 400 {
+		together.Add(0) // makes its chunk the P's own, and leaves no trace in a sum
+	}
 	for i, way := range plan {
-		update := w*each + i
+		update := w*each + from + i
 		name, delta := named[update], int64(1)<<update
 		h.record(w, "record", func(c *call) {
 			c.Updates = uint64(delta)
@@ -160,6 +177,8 @@ func write(b *metricsbuffer.Buffer, h *history, w int, plan []int, named *[write
 				if err == nil {
 					vec.With(struct{}{}).Add(delta)
 				}
+			case 4:
+				metricsbuffer.Record(b.Counter(name).Delta(delta), together.Delta(1), timer.Took(time.Millisecond))
 			}
 		})
 		local.Counter(together).Inc()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ func (t total) isEmpty() bool {
 type machine struct {
 	b       *metricsbuffer.Buffer
 	local   *metricsbuffer.Local
+	many    []*metricsbuffer.Timer // more than are committed in one pinned section, and than a P has seats for
 	sinks   []*modelSink
 	locals  map[string]total
 	values  map[string]float64 // of gauges
@@ -215,10 +217,15 @@ func TestStateMachine(t *testing.T) {
 		require.NoError(t, err)
 		defer m.b.Close()
 		m.local = m.b.Local()
+		for i := range 100 {
+			m.many = append(m.many, m.b.Timer(fmt.Sprint("many.", i)))
+		}
 		t.Repeat(m.commands())
 		m.check(t)
 	})
 }
+
+const burst = 160 // updates in a row: a promotion takes 128
 
 var (
 	names3  = rapid.SampledFrom([]string{"a", "b", "c"})
@@ -275,6 +282,54 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 			for _, kind := range []metricsbuffer.Kind{metricsbuffer.KindCounter, metricsbuffer.KindTimer} {
 				m.locals[key(kind, name)] = m.locals[key(kind, name)].add(total{kind: kind, values: []int64{v}})
 			}
+		},
+		// So many updates make a chunk the P's own. The first and the last of many compete for a seat: their chunks are 32
+		// apart.
+		"burst": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), deltas.Draw(t, "delta")
+			counter := m.b.Counter(name)
+			for range burst {
+				counter.Add(v)
+			}
+			m.note(metricsbuffer.KindCounter, name, one(burst*v))
+		},
+		"burst of a timer": func(t *rapid.T) {
+			i, v := rapid.SampledFrom([]int{0, 1, 2, 96, 97, 98}).Draw(t, "timer"), lengths.Draw(t, "duration")
+			for range burst {
+				m.many[i].Observe(time.Duration(v))
+			}
+			m.note(metricsbuffer.KindTimer, fmt.Sprint("many.", i), total{values: slices.Repeat([]int64{v}, burst)})
+		},
+		// So many collections without an update take chunks away.
+		"rest": func(*rapid.T) {
+			for range 40 {
+				m.b.Stats()
+			}
+		},
+		"record": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name"), lengths.Draw(t, "value")
+			metricsbuffer.Record(m.b.Counter(name).Delta(v), m.b.Timer(name).Took(time.Duration(v)),
+				m.b.Histogram(name, "bytes").Size(v), m.b.Gauge(name).Level(float64(v)))
+			m.note(metricsbuffer.KindCounter, name, one(v))
+			m.note(metricsbuffer.KindTimer, name, one(v))
+			m.note(metricsbuffer.KindHistogram, name, one(v))
+			m.values[key(metricsbuffer.KindGauge, name)] = float64(v)
+			m.note(metricsbuffer.KindGauge, name, total{gauge: float64(v), set: true})
+		},
+		"many": func(t *rapid.T) {
+			v, record := lengths.Draw(t, "value"), rapid.Bool().Draw(t, "by Record")
+			local := m.b.Local()
+			var updates []metricsbuffer.Update
+			for i, timer := range m.many {
+				if record {
+					updates = append(updates, timer.Took(time.Duration(v)))
+				} else {
+					local.Timer(timer).Observe(time.Duration(v))
+				}
+				m.note(metricsbuffer.KindTimer, fmt.Sprint("many.", i), one(v))
+			}
+			metricsbuffer.Record(updates...)
+			local.Commit()
 		},
 		"commit": func(t *rapid.T) {
 			m.local.Commit()

@@ -25,13 +25,12 @@ var sabotages = []struct {
 	},
 	{
 		"a failed batch is lost where something new is pending", "pending.go",
-		"p.counterChunk(i)[j] += other.counters[i][j]", "p.counterChunk(i)[j] = other.counters[i][j]",
+		"\td.count += other.count\n\td.sum += other.sum\n", "\td.count = other.count\n\td.sum = other.sum\n",
 		[]string{"TestStateMachine"},
 	},
 	{
 		"a delta is lost on the first touch", "shard.go",
-		"\tchunk[slot%countersPerChunk].Add(delta)\n\tshard.leave(bank)\n\towner.Unpin()\n}",
-		"\t_ = chunk\n\tshard.leave(bank)\n\towner.Unpin()\n}",
+		"\t\tif word != nil {\n\t\t\tword.AddShared(delta)\n\t\t}\n\t\ts.leave(in)\n", "\t\ts.leave(in)\n",
 		[]string{"TestStateMachine", "TestHistories"},
 	},
 	{
@@ -41,8 +40,19 @@ var sabotages = []struct {
 		[]string{"TestStateMachine", "TestHistories"},
 	},
 	{
-		"a bank that is not zeroed", "flush.go", "\t\tclear(chunk[:])\n", "",
+		"a bank that is not zeroed", "flush.go", "\towner.Clear(words)\n", "\t_ = owner.Clear[owner.Word]\n",
 		[]string{"TestStateMachine", "TestHistories"},
+	},
+	{
+		"a candidate takes the seat of a chunk in use", "shard.go",
+		"\tif s.at(i).Load() != nil {\n\t\treturn false\n\t}\n",
+		"\tif s.votes[i%seatsPerShard].Load()%(1<<voteBits)+1 >= votesNeeded {\n\t\ts.at(i).Store(nil)\n\t}\n",
+		[]string{"TestStateMachine"},
+	},
+	{
+		"an own chunk is taken away before it is drained", "shard.go",
+		"isIdle(&s.idle[i], drain(chunk)) {", "(true || isIdle(&s.idle[i], drain(chunk))) {",
+		[]string{"TestStateMachine"},
 	},
 }
 
