@@ -150,7 +150,7 @@ func (f *flusher) collect() {
 	f.collected = time.Now()
 	f.expiry.begin()
 	f.adopt()
-	f.drainDropped()
+	f.drainDropped(drained)
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
 	f.drainGauges()
@@ -235,14 +235,12 @@ func (f *flusher) adopt() {
 	}
 }
 
-func (f *flusher) drainDropped() {
-	for bank := range uint32(2) {
-		for _, d := range f.dropped.counters {
-			f.drainCounters(d.number, d.chunk, bank)
-		}
-		for _, d := range f.dropped.distributions {
-			f.drainDistributions(d.number, d.chunk, bank)
-		}
+func (f *flusher) drainDropped(bank uint32) {
+	for _, d := range f.dropped.counters {
+		f.drainCounters(d.number, d.chunk, bank)
+	}
+	for _, d := range f.dropped.distributions {
+		f.drainDistributions(d.number, d.chunk, bank)
 	}
 	clear(f.dropped.counters)
 	clear(f.dropped.distributions)

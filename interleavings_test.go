@@ -409,9 +409,9 @@ var mutantsOfBoth = []mutant{
 		"\tif chunk := s.common.distributions.at(number); chunk != nil {\n\t\treturn chunk.cell(s.common.gate.Active(), slot), commonStep",
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
-	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped()\n", ""}},
-	{"of a chunk that was taken away one bank is drained", "flush.go", "Demotion", []string{
-		"for bank := range uint32(2) {", "for bank := range uint32(1) {",
+	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped(drained)\n", ""}},
+	{"of a chunk that was taken away the other bank is drained", "flush.go", "Demotion", []string{
+		"f.drainDropped(drained)", "f.drainDropped(1 - drained)",
 	}},
 	{"a promoted chunk takes the place of another", "shard.go", "Promotion", []string{
 		"if in.shard != nil && in.shard.counters.at(number).CompareAndSwap(nil, chunk) {",
