@@ -62,7 +62,7 @@ func (n exact) MarshalJSON() ([]byte, error) { return event(nil).integer(int64(n
 
 // tickEvent returns the account after a batch for which the page waited so long. s.mu need not be locked.
 func (s *Sink) tickEvent(took time.Duration, err error) []byte {
-	t := tick{Time: milliseconds(time.Now()), Flush: took.Seconds(), Buffer: s.account()}
+	t := tick{Time: time.Now().UnixMilli(), Flush: took.Seconds(), Buffer: s.account()}
 	if err != nil {
 		t.Error = visible(err.Error())
 	}
@@ -100,7 +100,8 @@ func sinkOf(s *metricsbuffer.SinkStats) sink {
 		drops[visible(reason)] = exact(n)
 	}
 	shown := sink{
-		Name: visible(s.Name), Acknowledged: amountOf(s.Acknowledged), Pending: amountOf(s.Pending), Dropped: amountOf(s.Dropped),
+		Name:         visible(s.Name),
+		Acknowledged: amountOf(s.Acknowledged), Pending: amountOf(s.Pending), Dropped: amountOf(s.Dropped),
 		PendingSeries: s.PendingSeries, DroppedSeries: s.DroppedSeries, Drops: drops,
 		Batches: exact(s.Batches), Failures: exact(s.Failures), LastSeconds: s.LastDuration.Seconds(),
 	}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -233,6 +232,3 @@ func visibleUnit(unit string) string {
 	}
 	return visible(unit)
 }
-
-// milliseconds is a time as JavaScript has it.
-func milliseconds(t time.Time) int64 { return t.UnixMilli() }

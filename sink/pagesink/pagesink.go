@@ -15,12 +15,12 @@
 // # Cost
 //
 // While nobody looks at the page, no batch is written to it, and it has no goroutine. Updates stay in the buffer, added
-// up, until somebody looks, or until [metricsbuffer.Buffer.Flush] or Close. The page keeps the total of each series, about
-// 300 bytes and 8 bytes for each bucket between the smallest and the largest observation.
+// up, until somebody looks, or until [metricsbuffer.Buffer.Flush] or Close. The page keeps the total of each series,
+// about 330 bytes, and for a timer or histogram 8 bytes more for each bucket between its smallest and largest observation.
 //
 // While somebody looks, the page asks the buffer for a batch each second, and sends all viewers the same bytes, about
-// 30 for a counter that has changed and 100 for a timer. There are at most 32 viewers. A viewer that is eight batches
-// behind is disconnected, and its browser connects again.
+// 20 for a counter that has changed and 50 to 150 for a timer. There are at most 32 viewers. A viewer that is eight
+// messages behind is disconnected, and its browser connects again.
 //
 // The history is in the browser: 300 values (five minutes) of each series, in 1.2 KB for a counter or gauge and 5 to
 // 20 KB for a timer or histogram. It begins when the page is opened.

@@ -58,7 +58,7 @@ func (s *Sink) serveEvents(w http.ResponseWriter, r *http.Request) {
 			case ok && send(events) == nil:
 				continue
 			case !ok && s.isClosed():
-				_ = send(message{s.tickEvent(0, metricsbuffer.ErrClosed), endEvent}) // the last one, so nothing follows from its error
+				_ = send(message{s.tickEvent(0, metricsbuffer.ErrClosed), endEvent}) // nothing follows, even if it fails
 			}
 			return
 		case <-r.Context().Done():

@@ -37,8 +37,8 @@ type Totals[D any] struct {
 	swept  time.Time
 }
 
-// Add adds a batch and acknowledges it. It drops the points of refused series, and negative counts unless t.Signed. Its error joins the
-// errors of Admit; the batch is acknowledged all the same.
+// Add adds a batch and acknowledges it. It drops the points of refused series, and negative counts unless t.Signed. Its
+// error joins the errors of Admit; the batch is acknowledged all the same.
 func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 	var errs []error
 	guess := &t.first

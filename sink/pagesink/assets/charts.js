@@ -30,8 +30,8 @@ export function setSparkline(chart, values) {
   chart.setData(values.length > 1 ? [xs, values] : [[0, 1], [values[0] ?? null, values[0] ?? null]]);
 }
 
-function axis(format, size = 64) {
-  const common = { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+function axis(format, grid = true, size = 64) {
+  const common = { stroke: colour("dim"), grid: { show: grid, stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
   return [
     { ...common, space: 70, values: (_, times) => times.map(clock), size: 28 },
     { ...common, values: (_, splits) => splits.map((v) => (v === null ? "" : format(v))), size },
@@ -50,7 +50,7 @@ export function lines(parent, width, height, names, format) {
     width: 1.5, points: { show: false }, value: (_, v) => (v === null || v === undefined ? "–" : format(v)), spanGaps: false,
   }));
   return new uPlot({
-    width, height, axes: axis(format), cursor: { y: false, drag: { x: false, y: false } },
+    width, height, axes: axis(format), padding: [6, 16, 0, 0], cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => around(low, high && high * 1.05) } },
     series: [{ label: "time", value: (_, t) => (t ? clock(t) : "–") }, ...labels],
   }, [[], ...names.map(() => [])], parent);
@@ -59,7 +59,7 @@ export function lines(parent, width, height, names, format) {
 // heatmap makes a chart of cells over time on a logarithmic axis. Its data are set by setHeatmap.
 export function heatmap(parent, width, height, format) {
   const chart = new uPlot({
-    width, height, axes: axis(format), legend: { show: false }, cursor: { show: false },
+    width, height, axes: axis(format, false), padding: [6, 16, 0, 0], legend: { show: false }, cursor: { show: false },
     scales: { y: { range: () => [chart?.low ?? 0, chart?.high ?? 4] } },
     series: [{}, { paths: () => null, points: { show: false } }],
     hooks: { drawClear: [(u) => drawCells(u)] },
@@ -100,14 +100,19 @@ function drawCells(u) {
   const hue = colour("heat");
   ctx.save();
   ctx.fillStyle = hue;
-  const right = u.bbox.left + u.bbox.width, wide = u.bbox.width / Math.max(1, times.length);
+  // A column reaches from the middle between two times to the next one.
+  const left = u.bbox.left, right = left + u.bbox.width;
+  const edge = (i) => {
+    if (i <= 0 || i >= times.length) return i <= 0 ? left : right;
+    return Math.round(u.valToPos((times[i - 1] + times[i]) / 2, "x", true));
+  };
   u.columns.forEach((column, i) => {
-    const x = Math.max(u.bbox.left, u.valToPos(times[i], "x", true) - wide / 2);
+    const x = edge(i), wide = Math.max(1, edge(i + 1) - x);
     for (const [cell, n] of column) {
       const at = cell === -Infinity ? u.low : cell;
-      const top = u.valToPos(at + 1, "y", true), bottom = u.valToPos(at, "y", true);
+      const top = Math.round(u.valToPos(at + 1, "y", true)), bottom = Math.round(u.valToPos(at, "y", true));
       ctx.globalAlpha = 0.12 + 0.88 * Math.sqrt(n / u.most);
-      ctx.fillRect(x, top, Math.min(Math.max(1, wide), right - x), Math.max(1, bottom - top));
+      ctx.fillRect(x, top, wide, Math.max(1, bottom - top));
     }
   });
   ctx.restore();

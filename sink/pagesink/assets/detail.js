@@ -46,12 +46,12 @@ export class Detail {
       this.charts.values = charts.lines(this.figure("Value"), width, 160, [{ label: "value", colour: "accent", fill: true }], number);
     } else {
       const what = series.distributed ? "Observations per second" : "Rate per second";
-      this.charts.values = charts.lines(this.figure(what), width, 140, [{ label: "rate", colour: "accent", fill: true }], number);
+      this.charts.values = charts.lines(this.figure(what), width, 110, [{ label: "rate", colour: "accent", fill: true }], number);
     }
     if (series.distributed) {
       const names = ["p50", "p90", "p99"].map((name) => ({ label: name, colour: name }));
-      this.charts.quantiles = charts.lines(this.figure("Quantiles of each interval"), width, 160, names, observation);
-      this.charts.heat = charts.heatmap(this.figure("Buckets: darker cells have more observations"), width, 180, observation);
+      this.charts.quantiles = charts.lines(this.figure("Quantiles of each interval"), width, 130, names, observation);
+      this.charts.heat = charts.heatmap(this.figure("Buckets: the stronger the colour, the more observations"), width, 160, observation);
     }
     this.update();
   }

@@ -32,6 +32,7 @@ function exactDecimal(text) {
 // duration writes nanoseconds.
 export function duration(ns) {
   const size = Math.abs(ns);
+  if (size === 0) return "0";
   for (const [limit, unit] of [[3.6e12, "h"], [6e10, "min"], [1e9, "s"], [1e6, "ms"], [1e3, "µs"]]) {
     if (size >= limit) return digits(ns / limit) + " " + unit;
   }
@@ -43,9 +44,18 @@ export function quantity(series, v) {
   if (v === null || v === undefined || Number.isNaN(v)) return "–";
   if (series.kind === "timer") return duration(Number(v));
   const unit = series.unit;
+  if (unit === "bytes" || unit === "By") return amountOfBytes(Number(v));
   return unit ? short(v) + " " + unit : short(v);
 }
 
+function amountOfBytes(n) {
+  for (const [limit, unit] of [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (Math.abs(n) >= limit) return digits(n / limit) + " " + unit;
+  }
+  return digits(n) + " B";
+}
+
+// bytes writes an amount of memory.
 export function bytes(n) {
   for (const [limit, unit] of [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]]) {
     if (n >= limit) return digits(n / limit) + " " + unit;

@@ -190,7 +190,7 @@ class Row {
     }
     this.name = document.createElement("b");
     this.tags = document.createElement("span");
-    this.cells.name.append(this.name, this.tags);
+    this.cells.name.append(this.name, " ", this.tags);
     this.cells.spark.setAttribute("aria-hidden", "true");
     this.element.addEventListener("click", () => grid.select(this.series));
     grid.body.append(this.element);

@@ -65,7 +65,7 @@ on("tick", (tick) => {
 });
 on("end", () => {
   events.close();
-  state("ended", "ended: the buffer is closed");
+  state("ended", "ended: the buffer is closed; reload the page to connect again");
 });
 
 function closeDetail() {

@@ -15,54 +15,71 @@ class Series {
     this.sum = this.min = this.max = 0;
     this.p50 = this.p90 = this.p99 = NaN;
     this.lastRate = 0;
-    this.delta = 0; // within the present interval
-    this.heat = "";
-    this.last = this.first = -1; // intervals
-    this.values = this.quantiles = this.heats = null; // made when first needed
+    this.delta = 0; // within the interval this.last
+    this.first = this.last = -1; // intervals with a change
+    this.values = this.quantiles = this.heats = null; // rings, which grow until they hold all intervals
   }
 
-  // set takes a row of an event. Its layout is in events.go.
-  set(row) {
+  // setTotals takes a row of an event. Its layout is in events.go.
+  setTotals(row) {
     this.total = row[1];
-    if (this.kind === "gauge") return;
-    this.delta += Number(row[2]);
     if (!this.distributed) return;
     [, , , this.sum, this.min, this.max] = row;
-    if (Number(row[2]) === 0) return;
-    [this.p50, this.p90, this.p99] = [Number(row[6]), Number(row[7]), Number(row[8])];
-    this.heat = this.heat && row[9] ? this.heat + "|" + row[9] : this.heat || row[9];
+    if (Number(row[2]) !== 0) [this.p50, this.p90, this.p99] = [Number(row[6]), Number(row[7]), Number(row[8])];
   }
 
-  // record ends an interval in which the series changed.
-  record(interval, seconds) {
-    if (!this.values) {
-      this.values = new Float32Array(kept);
-      this.first = this.last = interval;
-      if (this.distributed) {
-        this.quantiles = new Float32Array(3 * kept);
-        this.heats = new Array(kept).fill("");
-      }
+  // change takes a row of a batch within the interval, of which so many seconds have passed.
+  change(row, interval, seconds) {
+    this.setTotals(row);
+    if (this.last !== interval) this.begin(interval);
+    const slot = interval % kept;
+    if (this.kind === "gauge") {
+      this.values[slot] = number(this.total);
+      return;
     }
-    const quiet = this.kind === "gauge" ? this.values[this.last % kept] : 0;
-    for (let i = Math.max(this.last + 1, interval - kept + 1); i < interval; i++) this.put(i, quiet, NaN, NaN, NaN, "");
+    this.delta += Number(row[2]);
+    this.setRate(seconds);
+    if (!this.distributed || Number(row[2]) === 0) return;
+    this.quantiles.set([this.p50, this.p90, this.p99], 3 * slot);
+    this.heats[slot] = this.heats[slot] ? this.heats[slot] + "|" + row[9] : row[9];
+  }
+
+  setRate(seconds) {
     this.lastRate = this.delta / seconds;
-    const v = this.kind === "gauge" ? number(this.total) : this.lastRate;
-    if (this.delta !== 0 || !this.distributed) this.put(interval, v, this.p50, this.p90, this.p99, this.heat);
-    else this.put(interval, v, NaN, NaN, NaN, "");
+    this.values[this.last % kept] = this.lastRate;
+  }
+
+  // begin makes room for the interval, and fills those in which nothing changed.
+  begin(interval) {
+    if (this.first < 0) {
+      this.first = this.last = interval;
+      this.values = new Float32Array(0);
+      if (this.distributed) [this.quantiles, this.heats] = [new Float32Array(0), []];
+    }
+    const slots = Math.min(interval + 1, kept);
+    this.values = grown(this.values, slots, kept);
+    if (this.distributed) this.quantiles = grown(this.quantiles, 3 * slots, 3 * kept);
+    const quiet = this.kind === "gauge" ? this.values[this.last % kept] : 0;
+    for (let i = Math.max(this.last + 1, interval - kept + 1); i < interval; i++) this.clear(i % kept, quiet);
+    this.clear(interval % kept, quiet);
     this.last = interval;
     this.delta = 0;
-    this.heat = "";
   }
 
-  put(i, v, p50, p90, p99, heat) {
-    const slot = i % kept;
-    this.values[slot] = v;
+  clear(slot, quiet) {
+    this.values[slot] = quiet;
     if (!this.distributed) return;
-    this.quantiles[3 * slot] = p50;
-    this.quantiles[3 * slot + 1] = p90;
-    this.quantiles[3 * slot + 2] = p99;
-    this.heats[slot] = heat;
+    this.quantiles.fill(NaN, 3 * slot, 3 * slot + 3);
+    this.heats[slot] = "";
   }
+}
+
+// grown returns an array with room for n values, at most so many.
+function grown(array, n, most) {
+  if (array.length >= n) return array;
+  const larger = new Float32Array(Math.min(most, Math.max(n, 2 * array.length, 30)));
+  larger.set(array);
+  return larger;
 }
 
 function number(v) {
@@ -78,10 +95,11 @@ export class Store {
     this.byID = new Map();
     this.all = []; // in order of their names, once sorted is true
     this.sorted = true;
+    this.started = false; // all totals are there
     this.interval = -1; // the last complete one
     this.times = new Float64Array(kept); // seconds since 1970
-    this.seconds = 0; // of the batches in the present interval
-    this.changed = new Set(); // in the present interval
+    this.seconds = this.batches = 0; // in the present interval
+    this.changed = []; // in the present interval; a series may be in it twice
   }
 
   add(list) {
@@ -101,28 +119,32 @@ export class Store {
 
   // set takes an event of rows. The totals at the begin are no part of the history.
   set(rows, seconds) {
-    const before = this.interval < 0;
+    if (seconds > 0) this.batches++;
     this.seconds += seconds;
     for (const row of rows) {
       const series = this.byID.get(row[0]);
       if (!series) continue;
-      series.set(row);
-      if (before) {
-        series.delta = 0;
-        series.heat = "";
-      } else this.changed.add(series);
+      if (!this.started) series.setTotals(row);
+      else {
+        series.change(row, this.interval + 1, this.seconds);
+        this.changed.push(series);
+      }
     }
   }
 
-  // tick ends the interval.
+  // tick ends the interval. The first one ends the totals.
   tick(milliseconds) {
+    if (!this.started) {
+      this.started = true;
+      return;
+    }
     this.interval++;
-    const now = milliseconds / 1000;
-    const seconds = this.seconds || 1;
-    this.times[this.interval % kept] = now;
-    for (const series of this.changed) series.record(this.interval, seconds);
-    this.changed.clear();
-    this.seconds = 0;
+    this.times[this.interval % kept] = milliseconds / 1000;
+    if (this.batches > 1) { // the rates of the first batch were over a shorter time
+      for (const series of this.changed) if (series.kind !== "gauge") series.setRate(this.seconds);
+    }
+    this.changed = [];
+    this.seconds = this.batches = 0;
   }
 
   // rate is that of the last interval.
