@@ -16,7 +16,8 @@
 //
 // While nobody looks at the page, no batch is written to it, and it has no goroutine. Updates stay in the buffer, added
 // up, until somebody looks, or until [metricsbuffer.Buffer.Flush] or Close. The page keeps the total of each series,
-// about 330 bytes, and for a timer or histogram 8 bytes more for each bucket between its smallest and largest observation.
+// about 330 bytes, and for a timer or histogram 8 bytes more for each bucket between its smallest and its largest
+// observation.
 //
 // While somebody looks, the page asks the buffer for a batch each second, and sends all viewers the same bytes, about
 // 20 for a counter that has changed and 50 to 150 for a timer. There are at most 32 viewers. A viewer that is eight

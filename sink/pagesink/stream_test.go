@@ -69,6 +69,7 @@ type snapshot struct {
 	series map[float64]metricsbuffer.Point
 	tick   account
 	live   int // rows of batches
+	timed  int // events of rows that tell the time of their batch
 }
 
 type account struct {
@@ -168,6 +169,9 @@ func (s *snapshot) addRows(data []byte) error {
 		return err
 	}
 	if event.Seconds > 0 {
+		s.timed++
+	}
+	if s.timed > 0 {
 		s.live += len(event.Rows)
 	}
 	for _, row := range event.Rows {

@@ -107,7 +107,8 @@ func (l *live) listen(event any) {
 	case *network.EventRequestWillBeSent:
 		l.requests = append(l.requests, e.Request.URL)
 	case *runtime.EventExceptionThrown:
-		l.problems = append(l.problems, fmt.Sprintf("exception: %s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		d := e.ExceptionDetails
+		l.problems = append(l.problems, fmt.Sprintf("exception: %s %+v", d.Text, d.Exception))
 	case *runtime.EventConsoleAPICalled:
 		l.problems = append(l.problems, fmt.Sprint("console: ", e.Type, e.Args))
 	case *log.EventEntryAdded:
@@ -152,6 +153,14 @@ func read[V any](l *live, expression string) V {
 	return v
 }
 
+// await evaluates an expression that is a promise.
+func await[V any](l *live, expression string) V {
+	l.Helper()
+	v, err := chromedp.Run(l.tab, chromedp.Evaluate[V](expression, chromedp.EvalAwaitPromise))
+	require.NoError(l, err, expression)
+	return v
+}
+
 // eval runs a script in the page.
 func (l *live) eval(script string) {
 	l.Helper()
@@ -162,6 +171,19 @@ func (l *live) eval(script string) {
 func (l *live) click(selector string) {
 	l.Helper()
 	l.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// openCharts clicks on the row with the name.
+func (l *live) openCharts(name string) {
+	l.Helper()
+	l.eval(fmt.Sprintf(`[...document.querySelectorAll(".row:not([hidden])")]
+		.find((r) => r.querySelector("b").textContent === %q).click()`, name))
+}
+
+// shown returns the text that counts the series.
+func (l *live) shown() string {
+	l.Helper()
+	return read[string](l, `document.getElementById("shown").textContent`)
 }
 
 // key presses keys on the focused element.

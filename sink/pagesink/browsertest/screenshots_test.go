@@ -49,7 +49,7 @@ func TestScreenshots(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 			l.start()
 			if picture.charts {
-				l.eval(`[...document.querySelectorAll(".row")].find((r) => r.querySelector("b").textContent === "http.server.duration").click()`)
+				l.openCharts("http.server.duration")
 			} else if picture.width > 400 {
 				l.click("summary")
 			}
@@ -80,8 +80,9 @@ func workload(ctx context.Context, b *metricsbuffer.Buffer) {
 		b.SetGauge("queue.depth", float64(20+rand.IntN(10)+tick%50))
 		b.SetGauge("goroutines", float64(100+rand.IntN(5)))
 		for _, topic := range []string{"orders", "users", "audit"} {
-			b.IncrCounter("kafka.produced", int64(rand.IntN(400)), metricsbuffer.Tag{Key: "topic", Value: topic})
-			b.IncrTimer("kafka.delivery", time.Duration(rand.ExpFloat64()*float64(3*time.Millisecond)), metricsbuffer.Tag{Key: "topic", Value: topic})
+			tag := metricsbuffer.Tag{Key: "topic", Value: topic}
+			b.IncrCounter("kafka.produced", int64(rand.IntN(400)), tag)
+			b.IncrTimer("kafka.delivery", time.Duration(rand.ExpFloat64()*float64(3*time.Millisecond)), tag)
 		}
 		b.IncrCounter(fmt.Sprintf("jobs.%s", []string{"import", "export", "mail"}[tick%3]), 1)
 		time.Sleep(100 * time.Millisecond)
