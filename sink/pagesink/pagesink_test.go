@@ -74,7 +74,7 @@ func TestEvents(t *testing.T) {
 	require.NoError(t, events.until("tick", &seen))
 	require.Len(t, seen.series, 604)
 	require.Zero(t, seen.live, "the totals are no part of the history")
-	require.EqualValues(t, math.MaxInt64-5, seen.find("jobs").Count)
+	require.EqualValues(t, int64(math.MaxInt64-5), seen.find("jobs").Count)
 	require.EqualValues(t, -7, seen.find("balance").Count)
 	require.EqualValues(t, 600, seen.find("job599").Count)
 	require.EqualValues(t, 4_000_000_000, seen.find("latency").Sum)
@@ -217,7 +217,7 @@ func TestCostsNothingWhileNobodyLooks(t *testing.T) {
 			record()
 		}
 		require.Equal(t, seen, written)
-		require.Equal(t, goroutines, runtime.NumGoroutine())
+		require.LessOrEqual(t, runtime.NumGoroutine(), goroutines) // those of other tests may end meanwhile
 		require.NoError(t, buffer.Close())
 		require.Equal(t, seen+1, written)
 	})
