@@ -21,6 +21,9 @@ type Totals[D any] struct {
 	// IdleExpiry is the time after which a series without updates is forgotten. Zero keeps all series.
 	IdleExpiry time.Duration
 
+	// Signed lets totals of counters go down. Otherwise points with a negative count are dropped.
+	Signed bool
+
 	// Admit is called with each new series, before anything is added to it. It may set Detail. A reason that is not
 	// empty refuses the series: all its points are dropped for that reason. Add returns the error. Nil admits all.
 	Admit func(*Series[D]) (refused string, err error)
@@ -34,14 +37,15 @@ type Totals[D any] struct {
 	swept  time.Time
 }
 
-// Add adds a batch and acknowledges it. It drops the points of refused series and negative counts. Its error joins the
-// errors of Admit; the batch is acknowledged all the same.
+// Add adds a batch and acknowledges it. It drops the points of refused series, and negative counts unless t.Signed. Its
+// error joins the errors of Admit; the batch is acknowledged all the same.
 func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 	var errs []error
 	guess := &t.first
 	for i := range batch.Points {
 		p := &batch.Points[i]
-		s, negative := t.find(p, *guess), p.Kind == metricsbuffer.KindCounter && p.Count < 0
+		s := t.find(p, *guess)
+		negative := !t.Signed && p.Kind == metricsbuffer.KindCounter && p.Count < 0
 		if s == nil && !negative {
 			var err error
 			if s, err = t.admit(p, batch.Start); err != nil {
@@ -132,6 +136,14 @@ func (t *Totals[D]) All() iter.Seq[*Series[D]] {
 			}
 		}
 	}
+}
+
+// Find returns the total of the point's series, or nil if there is none or it is refused.
+func (t *Totals[D]) Find(p *metricsbuffer.Point) *Series[D] {
+	if s := t.find(p, nil); s != nil && s.refused == "" {
+		return s
+	}
+	return nil
 }
 
 // Len returns the number of series, refused ones included.

@@ -192,6 +192,24 @@ func TestNegativeDelta(t *testing.T) {
 	require.Equal(t, 1, totals.Len(), "a series begins with a point that counts")
 }
 
+// Totals that are signed take negative counts, and begin anew at both ends of an int64.
+func TestSigned(t *testing.T) {
+	totals := cumulative.Totals[int]{Signed: true}
+	for i, step := range []struct{ delta, total int64 }{
+		{5, 5}, {-7, -2}, {0, -2}, {math.MinInt64 + 2, math.MinInt64}, {-1, -1}, {1, 0}, {math.MaxInt64, math.MaxInt64},
+		{1, 1}, {math.MinInt64, math.MinInt64 + 1},
+	} {
+		batch := minute(i, counter("jobs", step.delta))
+		require.NoError(t, totals.Add(batch))
+		require.Equal(t, 1, batch.Acknowledged())
+		_, dropped := batch.Dropped(0)
+		require.False(t, dropped)
+		require.Equal(t, step.total, totals.Find(&batch.Points[0]).Count, "after %d steps", i+1)
+	}
+	unknown := counter("other", 1)
+	require.Nil(t, totals.Find(&unknown))
+}
+
 // Admit is asked once for each series. Release is called once for each series that was admitted.
 func TestAdmission(t *testing.T) {
 	admitted, released := make(map[string]int), make(map[string]int)

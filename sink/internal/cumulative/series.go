@@ -51,9 +51,9 @@ func (s *Series[D]) begin(start time.Time) {
 	}
 }
 
-// add adds a point. A total that would go down begins anew: its count or its sum has exceeded an int64.
+// add adds a point. A total begins anew if its count or its sum exceeds an int64.
 func (s *Series[D]) add(p *metricsbuffer.Point, start time.Time) {
-	if s.Count+p.Count < s.Count || s.Sum+p.Sum < s.Sum {
+	if exceeds(s.Count, p.Count) || s.Sum+p.Sum < s.Sum {
 		s.begin(start)
 	}
 	switch {
@@ -68,6 +68,11 @@ func (s *Series[D]) add(p *metricsbuffer.Point, start time.Time) {
 	if p.Buckets != nil && s.Buckets != nil {
 		s.Buckets.Add(p.Buckets)
 	}
+}
+
+// exceeds says whether total + delta is no int64.
+func exceeds(total, delta int64) bool {
+	return (delta > 0) != (total+delta > total) && delta != 0
 }
 
 // AppendKey appends the identity of the point's series: kind, name, unit and tags. Two points have the same key if and

@@ -1,0 +1,109 @@
+// The page: connects the events of the server with the parts of the page.
+//
+//	events ──▶ store ──▶ grid, detail
+//	       └─▶ account
+//
+// Text from the server goes into textContent only.
+import { Account } from "./account.js";
+import { Detail } from "./detail.js";
+import { Grid } from "./grid.js";
+import { Store } from "./store.js";
+
+const store = new Store();
+const account = new Account();
+const detail = new Detail(store);
+const grid = new Grid(store, (series) => {
+  detail.open(series);
+  document.body.classList.add("open");
+});
+
+const search = document.getElementById("search");
+const kind = document.getElementById("kind");
+const stateText = document.getElementById("state");
+
+function state(name, text) {
+  stateText.dataset.state = name;
+  if (stateText.textContent !== text) stateText.textContent = text;
+}
+
+const events = new EventSource("events");
+let fresh = false; // the next series are the first of a connection
+let opened = null; // the series in the charts when the connection was lost
+
+events.onopen = () => {
+  opened = detail.series;
+  fresh = true;
+};
+events.onerror = () => state("lost", events.readyState === EventSource.CLOSED ? "not connected" : "connecting again");
+
+function on(name, take) {
+  events.addEventListener(name, (event) => {
+    if (fresh) {
+      store.clear();
+      fresh = false;
+    }
+    take(JSON.parse(event.data));
+  });
+}
+
+on("series", (list) => store.add(list));
+on("rows", ({ seconds, rows }) => store.set(rows, seconds));
+on("ended", (ids) => store.remove(ids));
+on("tick", (tick) => {
+  store.tick(tick.time);
+  if (opened) { // the same series has the same number on the server, unless that was started again
+    const again = store.byID.get(opened.id);
+    if (again && again.search === opened.search && again.kind === opened.kind) grid.select(again);
+    else closeDetail();
+    opened = null;
+  }
+  account.set(tick);
+  grid.update();
+  detail.update();
+  if (tick.error) state("failed", tick.error);
+  else state("live", "live");
+});
+on("end", () => {
+  events.close();
+  state("ended", "ended: the buffer is closed; reload the page to connect again");
+});
+
+function closeDetail() {
+  detail.close();
+  document.body.classList.remove("open");
+  grid.opened = null;
+  grid.draw();
+}
+
+document.getElementById("close").addEventListener("click", () => {
+  closeDetail();
+  grid.grid.focus();
+});
+search.addEventListener("input", () => grid.filter(search.value, kind.value));
+kind.addEventListener("change", () => grid.filter(search.value, kind.value));
+search.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" && event.key !== "Enter") return;
+  event.preventDefault();
+  grid.grid.focus();
+  grid.move(0);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && document.activeElement !== search) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (event.key === "Escape") {
+    if (detail.series) {
+      closeDetail();
+      grid.grid.focus();
+    } else if (search.value) {
+      search.value = "";
+      grid.filter("", kind.value);
+    }
+  }
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  grid.recolour();
+  detail.make();
+});
+grid.update();

@@ -1,0 +1,133 @@
+package pagesink_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/pagesink"
+)
+
+// A viewer who does not read is left behind, and delays nobody.
+func TestSlowViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		page, err := pagesink.New()
+		require.NoError(t, err)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(page))
+		require.NoError(t, err)
+		stuck := &stuckWriter{ResponseRecorder: httptest.NewRecorder(), free: make(chan struct{})}
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			page.ServeHTTP(stuck, httptest.NewRequest(http.MethodGet, "/events", nil))
+		}()
+		for i := range 60 {
+			buffer.IncrCounter(fmt.Sprint("jobs", i), 1)
+			time.Sleep(time.Second)
+		}
+		stats := buffer.Stats()
+		require.Less(t, stats.Sinks[0].Batches, int64(30), "it was disconnected, so no batch was asked for any more")
+		close(stuck.free)
+		<-left
+		require.NoError(t, buffer.Close())
+	})
+}
+
+// stuckWriter does not return from Write until it is freed.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	free chan struct{}
+}
+
+func (w *stuckWriter) Write(b []byte) (int, error) {
+	<-w.free
+	return len(b), nil
+}
+
+func TestTooManyViewers(t *testing.T) {
+	buffer, address := newPage(t)
+	for range 32 {
+		require.NoError(t, connect(t, address).until("tick", new(snapshot)))
+	}
+	response, err := http.Get(address + "events")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.NoError(t, buffer.Close())
+}
+
+// Viewers that come and go while writers record: each sees totals that only grow, and the last one sees all.
+func TestConcurrent(t *testing.T) {
+	page, err := pagesink.New(pagesink.WithInterval(100 * time.Millisecond))
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(page, metricsbuffer.SinkInterval(5*time.Millisecond)))
+	require.NoError(t, err)
+	page.Watch(buffer)
+	address := serve(t, page)
+	const writers, updates = 4, 2000
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range updates {
+				buffer.IncrCounter("jobs", 1)
+				buffer.IncrCounter(fmt.Sprint("job", w, i%50), 1)
+				buffer.IncrTimer("latency", time.Duration(i))
+				if i%20 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	for range 4 {
+		wg.Go(func() {
+			for range 3 {
+				var seen snapshot
+				stream, last := connect(t, address), int64(-1)
+				for range 3 {
+					if err := stream.until("tick", &seen); err != nil {
+						t.Error(err)
+						return
+					}
+					now := max(seen.find("jobs").Count, 0)
+					if now < last {
+						t.Errorf("the total went from %d to %d", last, now)
+					}
+					last = now
+				}
+				stream.close()
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, buffer.Close())
+	seen, err := look(t, address)
+	require.NoError(t, err)
+	require.EqualValues(t, writers*updates, seen.find("jobs").Count)
+	require.EqualValues(t, writers*updates, seen.find("latency").Count)
+	require.Len(t, seen.series, 2+writers*50)
+}
+
+// Viewers learn that a series was forgotten.
+func TestEnded(t *testing.T) {
+	page, err := pagesink.New(pagesink.WithIdleExpiry(time.Hour))
+	require.NoError(t, err)
+	events := connect(t, serve(t, page))
+	var seen snapshot
+	require.NoError(t, events.until("tick", &seen))
+	for i, name := range []string{"old", "new"} {
+		end := time.Now().Add(time.Duration(2*i) * time.Hour)
+		require.NoError(t, page.Write(t.Context(), &metricsbuffer.Batch{Start: end.Add(-time.Second), End: end,
+			Points: []metricsbuffer.Point{{Name: name, Count: 1}}}))
+	}
+	require.NoError(t, events.until("ended", &seen))
+	require.NoError(t, events.until("rows", &seen))
+	require.Len(t, seen.series, 1)
+	require.EqualValues(t, 1, seen.find("new").Count)
+}
