@@ -20,9 +20,9 @@
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
-// (sink/jsonsink) and other clients (sink/backendsink); [SinkFunc] makes one of a function. Bridges record from
-// OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge), rcrowley/go-metrics
-// (bridge/rcrowleybridge), franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
+// (sink/jsonsink), a live page (sink/pagesink) and other clients (sink/backendsink); [SinkFunc] makes one of a
+// function. Bridges record from OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge),
+// rcrowley/go-metrics (bridge/rcrowleybridge), franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
 //
 // # Promises
 //
