@@ -17,7 +17,8 @@ import (
 // Slots begin at one chunk's length, so that no slot is in chunk 0, and a zero number means no chunk.
 const (
 	countersPerChunk      = 128 // in each bank; the first unusedCounters are not counters
-	unusedCounters        = 8   // they are in the bytes of each KiB that are kept for gates: see internal/owner
+	numberWord            = 8   // the word in bank 0 that has the chunk's number
+	unusedCounters        = 9   // the first eight are in the bytes of each KiB that are kept for gates: see internal/owner
 	distributionsPerChunk = 4   // in each bank; the first unusedDistributions are none
 	unusedDistributions   = 1
 
@@ -29,29 +30,31 @@ const (
 	maxDistributions = pagesPerColumn * chunksPerPage * distributionsPerChunk // 524,288
 )
 
-// A counterChunk is 2 KiB of words, which the allocator aligns to their size. Of the words that are not counters, the
-// first is the chunk's number.
+// A counterChunk is 2 KiB of words, which the allocator aligns to their size. The number stands beside counters: a load
+// from the bytes that are kept for gates would wait for a gate's store, even at another place of the same line.
 type counterChunk [2 * countersPerChunk]owner.Word
 
-// A distributionChunk is 512 bytes of cells, which the allocator aligns to their size. The first cell has the chunk's
-// number and is no distribution.
+// A distributionChunk is 512 bytes of cells, which the allocator aligns to their size. The first cell of each bank is no
+// distribution: it may stand in the bytes that are kept for gates.
 type distributionChunk [2 * distributionsPerChunk]distributionCell
 
 func newCounterChunk(number uint32) *counterChunk {
 	c := new(counterChunk)
-	c[0].Add(int64(number))
+	c[numberWord].Add(int64(number))
 	return c
 }
 
 func newDistributionChunk(number uint32) *distributionChunk {
 	c := new(distributionChunk)
-	c[0].number = number
+	for i := range c {
+		c[i].number = number
+	}
 	return c
 }
 
-func (c *counterChunk) number() uint32 { return uint32(c[0].Peek()) }
+func (c *counterChunk) number() uint32 { return uint32(c[numberWord].Peek()) }
 
-func (c *distributionChunk) number() uint32 { return c[0].number }
+func (c *distributionChunk) number() uint32 { return c[len(c)-1].number }
 
 // word returns the counter in a bank.
 func (c *counterChunk) word(bank, slot uint32) *owner.Word {
@@ -90,7 +93,7 @@ type distributionCell struct {
 	least    owner.Word // math.MaxInt64 - least
 	zeros    owner.Word // observations of zero, which has no bucket
 	window   atomic.Pointer[window]
-	number   uint32 // in the first cell of a chunk: the chunk's
+	number   uint32 // of the chunk: writers read it in the line that they write to
 	idle     uint32 // the flusher's: how often in a row the cell was empty when its bank was drained
 	_        [16]byte
 }

@@ -228,7 +228,7 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 				number := slot / countersPerChunk
 				chunk := shard.counters.chunks[number%seatsPerShard].Load()
 				if chunk != nil {
-					if chunk[0].Peek() == int64(number) {
+					if chunk[numberWord].Peek() == int64(number) {
 						chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)].Add(delta)
 						shard.gate.Leave(bank)
 						owner.Unpin()

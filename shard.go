@@ -101,7 +101,7 @@ func (s *shards) add(slot uint32, delta int64) {
 			bank := shard.gate.Enter()
 			chunk := shard.counters.chunks[number%seatsPerShard].Load()
 			if chunk != nil {
-				if chunk[0].Peek() == int64(number) {
+				if chunk[numberWord].Peek() == int64(number) {
 					chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)].Add(delta)
 					shard.gate.Leave(bank)
 					owner.Unpin()
@@ -166,8 +166,7 @@ func (s *shards) observe(slot uint32, v int64) {
 			bank := shard.gate.Enter()
 			chunk := shard.distributions.chunks[number%seatsPerShard].Load()
 			if chunk != nil {
-				if chunk[0].number == number {
-					cell := chunk.cell(bank, slot)
+				if cell := chunk.cell(bank, slot); cell.number == number {
 					if w := cell.window.Load(); w != nil {
 						if i := uint(index - w.first); i < uint(len(w.counts)) && !w.counts[i].Full() {
 							w.counts[i].Inc()

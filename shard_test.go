@@ -327,6 +327,7 @@ func TestLayout(t *testing.T) {
 			for slot := firstUsable(sums, 0); slot < 2*countersPerChunk; slot = firstUsable(sums, slot+1) {
 				word(unsafe.Pointer(c.word(bank, slot)), 8)
 			}
+			word(unsafe.Pointer(&c[numberWord]), 8)
 			for slot := firstUsable(distributed, 0); slot < 2*distributionsPerChunk; slot = firstUsable(distributed, slot+1) {
 				word(unsafe.Pointer(d.cell(bank, slot)), 64)
 			}

@@ -28,7 +28,7 @@ type Stats struct {
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // from a counter, which parted from the runtime's clock, to the latter; for good, hence 0 or 1
 
-	// Values are kept in chunks of 120 counters or 4 timers and histograms. All Ps share the common ones. A P that writes
+	// Values are kept in chunks of 119 counters or 3 timers and histograms. All Ps share the common ones. A P that writes
 	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
 	OwnChunks    int
 	CommonChunks int

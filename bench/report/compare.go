@@ -46,7 +46,8 @@ func Compare(w io.Writer, before, after *result.Run) error {
 		table.WriteString("  Nothing has changed.")
 	}
 	align(&text, &table)
-	fmt.Fprintf(&text, "  Compared are %d figures, by a Mann-Whitney U test each, with p < %v. By chance alone about %.0f would be "+
+	fmt.Fprintf(&text, "  Compared are %d figures, by a Mann-Whitney U test each, with p < %v. "+
+		"By chance alone about %.0f would be "+
 		"listed.\n", compared, benchmath.DefaultThresholds.CompareAlpha,
 		float64(compared)*benchmath.DefaultThresholds.CompareAlpha)
 	for _, warning := range warnings {

@@ -14,7 +14,7 @@ const (
 	burstPhases   = 4
 	burstLength   = 50 * time.Millisecond // of a phase
 	burstUpdates  = 192                   // of one series, in a row: a promotion takes 128
-	burstCounters = 120                   // of a phase: as many as a chunk has
+	burstCounters = 119                   // of a phase: as many as a chunk has
 	burstTimers   = 12                    // of a phase: four chunks
 )
 
