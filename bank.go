@@ -75,7 +75,12 @@ func (c *counterChunk) words(bank uint32) (first int, words []owner.Word) {
 // time: the flusher spends its time on this where little is touched.
 func (c *counterChunk) isEmpty(bank uint32) bool {
 	_, words := c.words(bank)
-	for ; len(words) >= 8; words = words[8:] {
+	for ; len(words)%8 != 0; words = words[1:] {
+		if words[0].Peek() != 0 {
+			return false
+		}
+	}
+	for ; len(words) > 0; words = words[8:] {
 		w := words[:8]
 		if w[0].Peek()|w[1].Peek()|w[2].Peek()|w[3].Peek()|w[4].Peek()|w[5].Peek()|w[6].Peek()|w[7].Peek() != 0 {
 			return false

@@ -152,6 +152,23 @@ func TestTallyThatIsFull(t *testing.T) {
 	}
 }
 
+// TestEveryCounterOfAChunkCounts: no word of a chunk is overlooked, and none holds anything else.
+func TestEveryCounterOfAChunkCounts(t *testing.T) {
+	chunk := newCounterChunk(7)
+	for bank := range uint32(2) {
+		require.True(t, chunk.isEmpty(bank))
+		for slot := firstUsable(sums, 0); slot < 2*countersPerChunk; slot = firstUsable(sums, slot+1) {
+			word := chunk.word(bank, slot)
+			word.Add(1)
+			require.False(t, chunk.isEmpty(bank), "slot %d", slot)
+			require.True(t, chunk.isEmpty(1-bank), "slot %d", slot)
+			require.EqualValues(t, 1, chunk.total())
+			word.Add(-1)
+		}
+	}
+	require.EqualValues(t, 7, chunk.number())
+}
+
 // TestPromotion: a chunk that a P misses often becomes its own, one that it rarely misses does not.
 func TestPromotion(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
