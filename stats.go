@@ -26,7 +26,7 @@ type Stats struct {
 	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
-	ClockFallbacks int64  // from a counter, which parted from the runtime's clock, to the latter; for good, hence 0 or 1
+	ClockFallbacks int64  // how often a counter was given up, for good, because it parted from the runtime's clock: 0 or 1
 
 	// Values are kept in chunks of 120 counters, or of 3 timers and histograms. All Ps share the common chunks. A P
 	// that writes to a chunk often gets one of its own (a promotion). An idle chunk is given back (a demotion).
