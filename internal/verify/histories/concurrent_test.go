@@ -203,8 +203,8 @@ func failed(err error) (set uint64) {
 	return set
 }
 
-// recorded returns the recorded updates, and checks that the stats add up. Each commit adds one increment and one
-// observation to the updates of the history. So the observations are subtracted.
+// recorded returns the recorded updates, and checks that the stats add up. Each group of updates that belong together
+// has one increment and one observation more. So the observations are subtracted.
 func recorded(t *testing.T, stats metricsbuffer.Stats) uint64 {
 	for _, s := range stats.Sinks {
 		sum := s.Acknowledged.Increments + s.Pending.Increments + s.Dropped.Increments
