@@ -369,7 +369,7 @@ func TestEveryNameHasRoom(t *testing.T) {
 			return nil
 		}), SinkTimeout(time.Minute)))
 	require.NoError(t, err)
-	const series = 150_000 // of timers there can be 131,072
+	const series = 270_000 // more than the 262,144 timers that have a series of their own
 	for i := range series {
 		b.IncrTimer("requests", 1, Tag{"user", fmt.Sprint(i)})
 	}
@@ -377,6 +377,7 @@ func TestEveryNameHasRoom(t *testing.T) {
 		b.IncrTimer(fmt.Sprint("late ", i%10), 1)
 	}
 	require.NoError(t, b.Close())
+	require.EqualValues(t, series+100-262_144, b.Stats().Overflowed.Observations)
 	require.EqualValues(t, series, perName["requests"])
 	require.EqualValues(t, 10, perName["late 3"])
 	require.Zero(t, perName[overflowName])
