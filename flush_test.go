@@ -979,7 +979,7 @@ func touchEverywhere(t *testing.T, b *Buffer, f func()) {
 
 func TestMemoryPerSeries(t *testing.T) {
 	if !owner.Exclusive {
-		t.Skip("the promise is about the build with owner-only words, in which this takes less than a second")
+		t.Skip("the promise holds for the build with owner-only words")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	const n = 100_000
@@ -1011,7 +1011,7 @@ func TestMemoryPerSeries(t *testing.T) {
 // TestMemoryPerTimer measures timers whose values span three decades, and timers that were never used.
 func TestMemoryPerTimer(t *testing.T) {
 	if !owner.Exclusive {
-		t.Skip("the promise is about the build with owner-only words, in which this takes less than a second")
+		t.Skip("the promise holds for the build with owner-only words")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	const n = 2000

@@ -465,7 +465,7 @@ func TestMutantsOfInterleavings(t *testing.T) {
 	}
 }
 
-// overlay makes a description for go -overlay, by which the go command sees the given text in a file.
+// overlay writes a description for go -overlay. With it, the go command sees the given text in the file.
 func overlay(t *testing.T, file, text string) (description string) {
 	directory := t.TempDir()
 	path, err := filepath.Abs(file)

@@ -35,7 +35,7 @@ type Options struct {
 	Switch    func(yield.Scheduler) // called with the marks' scheduler before each run, and with nil after it
 }
 
-// A Result says what was explored.
+// A Result has the numbers of explored orders and steps.
 type Result struct {
 	Orders int // run to their end
 	Cut    int // given up half-way, because another one of the same class was run before
