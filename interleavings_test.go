@@ -410,7 +410,7 @@ var mutantsOfBoth = []mutant{
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
 	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped(drained)\n", ""}},
-	{"of a chunk that was taken away the other bank is drained", "flush.go", "Demotion", []string{
+	{"the other bank of a chunk that was taken away is drained", "flush.go", "Demotion", []string{
 		"f.drainDropped(drained)", "f.drainDropped(1 - drained)",
 	}},
 	{"a promoted chunk takes the place of another", "shard.go", "Promotion", []string{
