@@ -66,7 +66,8 @@ func explore(t *testing.T, own, common bool, program func(s *scene)) {
 		Replay:    os.Getenv("METRICSBUFFER_REPLAY"),
 		Switch:    func(s yield.Scheduler) { yield.Current = s },
 	})
-	t.Logf("%d orders, and %d that were cut because they are equivalent to one of these; up to %d steps", result.Orders, result.Cut, result.Steps)
+	t.Logf("%d orders; %d were cut, because they are equivalent to one of these; up to %d steps",
+		result.Orders, result.Cut, result.Steps)
 	require.NoError(t, err)
 }
 
