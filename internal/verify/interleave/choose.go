@@ -249,7 +249,8 @@ func (r *Run) replayed(enabled uint) int {
 		id = r.x.replay[depth]
 	}
 	if enabled>>id&1 == 0 {
-		r.err = fmt.Errorf("interleave: thread %d cannot run at step %d: the program has changed since the order was recorded", id, len(r.events))
+		r.err = fmt.Errorf("interleave: thread %d cannot run at step %d: "+
+			"the program has changed since the order was recorded", id, len(r.events))
 		return lowest(enabled)
 	}
 	return id

@@ -207,7 +207,7 @@ func TestSinkPastItsTimeout(t *testing.T) {
 		require.Equal(t, err, errors.Join(<-handled))
 		b.IncrCounter("c", 2)
 		require.Error(t, b.Flush(t.Context()), "as long as it hangs")
-		require.Equal(t, time.Second+100*time.Millisecond, time.Since(begin), "the sink is known to hang: no caller waits again")
+		require.Equal(t, time.Second+100*time.Millisecond, time.Since(begin), "it is known to hang: no caller waits again")
 		release()
 		synctest.Wait()
 		require.EqualValues(t, 1, b.Stats().Sinks[0].Acknowledged.Increments)
