@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// A delivery is one call of Sink.Write. It belongs to the goroutine that writes, until that hands it back.
+// A delivery is one call of Sink.Write. It belongs to the goroutine that writes, until that goroutine hands it back.
 type delivery struct {
 	outlet  *outlet
 	content *pending
 	end     time.Time
 
 	began    time.Time
-	overdue  bool // flusher's: nobody waits for it any more
+	overdue  bool // the flusher's: no caller waits for it any more
 	replies  []chan<- reply
 	outcome  outcome
 	err      error
@@ -54,8 +54,8 @@ func (f *flusher) request(o *outlet, replies chan<- reply) {
 	}
 }
 
-// deliver begins a delivery of the pending updates, unless one is being written: then settle begins the next one, if a
-// caller waits for it.
+// deliver begins a delivery of the pending updates. If one is under way already, settle begins the next one, provided
+// that a caller waits for it.
 func (f *flusher) deliver(o *outlet) {
 	if o.writing != nil {
 		return
@@ -129,7 +129,7 @@ func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) err
 	closed := false
 	begin := ctx
 	if last {
-		begin = context.Background() // the flusher has to know, and waits for nobody
+		begin = context.Background() // the flusher must get this call, and takes calls at any time
 	}
 	called := f.do(begin, func() {
 		if closed = f.closing; !closed {
@@ -212,7 +212,7 @@ func (o *outlet) wakeAt(closing bool) (t time.Time) {
 func (o *outlet) isDue(now time.Time) bool { return !o.due.IsZero() && !o.due.After(now) }
 
 func (o *outlet) overdueError() error {
-	return fmt.Errorf("Write has not returned within %v; what it was given stays pending until it does: %w",
+	return fmt.Errorf("Write has not returned within %v; the updates of its batch stay pending until it does: %w",
 		o.timeout, context.DeadlineExceeded)
 }
 
@@ -249,13 +249,13 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 	}
 }
 
-// Drops are counted by reason, up to maxReasons of them; those of all further reasons are counted together.
+// Drops are counted by reason. After maxReasons reasons, the drops for all further reasons are counted together.
 const (
 	maxReasons   = 100
 	otherReasons = "other reasons"
 )
 
-// countDrop counts a dropped point, and reports the first of each reason.
+// countDrop counts a dropped point, and reports the first drop for each reason.
 func (o *outlet) countDrop(reason string, s *series) {
 	if o.stats.Drops == nil {
 		o.stats.Drops = make(map[string]int64)
@@ -311,11 +311,11 @@ func (o *outlet) handle() {
 				o.onError(o.wrap(err))
 			}
 			if r.failure != nil {
-				o.onError(o.wrap(r.failure)) // wrap calls the error's method, which is not ours either
+				o.onError(o.wrap(r.failure)) // wrap calls the error's method, which may do anything, too
 			}
 		}
 		o.reporting.Store(false)
-		// A report that was added since, by a caller that found the mark still set, is this goroutine's to make.
+		// A caller that found the mark still set may have added a report since. This goroutine has to handle it.
 		again = o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true)
 	}
 }
@@ -338,7 +338,8 @@ func (o *outlet) close() {
 	}()
 }
 
-// awaitClosed returns the error with which the sink was closed, or that it has not been when ctx ended.
+// awaitClosed waits until the sink is closed, and returns the error of its Close. If ctx ends before, it returns an
+// error that says so.
 func (o *outlet) awaitClosed(ctx context.Context) error {
 	if o.closer == nil {
 		return nil
@@ -347,7 +348,7 @@ func (o *outlet) awaitClosed(ctx context.Context) error {
 	case <-o.closed:
 	case <-ctx.Done():
 		select {
-		case <-o.closed: // both are over: select would have chosen either
+		case <-o.closed: // if both are ready, the outer select chooses either
 		default:
 			return o.wrap(fmt.Errorf("it is not closed yet: %w", ctx.Err()))
 		}

@@ -12,7 +12,7 @@ type expiry struct {
 
 	now       time.Duration             // of this collection, since the first
 	first     time.Time                 // of the first collection
-	touched   [storages][]time.Duration // when slots were last seen to be written to
+	touched   [storages][]time.Duration // when updates of each slot were last drained
 	sweepAt   time.Duration
 	suspended []*series // idle since the last collection
 }
@@ -39,15 +39,15 @@ func (e *expiry) welcome(storage storage, slot uint32) {
 	e.touched[storage][slot] = e.now
 }
 
-// touch notes that something was drained from the slot.
+// touch notes that updates were drained from the slot.
 func (e *expiry) touch(storage storage, slot uint32) {
 	if e.after != 0 {
 		e.touched[storage][slot] = e.now
 	}
 }
 
-// end ends a collection: it decides about the series that were made idle before it. From time to time it looks for
-// more.
+// end ends a collection. It decides about the series that were made idle before the collection. From time to time it
+// looks for further idle series.
 func (e *expiry) end(f *flusher) {
 	if e.after == 0 {
 		return
@@ -81,9 +81,9 @@ func (e *expiry) end(f *flusher) {
 
 // overflows is the flusher's account of updates of overflow series.
 type overflows struct {
-	is     [storages][]uint64         // a bit for each slot: it is an overflow series'
-	counts [storages]map[uint32]int64 // by slot, of those that exist
-	totals Totals                     // also of those that have expired
+	is     [storages][]uint64         // a bit for each slot, set if its series is an overflow series
+	counts [storages]map[uint32]int64 // by slot, of series that exist
+	totals Totals                     // of series that exist and of series that have expired
 }
 
 // welcome notes a new overflow series.
@@ -118,7 +118,7 @@ func (o *overflows) count(storage storage, slot uint32, n int64) {
 	o.totals.count(storage, n)
 }
 
-// account returns the total, and the ten names with most of it.
+// account returns the totals, and the ten names with the most updates.
 func (o *overflows) account(f *flusher) (Totals, []Overflow) {
 	var all []Overflow
 	for storage, counts := range o.counts {

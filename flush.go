@@ -354,7 +354,7 @@ func (f *flusher) closeSinks() bool {
 	return all
 }
 
-// isPending says whether any sink has yet to acknowledge something for the slot.
+// isPending says whether any sink has yet to acknowledge updates of the slot.
 func (f *flusher) isPending(storage storage, slot uint32) bool {
 	for _, o := range f.sinks {
 		if o.pending.has(storage, slot) || o.writing != nil && o.writing.content.has(storage, slot) {
@@ -409,9 +409,9 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 	defer cancel()
 	err := f.deliverTo(ctx, f.sinks, true)
 	if err == nil {
-		<-f.done // imminent, as nobody is left to write
+		<-f.done // comes at once: no Write is under way
 	} else {
-		f.stop() // and done follows once the last sink returns from Write
+		f.stop() // done follows when the last sink returns from Write
 	}
 	errs := []error{err}
 	for _, o := range f.sinks {
@@ -420,7 +420,7 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// attach gives the sinks that ask for their values the means to. It comes before run.
+// attach gives every sink that is an [Attacher] its flush. It is called before run.
 func (f *flusher) attach() error {
 	for i, o := range f.sinks {
 		attacher, ok := optional[Attacher](o.sink)

@@ -24,7 +24,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// A drained is a flusher that nobody runs, with one sink that acknowledges all, and n counters in the shards of two Ps.
+// A drained is a flusher without a goroutine of its own, with one outlet, and n counters in the shards of two Ps.
 type drained struct {
 	*flusher
 	outlet   *outlet
@@ -50,8 +50,8 @@ func newDrained(tb testing.TB, n int) *drained {
 	return d
 }
 
-// fill adds to every counter of every shard, as a writer on its P does, without having to get there: to the own chunks
-// of shards, or to the common ones.
+// fill adds to every counter, as writers on all Ps would: in its common chunk and, as far as there are seats, in an own
+// chunk of every shard.
 func (d *drained) fill(delta int64) {
 	for _, c := range d.counters {
 		number := c.slot / countersPerChunk
@@ -78,7 +78,7 @@ func (d *drained) fill(delta int64) {
 
 func TestDrainDoesNotAllocate(t *testing.T) {
 	if !owner.Exclusive {
-		t.Skip("under the race detector pools forget on purpose")
+		t.Skip("under the race detector, pools drop some objects on purpose")
 	}
 	d := newDrained(t, 10_000)
 	fill := int64(0)
@@ -94,10 +94,10 @@ func TestDrainDoesNotAllocate(t *testing.T) {
 		d.collect()
 		d.outlet.pending.reset(time.Time{})
 	})
-	require.LessOrEqual(t, allocs, 2.0, "the garbage collector may have taken what is kept between two flushes")
+	require.LessOrEqual(t, allocs, 2.0, "the garbage collector may have taken memory that is kept between two flushes")
 }
 
-// TestBatchIsAllocatedOnce: how much a batch takes is known beforehand, and not arrived at by doubling.
+// TestBatchIsAllocatedOnce: the size of a batch is computed beforehand, so that its slices need not grow.
 func TestBatchIsAllocatedOnce(t *testing.T) {
 	if !owner.Exclusive {
 		t.Skip("the race detector allocates, too")
@@ -210,7 +210,7 @@ func TestStartAfterAnEmptyInterval(t *testing.T) {
 	})
 }
 
-// TestMissedIntervalsAreSkipped: a flusher that was kept from running collects once, and keeps to the times it had.
+// TestMissedIntervalsAreSkipped: a flusher that could not run for some intervals collects once, and keeps its schedule.
 func TestMissedIntervalsAreSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches []Batch
@@ -221,7 +221,7 @@ func TestMissedIntervalsAreSkipped(t *testing.T) {
 		b.flusher.do(t.Context(), func() { time.Sleep(3500 * time.Millisecond) })
 		time.Sleep(100 * time.Millisecond)
 		b.flusher.do(t.Context(), func() { flips = b.flusher.flips - flips })
-		require.Equal(t, b.shards.procs.Load()+1, flips, "one collection for all that was missed")
+		require.Equal(t, b.shards.procs.Load()+1, flips, "one collection for all missed intervals")
 		b.IncrCounter("c", 1)
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -231,14 +231,14 @@ func TestMissedIntervalsAreSkipped(t *testing.T) {
 	})
 }
 
-// TestCloseIsHeardAtOnce: however little time it is given, the flusher ends.
+// TestCloseIsHeardAtOnce: the flusher ends, even if Close has very little time.
 func TestCloseIsHeardAtOnce(t *testing.T) {
 	for range 100 {
 		var batches []Batch
 		b, err := New(WithInterval(time.Millisecond), WithCloseTimeout(1), WithSink(keep(&batches)))
 		require.NoError(t, err)
 		b.IncrCounter("c", 1)
-		_ = b.Close() // may be too late for the last batch
+		_ = b.Close() // it may have too little time for the last batch
 		select {
 		case <-b.flusher.done:
 		case <-time.After(10 * time.Second):
@@ -248,8 +248,8 @@ func TestCloseIsHeardAtOnce(t *testing.T) {
 	}
 }
 
-// TestStartOfABatchThatWaited: nothing in a batch is older than its start, also if the batch before was put together
-// long after the collection that it is from.
+// TestStartOfABatchThatWaited: no update in a batch is older than the batch's start, even if the batch before was made
+// long after its collection.
 func TestStartOfABatchThatWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches []Batch
@@ -306,12 +306,12 @@ func TestFlushKeepsTheBuffer(t *testing.T) {
 	<-collecting
 }
 
-// An errorThatAsks calls the buffer back.
+// An errorThatAsks calls the buffer in its Error method.
 type errorThatAsks struct{ b *Buffer }
 
 func (e *errorThatAsks) Error() string { return fmt.Sprint("after ", e.b.Stats().Recorded) }
 
-// TestErrorsRunNowhereNearTheFlusher: an error's method may do anything.
+// TestErrorsRunNowhereNearTheFlusher: the flusher does not call the method of an error, which may do anything.
 func TestErrorsRunNowhereNearTheFlusher(t *testing.T) {
 	failure, handled := new(errorThatAsks), make(chan string, 1)
 	b, err := New(WithInterval(0), WithErrorHandler(func(err error) { handled <- err.Error() }),
@@ -324,7 +324,7 @@ func TestErrorsRunNowhereNearTheFlusher(t *testing.T) {
 	require.Error(t, b.Close())
 }
 
-// TestErrorHandlerThatBlocks has one goroutine, and misses all failures but the latest.
+// TestErrorHandlerThatBlocks: an error handler that blocks has one goroutine, and misses all failures but the latest.
 func TestErrorHandlerThatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures, handled := 0, make(chan string)
@@ -345,7 +345,7 @@ func TestErrorHandlerThatBlocks(t *testing.T) {
 	})
 }
 
-// TestUnitIsNobodysTag: no tag can stand in its way.
+// TestUnitIsNobodysTag: no tag can conflict with the unit of a histogram.
 func TestUnitIsNobodysTag(t *testing.T) {
 	var batches []Batch
 	b, err := New(WithInterval(0), WithSink(keep(&batches)))
@@ -357,8 +357,8 @@ func TestUnitIsNobodysTag(t *testing.T) {
 	require.Equal(t, []Tag{{"", "v"}, {"\x00unit", "a"}}, point.Tags)
 }
 
-// TestEveryNameHasRoom: totals per name are right for as long as the names are fewer than the limit, however many
-// series there are of one.
+// TestEveryNameHasRoom: totals per name are right as long as there are fewer names than the limit, even if one name has
+// more series than there is room for.
 func TestEveryNameHasRoom(t *testing.T) {
 	perName := make(map[string]int64)
 	b, err := New(WithInterval(0), WithMaxSeries(math.MaxInt), WithCloseTimeout(time.Minute),
@@ -369,7 +369,7 @@ func TestEveryNameHasRoom(t *testing.T) {
 			return nil
 		}), SinkTimeout(time.Minute)))
 	require.NoError(t, err)
-	const series = 150_000 // of timers there can be 131,072
+	const series = 200_000 // more than the 196,606 timers that have a series of their own
 	for i := range series {
 		b.IncrTimer("requests", 1, Tag{"user", fmt.Sprint(i)})
 	}
@@ -377,12 +377,14 @@ func TestEveryNameHasRoom(t *testing.T) {
 		b.IncrTimer(fmt.Sprint("late ", i%10), 1)
 	}
 	require.NoError(t, b.Close())
+	require.EqualValues(t, series+100-196_606, b.Stats().Overflowed.Observations)
 	require.EqualValues(t, series, perName["requests"])
 	require.EqualValues(t, 10, perName["late 3"])
 	require.Zero(t, perName[overflowName])
 }
 
-// TestZeroValuesDoNothing: they work as nil does. (In a pinned section a nil pointer would end the process.)
+// TestZeroValuesDoNothing: zero values do nothing, as nil does. (A nil pointer in a pinned section would end the
+// process.)
 func TestZeroValuesDoNothing(t *testing.T) {
 	new(Counter).Inc()
 	new(Counter).Add(2)
@@ -412,7 +414,8 @@ func TestZeroValuesDoNothing(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// TestFirstDropOfEachReasonIsReported: Flush returns nil when a sink drops points. The error handler hears of it.
+// TestFirstDropOfEachReasonIsReported: Flush returns nil when a sink drops points. The error handler is told of the
+// first drop for each reason.
 func TestFirstDropOfEachReasonIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var handled []string
@@ -444,8 +447,8 @@ func TestFirstDropOfEachReasonIsReported(t *testing.T) {
 	})
 }
 
-// TestReasonsWithoutEnd: a sink that makes up a reason for each point costs neither memory nor the handler's time.
-// While the handler is busy, no drop goes unreported.
+// TestReasonsWithoutEnd: a sink that has a new reason for each point costs neither memory nor the handler's time. No
+// report of a drop is lost while the handler is busy.
 func TestReasonsWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const points = 300
@@ -508,10 +511,10 @@ func TestWriteByNameOpensAnIdleSeries(t *testing.T) {
 			s := entry(b, kind, "x")
 			time.Sleep(2 * time.Second)
 			require.NoError(t, b.Flush(t.Context()))
-			require.EqualValues(t, idle, s.Value.state.Load(), "the first step: it is still to be found")
+			require.EqualValues(t, idle, s.Value.state.Load(), "after the first step it can still be found")
 			require.Same(t, s, entry(b, kind, "x"))
 			write(b)
-			require.EqualValues(t, open, s.Value.state.Load(), "who writes to it opens it first")
+			require.EqualValues(t, open, s.Value.state.Load(), "a writer opens it first")
 			require.NoError(t, b.Flush(t.Context()))
 			require.Same(t, s, entry(b, kind, "x"))
 			time.Sleep(2 * time.Second)
@@ -551,7 +554,8 @@ func TestSeriesInUseNowAndThenStays(t *testing.T) {
 	})
 }
 
-// TestNewSeriesInAnOldSlot is as good as touched, and has nothing of the one that was there before.
+// TestNewSeriesInAnOldSlot: a new series in a slot that was used before counts as touched, and has no values of the
+// series before.
 func TestNewSeriesInAnOldSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []Point
@@ -631,7 +635,7 @@ func TestLostRaceForAName(t *testing.T) {
 	})
 }
 
-// TestLostRaceWithoutAFlusher: nobody else would give the slot back.
+// TestLostRaceWithoutAFlusher: without a flusher, the loser of a race for a name gives its slot back by itself.
 func TestLostRaceWithoutAFlusher(t *testing.T) {
 	b, err := New()
 	require.NoError(t, err)
@@ -652,7 +656,7 @@ func TestSeriesBeingRegisteredStays(t *testing.T) {
 		r := b.registry
 		slot, _ := r.takeSlot(sums)
 		s := atomicmap.NewEntry(atomicmap.HashName("x"), "x", []Tag(nil), place{slot: slot})
-		r.fresh.Store(&arrival{series: s, older: r.fresh.Load()}) // as store does, which is then put off its core
+		r.fresh.Store(&arrival{series: s, older: r.fresh.Load()}) // as store does before it is suspended
 		for range 5 {
 			require.NoError(t, b.Flush(t.Context()))
 			time.Sleep(time.Second)
@@ -704,7 +708,7 @@ func TestCopyOfAnInstrumentHoldsItsSeries(t *testing.T) {
 	require.Equal(t, map[string]int64{"requests": 1000, "other": 1}, got)
 }
 
-// known counts the series that the registry and the flusher have in mind, without those for names that find no place.
+// known counts the series that the registry and the flusher know, without those of the last resort.
 func known(b *Buffer) (series, slots int) {
 	for i := range b.registry.numbered {
 		if f := b.registry.numbered[i].Load(); f != nil {
@@ -806,9 +810,8 @@ func TestInstrumentKeepsItsSeries(t *testing.T) {
 }
 
 // TestInstrumentsStayAlive: the compiler keeps an instrument alive during the call that uses its series' slot, and a
-// buffer during the call that records by name. The garbage collector could take them otherwise, and the slot would be
-// given to another series. That would need a collection in just those nanoseconds, so the test asks the compiler
-// instead.
+// buffer during the call that records by name. Otherwise the garbage collector could take them, and the slot would be
+// given to another series. This needs a garbage collection within a few nanoseconds. So the test asks the compiler.
 func TestInstrumentsStayAlive(t *testing.T) {
 	path, err := exec.LookPath("go")
 	if err != nil || testing.Short() || !owner.Exclusive {
@@ -826,7 +829,7 @@ func TestInstrumentsStayAlive(t *testing.T) {
 		live := regexp.MustCompile(`(?m)^.*`+callee).FindAllString(string(out), -1)
 		require.Len(t, live, callers, "live at calls of %s", callee)
 	}
-	// The compiler lists calls only, and the methods of a gauge are compiled into one piece.
+	// The compiler lists calls only, and the methods of a gauge contain none after inlining.
 	source, err := os.ReadFile("instruments.go")
 	require.NoError(t, err)
 	methods := regexp.MustCompile(`(?s)func \((\w) \*\w+\) \w+\([^{]*\{\n.*?\n}\n`)
@@ -840,8 +843,8 @@ func TestInstrumentsStayAlive(t *testing.T) {
 	require.Equal(t, 5, checked)
 }
 
-// TestStressExpiry has names come and go while they are written to, so that looking a name up, making it idle, giving
-// its slot away and registering it again meet each other.
+// TestStressExpiry has names come and go while they are written to. So a name is looked up, made idle, removed and
+// registered again at the same time.
 func TestStressExpiry(t *testing.T) {
 	const always = 123_456
 	sinks := []*auditor{
@@ -948,7 +951,7 @@ func TestNamesWithoutEnd(t *testing.T) {
 		names, overflowed, perName[overflowName], early>>10, late>>10)
 }
 
-// heapBytes returns what is live on the heap.
+// heapBytes returns the number of live bytes on the heap.
 func heapBytes() int64 {
 	var stats runtime.MemStats
 	runtime.GC()
@@ -957,7 +960,8 @@ func heapBytes() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// touchEverywhere has f called on the P of every shard, before and after a flush, so that both banks have seen it.
+// touchEverywhere calls f on all Ps, as far as the scheduler spreads goroutines, before and after a flush, so that both
+// banks are used.
 func touchEverywhere(t *testing.T, b *Buffer, f func()) {
 	for range 2 {
 		var wait sync.WaitGroup
@@ -975,19 +979,19 @@ func touchEverywhere(t *testing.T, b *Buffer, f func()) {
 
 func TestMemoryPerSeries(t *testing.T) {
 	if !owner.Exclusive {
-		t.Skip("the promise is about the build with owner-only words, in which this takes less than a second")
+		t.Skip("the promise holds for the build with owner-only words")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	const n = 100_000
 	names := make([]string, n)
 	for i := range names {
-		names[i] = fmt.Sprintf("series.%09d", i) // 16 bytes, which is what the copy of it takes
+		names[i] = fmt.Sprintf("series.%09d", i) // 16 bytes, as much as its copy takes
 	}
 	acknowledge := SinkFunc(func(context.Context, *Batch) error { return nil })
 	before := heapBytes()
 	b, err := New(WithInterval(0), WithSink(acknowledge))
 	require.NoError(t, err)
-	for _, name := range names { // by one: those that lose the race for a name take a slot, for a while
+	for _, name := range names { // on one goroutine: the loser of a race for a name takes a slot for a while
 		b.IncrCounter(name, 1)
 	}
 	touchEverywhere(t, b, func() {
@@ -1004,10 +1008,10 @@ func TestMemoryPerSeries(t *testing.T) {
 	runtime.KeepAlive(names)
 }
 
-// TestMemoryPerTimer is about a timer whose values span three decades, and one that was never used.
+// TestMemoryPerTimer measures timers whose values span three decades, and timers that were never used.
 func TestMemoryPerTimer(t *testing.T) {
 	if !owner.Exclusive {
-		t.Skip("the promise is about the build with owner-only words, in which this takes less than a second")
+		t.Skip("the promise holds for the build with owner-only words")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	const n = 2000

@@ -21,17 +21,17 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// The writer's and the flusher's code in every order of their accesses to shared memory. What is run is the code
-// itself, and not a model of it; what a processor adds to these orders is in internal/verify/spec.
+// These tests run the writer's and the flusher's code in every order of their accesses to shared memory. They run the
+// code itself, and not a model of it. The models in internal/verify/spec have the orders that store buffers add.
 //
 //	go test -tags metricsbuffer_yield -run Interleavings -v .
 //	go test -tags metricsbuffer_yield,purego -run Interleavings -v .
 //
-// That is with one flush beside the writers, and one after them. With METRICSBUFFER_INTERLEAVINGS=full there are two
-// beside them. In a failure there is an order to be replayed: METRICSBUFFER_REPLAY="0*12 2*1 …", with -run for that
-// test.
+// One flush runs at the same time as the writers, and one after them. With METRICSBUFFER_INTERLEAVINGS=full two flushes
+// run at the same time as the writers. A failure prints an order that can be replayed:
+// METRICSBUFFER_REPLAY="0*12 2*1 …", with -run for that test.
 
-// A scene is a buffer, what was recorded in it, and what its sink has acknowledged.
+// A scene is a buffer, with the numbers of its recorded and acknowledged updates.
 type scene struct {
 	t *testing.T
 	r *interleave.Run
@@ -39,13 +39,13 @@ type scene struct {
 
 	counter  *Counter
 	timer    *Timer
-	together bool // every update is of both, and must arrive so
+	together bool // every update is a commit of both, which must arrive together
 
-	updates    int64 // that there will be
-	recorded   int64 // those that have returned
-	delivered  int64 // to the sink
+	updates    int64 // that the writers will make
+	recorded   int64 // that have returned
+	delivered  int64 // that the sink has acknowledged
 	batches    int
-	failWrites int // how many Writes fail, from the first on
+	failWrites int // the number of Writes that fail, from the first on
 	wrong      error
 	cleanUp    func()
 }
@@ -66,7 +66,8 @@ func explore(t *testing.T, own, common bool, program func(s *scene)) {
 		Replay:    os.Getenv("METRICSBUFFER_REPLAY"),
 		Switch:    func(s yield.Scheduler) { yield.Current = s },
 	})
-	t.Logf("%d orders, and %d begun that are like one of these; up to %d steps", result.Orders, result.Cut, result.Steps)
+	t.Logf("%d orders; %d were cut, because they are equivalent to one of these; up to %d steps",
+		result.Orders, result.Cut, result.Steps)
 	require.NoError(t, err)
 }
 
@@ -84,7 +85,7 @@ func newScene(t *testing.T, r *interleave.Run, own, common bool) *scene {
 		}
 	}
 	interleave.Name(r, &b.shards.common.gate, "the common gate")
-	interleave.Name(r, &s.recorded, "what has been recorded")
+	interleave.Name(r, &s.recorded, "the number of recorded updates")
 	if common {
 		b.shards.common.makeCounters(s.counter.slot)
 		b.shards.common.makeDistributions(s.timer.slot)
@@ -103,9 +104,9 @@ func (s *scene) seat(shard *shard, called string) {
 	shard.distributions.at(distributions.number()).Store(distributions)
 }
 
-// touch puts the windows in place that the first updates would.
+// touch makes the windows that the first updates would make.
 func (s *scene) touch(counters *counterChunk, distributions *distributionChunk, called string) {
-	// One slot of each kind is in use, and one bucket. (Tallies have half a word each.)
+	// One slot of each kind and one bucket are in use. (Two tallies are in one word.)
 	for bank := range uint32(2) {
 		in := fmt.Sprintf("bank %d of %s", bank, called)
 		first, words := counters.words(bank)
@@ -152,7 +153,7 @@ func (s *scene) observe() { s.timer.Observe(observed); s.note(1) }
 func (s *scene) commit() {
 	l := s.b.Local()
 	counter, timer := l.Counter(s.counter), l.Timer(s.timer)
-	runtime.SetFinalizer(counter, nil) // it would pass marks in the midst of a later order
+	runtime.SetFinalizer(counter, nil) // a finalizer would pass marks during a later order
 	runtime.SetFinalizer(timer, nil)
 	counter.Inc()
 	timer.Observe(observed)
@@ -160,7 +161,7 @@ func (s *scene) commit() {
 	s.note(2)
 }
 
-// commitUnpinned does as Commit does with many instruments.
+// commitUnpinned commits as Commit does with many instruments.
 func (s *scene) commitUnpinned() {
 	counter := &LocalCounter{n: 1, slot: s.counter.slot}
 	timer := &localDistribution{slot: s.timer.slot}
@@ -183,7 +184,7 @@ func (s *scene) note(n int64) {
 	s.recorded += n
 }
 
-// writer adds a thread that makes updates, on the Ps given one after the other.
+// writer adds a thread that makes updates. It is pinned to each of the places in turn.
 func (s *scene) writer(name string, places []int, updates ...func()) {
 	s.updates += int64(len(updates))
 	if s.together {
@@ -196,8 +197,8 @@ func (s *scene) writer(name string, places []int, updates ...func()) {
 	}, places...)
 }
 
-// flusher adds a thread that flushes. The buffer's goroutine takes one call after the other: whose turn it is, is part
-// of the order.
+// flusher adds a thread that flushes. The buffer's goroutine takes one call after the other. All orders of the calls
+// are tried.
 func (s *scene) flusher(name string) {
 	s.r.Go(name, func() {
 		yield.Read(&s.recorded)
@@ -212,7 +213,7 @@ func (s *scene) flusher(name string) {
 	})
 }
 
-// check adds up, when all is quiet.
+// check compares the totals when all threads have ended.
 func (s *scene) check() error {
 	if s.cleanUp != nil {
 		s.cleanUp()
@@ -251,7 +252,7 @@ var places = []struct {
 	{"changing Ps", []int{0, 1}, []int{1, 0}},
 }
 
-// ways are where updates go: to chunks of the shard's own, or to the common ones.
+// ways are the chunks that updates go to: the shard's own, or the common ones.
 var ways = []struct {
 	name string
 	own  bool
@@ -285,8 +286,8 @@ func TestInterleavingsOfTimers(t *testing.T) {
 	}
 }
 
-// TestInterleavingsOfCommit has updates that are committed together arrive together, also if the sink fails first, and
-// if a part of them goes to an own chunk and a part to a common one.
+// TestInterleavingsOfCommit: updates that are committed together arrive together. This must hold if the sink fails
+// first, and if one update goes to an own chunk and the other to a common one.
 func TestInterleavingsOfCommit(t *testing.T) {
 	for name, chunks := range map[string]struct{ own, both bool }{
 		"own chunks": {own: true}, "common chunks": {}, "one of each": {own: true, both: true},
@@ -369,8 +370,8 @@ func TestInterleavingsOfShards(t *testing.T) {
 	})
 }
 
-// TestInterleavingsOfFlips has two goroutines flip one gate, each of them to the bank that it found not to be active.
-// It has to hold that they see each other's flips.
+// TestInterleavingsOfFlips has two goroutines flip one gate to bank 1. The gate must be at bank 1 in the end, in every
+// order.
 func TestInterleavingsOfFlips(t *testing.T) {
 	explore(t, true, false, func(s *scene) {
 		shard := s.b.shards.table[0].Load()
@@ -392,7 +393,7 @@ type mutant struct {
 	name   string
 	file   string
 	tests  string   // that must find it
-	change []string // what is replaced, and by what
+	change []string // pairs of old and new text
 }
 
 var mutantsOfBoth = []mutant{
@@ -410,7 +411,7 @@ var mutantsOfBoth = []mutant{
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
 	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped(drained)\n", ""}},
-	{"of a chunk that was taken away the other bank is drained", "flush.go", "Demotion", []string{
+	{"the other bank of a chunk that was taken away is drained", "flush.go", "Demotion", []string{
 		"f.drainDropped(drained)", "f.drainDropped(1 - drained)",
 	}},
 	{"a promoted chunk takes the place of another", "shard.go", "Promotion", []string{
@@ -453,7 +454,7 @@ func TestMutantsOfInterleavings(t *testing.T) {
 			mutated := string(text)
 			for i := 0; i < len(m.change); i += 2 {
 				require.Equal(t, 1, strings.Count(mutated, m.change[i]),
-					"%s has changed: bring the mutant up to date, it replaces %q", m.file, m.change[i])
+					"%s has changed: bring the mutant up to date, which replaces %q", m.file, m.change[i])
 				mutated = strings.Replace(mutated, m.change[i], m.change[i+1], 1)
 			}
 			out, err := exec.Command("go", "test", "-overlay", overlay(t, m.file, mutated), "-vet", "off", "-count", "1",
@@ -465,7 +466,7 @@ func TestMutantsOfInterleavings(t *testing.T) {
 	}
 }
 
-// overlay has the go command see other text in a file.
+// overlay writes a description for go -overlay. With it, the go command sees the given text in the file.
 func overlay(t *testing.T, file, text string) (description string) {
 	directory := t.TempDir()
 	path, err := filepath.Abs(file)

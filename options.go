@@ -128,8 +128,8 @@ func WithErrorHandler(f func(error)) Option {
 // A series that the program itself gives exactly the tag overflow=true is the overflow series of its name. Its updates
 // count as overflowed, and it counts against the limit of overflow series.
 //
-// For any n there can be at most 2,097,152 counters, 131,072 timers and histograms, and 524,288 gauges, and about
-// as many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".
+// For any n there can be at most 7,798,724 counters, 196,606 timers and histograms, and 2,097,152 gauges, and about as
+// many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".
 func WithMaxSeries(n int) Option {
 	return func(c *config) {
 		if n < 1 {

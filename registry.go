@@ -21,8 +21,8 @@ type registry struct {
 	slots [storages]atomic.Uint32           // handed out so far
 	free  [storages]atomic.Pointer[vacancy] // given back
 
-	// fresh lists the series that the flusher has not taken over yet, newest first. A series is put here before anybody
-	// can find it, so the flusher that flips first and then takes the list knows every series in the drained bank.
+	// fresh lists the series that the flusher has not taken over yet, newest first. A series is put here before any
+	// goroutine can find it. The flusher flips before it takes the list. So it knows every series in the drained bank.
 	fresh   atomic.Pointer[arrival]
 	adopted bool // there is a flusher
 
@@ -30,8 +30,8 @@ type registry struct {
 	expiring bool // whether series can be idle or gone
 }
 
-// A family is all series of one kind and, for histograms, of one unit. Series of different families never meet, not
-// even in an overflow series.
+// A family has all series of one kind and, for histograms, of one unit. Series of different families are never merged,
+// not even in an overflow series.
 type family struct {
 	series seriesMap
 	kind   Kind
@@ -79,15 +79,22 @@ type arrival struct {
 	older  *arrival
 }
 
-// capacity is where the slots of a storage end.
+// usable is the number of slots of each storage that can hold values. Chunk 0 and the unused places of a chunk cannot.
+var usable = [storages]int64{
+	sums:        (chunksPerPage*pagesPerColumn - 1) * (countersPerChunk - unusedCounters),           // 15,597,449
+	distributed: (chunksPerPage*pagesPerColumn - 1) * (distributionsPerChunk - unusedDistributions), // 393,213
+	gauges:      maxGauges,
+}
+
+// capacity is the end of the slots of each storage.
 var capacity = [storages]int64{sums: maxCounters, distributed: maxDistributions, gauges: maxGauges}
 
 func newRegistry(limit int64, adopted, expiring bool) *registry {
 	r := &registry{adopted: adopted, expiring: expiring}
 	r.series = [classes]quota{ordinary: {limit: limit}, overflow: {limit: limit}, lastResort: {limit: math.MaxInt64}}
-	for storage := range storages { // half of each storage is kept for overflow series
-		r.places[ordinary][storage].limit = capacity[storage] / 2
-		r.places[overflow][storage].limit = capacity[storage]/2 - int64(len(r.numbered))
+	for storage := range storages { // ordinary series may take half of the slots, overflow series have the rest
+		r.places[ordinary][storage].limit = usable[storage] / 2
+		r.places[overflow][storage].limit = usable[storage]/2 - int64(len(r.numbered))
 		r.places[lastResort][storage].limit = math.MaxInt64 // one in each family
 	}
 	for kind := range r.families {
@@ -99,7 +106,7 @@ func newRegistry(limit int64, adopted, expiring bool) *registry {
 	return r
 }
 
-// family returns the family of a kind and, for histograms, a unit, which it adds if need be.
+// family returns the family of a kind and, for histograms, of a unit. It adds a new unit.
 func (r *registry) family(kind Kind, unit string) *family {
 	if unit == "" {
 		return &r.families[kind]
@@ -133,7 +140,7 @@ func (r *registry) addUnit(unit string) *family {
 // familyOf returns the family of a series.
 func (r *registry) familyOf(s *series) *family { return r.numbered[s.Value.family].Load() }
 
-// hold returns the series, which it registers if need be, and keeps it from being expired until release.
+// hold returns the series, and keeps it from being expired until release. It registers a new series.
 func (r *registry) hold(f *family, name string, tags []Tag) *series {
 	return r.holdHashed(f, atomicmap.Hash(name, tags), name, tags)
 }
@@ -154,7 +161,7 @@ func (r *registry) release(s *series) {
 	}
 }
 
-// find returns the series, which it registers if need be. If series can expire it may be idle or gone.
+// find returns the series. It registers a new series. If series can expire, the result may be idle or gone.
 func (r *registry) find(f *family, hash uint64, name string, tags []Tag) *series {
 	if s := f.series.Load(hash, name, tags); s != nil {
 		return s
@@ -162,7 +169,8 @@ func (r *registry) find(f *family, hash uint64, name string, tags []Tag) *series
 	return r.register(f, hash, name, tags)
 }
 
-// register adds a series. It returns the one that came first, if there is one, or the series that stands in for it.
+// register adds a series. If another goroutine was faster, it returns that goroutine's series. If there is no place, it
+// returns an overflow series.
 func (r *registry) register(f *family, hash uint64, name string, tags []Tag) *series {
 	if !isOverflow(tags) {
 		if s := r.store(f, hash, name, tags, ordinary); s != nil {
@@ -190,13 +198,14 @@ func (r *registry) lastResort(f *family) *series {
 		s = r.store(f, hash, overflowName, overflowTags, lastResort)
 	}
 	if s == nil {
-		// All slots are held by goroutines that have just lost a race for a name. The kind's own was made by newRegistry.
+		// Goroutines that have just lost a race for a name hold all slots. newRegistry has made the series of the kind.
 		s = r.families[f.kind].series.Load(hash, overflowName, overflowTags)
 	}
 	return s
 }
 
-// store adds a series, or returns the one that came first. It returns nil if there are too many.
+// store adds a series, or returns the one that another goroutine has added before. It returns nil if there are too
+// many.
 func (r *registry) store(f *family, hash uint64, name string, tags []Tag, class class) *series {
 	storage := f.kind.storage()
 	if !r.reserve(storage, class) {
@@ -228,12 +237,12 @@ func (r *registry) store(f *family, hash uint64, name string, tags []Tag, class 
 		r.unreserve(storage, class)
 		if !r.adopted {
 			r.giveBack(storage, slot)
-		} // else the flusher knows of the slot by now, and gives it back when it comes by
+		} // else the flusher gets the slot with fresh, and gives it back later
 	}
 	return s
 }
 
-// isPublished says whether the series has won the race for its name, and can be found by it.
+// isPublished says whether the series has won the race for its name, and can be found by its name.
 func (r *registry) isPublished(s *series) bool {
 	return r.familyOf(s).series.Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
@@ -320,13 +329,13 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 //	held (1, 2, …): that many instruments refer to it
 //	open (0):       it can be written to by name
 //	idle (-1):      it can be found; a by-name writer reopens it before writing
-//	gone (-2):      nobody writes to it ever again
+//	gone (-2):      no goroutine writes to it ever again
 //
-// By-name writers look a series up, and check its state, inside the section in which they write (shard.go). The flusher
-// makes a series idle that was not touched for long enough, and waits for the next flip. After that flip, every writer
-// that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has anything
-// pending for it, and it still is idle, then it is gone: its slot holds nothing anywhere and can be given away.
-// Otherwise it is open again. Nothing is pending when a series goes, so a name that comes back as a new series cannot
+// By-name writers look a series up, and check its state, inside the section in which they write (shard.go). If a series
+// was not touched for long enough, the flusher makes it idle and waits for the next flip. After that flip, every writer
+// that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has updates
+// pending for it, and it still is idle, then it is gone: its slot is empty everywhere and can be given away. Otherwise
+// it is open again. No updates of a series are pending when it goes. So a name that comes back as a new series cannot
 // be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
@@ -382,8 +391,8 @@ func (p *place) hold() bool {
 	}
 }
 
-// The tags of an overflow series are its identity: a series that somebody asks for by exactly these tags is that of its
-// name. overflowName is the name of the last resort.
+// The tags of an overflow series are its identity. A caller that asks for exactly these tags gets the overflow series
+// of the name. overflowName is the name of the last resort.
 var overflowTags = []Tag{{Key: "overflow", Value: "true"}}
 
 const overflowName = "metricsbuffer.overflow"
@@ -392,13 +401,13 @@ func isOverflow(tags []Tag) bool { return len(tags) == 1 && tags[0] == overflowT
 
 const (
 	gaugesPerChunk = 32
-	maxGauges      = pagesPerColumn * chunksPerPage * gaugesPerChunk // 1,048,576
+	maxGauges      = pagesPerColumn * chunksPerPage * gaugesPerChunk // 4,194,304
 )
 
 type gaugeChunk [gaugesPerChunk]gaugeCell
 
-// A gaugeCell is a gauge's value, one for all shards: only a shared word can tell which of two values set on different
-// Ps came last. A gauge is set far less often than a counter is increased.
+// A gaugeCell has a gauge's value, one for all shards. Only a shared word shows which of two values that were set on
+// different Ps came last. A gauge is set far less often than a counter is increased.
 type gaugeCell struct {
 	bits  atomic.Uint64 // of the float64
 	fresh atomic.Bool   // set since the flusher last looked
@@ -422,8 +431,8 @@ func (c *gaugeCell) add(delta float64) {
 	}
 }
 
-// touch comes after the value is stored. If the mark is still there, the flusher has yet to take it and will read the
-// value after that; not storing it again keeps the line shared among readers of the mark.
+// touch marks the gauge. It is called after the value is stored. If the mark is still set, the flusher will take it
+// later, and read the value after that. So the mark is not stored again, and its cache line stays shared among readers.
 func (c *gaugeCell) touch() {
 	if !c.fresh.Load() {
 		c.fresh.Store(true)

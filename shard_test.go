@@ -20,8 +20,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// TestEveryShardIsKept has several goroutines make the same shard at the same moment. A shard that anybody has seen
-// stays: nobody would drain one that does not.
+// TestEveryShardIsKept has several goroutines make the same shard at the same moment. A shard that one of them has seen
+// must stay in the table, because the flusher drains only the shards in the table.
 func TestEveryShardIsKept(t *testing.T) {
 	const goroutines, rounds = 2, 2_000
 	tables := make([]shards, rounds)
@@ -50,7 +50,7 @@ func TestEveryShardIsKept(t *testing.T) {
 	}
 }
 
-// TestShardsAreMadeOnce: nothing happens to one that is there already, and to the others.
+// TestShardsAreMadeOnce: makeShard changes neither a shard that exists already nor another shard.
 func TestShardsAreMadeOnce(t *testing.T) {
 	s := new(shards)
 	s.makeShard(1)
@@ -64,7 +64,7 @@ func TestShardsAreMadeOnce(t *testing.T) {
 	require.EqualValues(t, 2, s.procs.Load())
 }
 
-// ways to record 1 in a series, each for the first time.
+// firstUses are the ways to record 1 in a series for the first time.
 var firstUses = map[string]func(b *Buffer){
 	"add":           func(b *Buffer) { b.Counter("c").Add(1) },
 	"observe":       func(b *Buffer) { b.Timer("t").Observe(1) },
@@ -124,7 +124,7 @@ func TestPBeyondTheTable(t *testing.T) {
 	t.Logf("%d rounds on Ps beyond the table", beyond.Load())
 }
 
-// TestTallyThatIsFull: a bucket that has no room for another observation goes on in a new window.
+// TestTallyThatIsFull: a bucket that has no room for another observation continues in a new window.
 func TestTallyThatIsFull(t *testing.T) {
 	b, err := New()
 	require.NoError(t, err)
@@ -199,7 +199,7 @@ func TestPromotion(t *testing.T) {
 	require.LessOrEqual(t, own(), before+seatsPerShard/4, "2,000,000 updates, evenly among 834 chunks")
 }
 
-// TestDemotion: what is idle gives its memory back, and nothing is lost when it is used again.
+// TestDemotion: idle chunks give their memory back, and no update is lost when their series are used again.
 func TestDemotion(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var delivered Totals
@@ -267,7 +267,7 @@ func TestDroppedChunkAtTheEnd(t *testing.T) {
 	}
 	require.NoError(t, b.Close())
 	require.Zero(t, b.Stats().CommonChunks, "the last collection has taken it away")
-	word.AddShared(5) // as a writer does that found it before
+	word.AddShared(5) // as a writer does that found the chunk before
 	cell.zeroShared()
 	late := Totals{Increments: 5, Observations: 1}
 	require.Equal(t, late, b.Stats().Sinks[0].Dropped)
@@ -313,11 +313,9 @@ func TestDroppedChunkIsDrainedOnceMore(t *testing.T) {
 	require.Empty(t, f.dropped.counters)
 }
 
-// TestLayout is about what two writers, or the gate and the words of one, may not have in common.
-//
-// Words that two Ps write to are never within 128 bytes, the pair of cache lines that processors fetch together. And a
-// gate and a word never agree in the low 12 bits of their addresses: see internal/owner. So gates have the first 64
-// bytes of a KiB, and words the rest of it.
+// TestLayout: the own words of two Ps are never within 128 bytes, the pair of cache lines that processors fetch
+// together. A gate and a word never agree in the low 12 bits of their addresses: see internal/owner. So gates have the
+// first 64 bytes of each KiB, and words have the rest of it.
 func TestLayout(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes are chosen for 64 bits")
@@ -357,7 +355,7 @@ func TestLayout(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// TestInlining: what is called on hot paths is compiled into its caller, down to one call.
+// TestInlining: functions of hot paths are compiled into their callers, down to one call.
 func TestInlining(t *testing.T) {
 	path, err := exec.LookPath("go")
 	if err != nil || testing.Short() || !owner.Exclusive {
@@ -393,7 +391,7 @@ func TestGaugeIsMarkedAfterItsValue(t *testing.T) {
 				for n := int64(1); n <= int64(changes); n++ {
 					change(&cell, float64(n))
 					changed.Store(n)
-					for range 50 { // long enough for the other to come by twice
+					for range 50 { // long enough for the other goroutine to look twice
 						changed.Load()
 					}
 				}
@@ -500,7 +498,7 @@ func TestLocalOfNil(t *testing.T) {
 	require.Panics(t, func() { l.Timer(other.Timer("c")) })
 }
 
-// TestLocalThatIsDropped: what was not committed is committed when it cannot be any more.
+// TestLocalThatIsDropped: updates of a Local that was dropped are committed when the garbage collector finds them.
 func TestLocalThatIsDropped(t *testing.T) {
 	b, err := New()
 	require.NoError(t, err)
@@ -516,8 +514,8 @@ func TestLocalThatIsDropped(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 }
 
-// TestStressLocal: what is committed together arrives in one batch together. Every commit has as much of each counter
-// as of the others, so every batch has.
+// TestStressLocal: updates that are committed together arrive in one batch. Every commit adds the same number to each
+// counter, so every batch must have the same number for each.
 func TestStressLocal(t *testing.T) {
 	const parts = 200 // more than a chunk
 	var delivered int64
@@ -562,7 +560,7 @@ func TestStressLocal(t *testing.T) {
 	t.Logf("%d commits", committed)
 }
 
-// TestCommitOfManyTimers: the first commit of many timers takes time in proportion to their number, and is not pinned.
+// TestCommitOfManyTimers: the first commit of many timers allocates in proportion to their number.
 func TestCommitOfManyTimers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("commits 16,000 timers")
@@ -593,7 +591,7 @@ func TestLongCommitIsNotPinned(t *testing.T) {
 	require.NoError(t, err)
 	in := b.shards.enterUnpinned()
 	require.Nil(t, in.shard)
-	runtime.GC() // would wait for ever for a goroutine that is pinned
+	runtime.GC() // it would wait for ever for a goroutine that is pinned
 	b.shards.leave(in)
 	l := b.Local()
 	for i := range maxPinned + 1 {
@@ -634,7 +632,7 @@ func TestRecord(t *testing.T) {
 	require.InDelta(t, math.Pi, points["g"].Value, 0)
 }
 
-// TestRecordPromotes: a counter that is used by Record alone becomes the P's own, too.
+// TestRecordPromotes: the chunk of a counter that is used by Record alone becomes the P's own, too.
 func TestRecordPromotes(t *testing.T) {
 	b, err := New()
 	require.NoError(t, err)
@@ -693,7 +691,7 @@ func TestStressRecord(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for n := int64(0); !stopped.Load(); n++ {
-				if n%3000 < 1000 { // and then it rests
+				if n%3000 < 1000 { // the rest of the time is for demotions
 					Record(requests.Delta(1), latency.Took(time.Duration(n%1_000_000+1)), errors.Delta(1))
 					recorded.Add(1)
 				} else {

@@ -26,7 +26,7 @@ type Stats struct {
 	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
-	ClockFallbacks int64  // from a counter, which parted from the runtime's clock, to the latter; for good, hence 0 or 1
+	ClockFallbacks int64  // how often a counter was given up, for good, because it parted from the runtime's clock: 0 or 1
 
 	// Values are kept in chunks of 119 counters or 3 timers and histograms. All Ps share the common ones. A P that writes
 	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
@@ -57,7 +57,7 @@ type SinkStats struct {
 	Drops         map[string]int64 // points that the sink gave up, by its reason
 	Batches       int64            // acknowledged
 	Failures      int64            // failed
-	LastError     error            // of the last one that failed, even if others did not since
+	LastError     error            // of the last batch that failed, even if later batches were acknowledged
 	LastDuration  time.Duration    // of the last Write
 }
 

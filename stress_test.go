@@ -25,7 +25,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// stressTime is how long each stress test runs: METRICSBUFFER_STRESS, such as 5m, or a second or two.
+// stressTime returns the duration of each stress test: METRICSBUFFER_STRESS, such as 5m, or 1.5 seconds at most.
 func stressTime(t *testing.T) time.Duration {
 	if s := os.Getenv("METRICSBUFFER_STRESS"); s != "" {
 		d, err := time.ParseDuration(s)
@@ -44,7 +44,7 @@ type amounts map[string]int64
 
 func key(kind Kind, name string, tags ...Tag) string { return fmt.Sprint(kind, name, tags) }
 
-// constant is the one duration that the timer of a name observes. Every batch can then be checked by itself.
+// constant returns the only duration that the timer of a name observes. So every batch can be checked by itself.
 func constant(name string) time.Duration {
 	d := time.Duration(1)
 	for _, c := range name {
@@ -53,16 +53,16 @@ func constant(name string) time.Duration {
 	return d%1_000_000 + 1
 }
 
-// An auditor is a sink that adds up what it acknowledges, and fails as it is told. Not acknowledging means not adding:
-// what it counts is what a real receiver would have.
+// An auditor is a sink that adds up the points that it acknowledges. Its fault makes it fail. It does not add points
+// that it does not acknowledge. So its totals are those that a real receiver would have.
 type auditor struct {
 	t      *testing.T
 	fault  func(*Batch) (acknowledge int, err error)
-	always time.Duration // what every timer observes, if it is not constant(name)
+	always time.Duration // if it is not 0, every timer observes this and not constant(name)
 	healed atomic.Bool   // no faults any more
 	inside atomic.Int32
 
-	// Written inside Write only. Read when the buffer is quiet.
+	// Only Write changes these fields. They are read when the buffer is quiet.
 	got     amounts
 	batches int
 	end     time.Time
@@ -119,7 +119,7 @@ func (a *auditor) check(batch *Batch) {
 	}
 }
 
-// atRandom fails in every way a sink can.
+// atRandom fails in every way in which a sink can fail.
 func atRandom(batch *Batch) (int, error) {
 	n := len(batch.Points)
 	switch rand.IntN(6) {
@@ -135,7 +135,7 @@ func atRandom(batch *Batch) (int, error) {
 	return n, nil
 }
 
-// writeForAWhile records in every way until stop, and returns what it recorded.
+// writeForAWhile records in every way until stop is set, and returns the recorded totals.
 func writeForAWhile(b *Buffer, stop *atomic.Bool) amounts {
 	recorded := make(amounts)
 	var counters [4]*Counter
@@ -173,7 +173,7 @@ func writeForAWhile(b *Buffer, stop *atomic.Bool) amounts {
 		if n%8 == 0 {
 			local.Commit()
 		}
-		if n%64 == 0 { // a series that appears, and that several writers may be the first to use
+		if n%64 == 0 { // a new series, which several writers may use first at the same moment
 			name := fmt.Sprint("new ", n/64%5000)
 			b.IncrCounter(name, 1)
 			b.IncrTimer(name, constant(name))
@@ -185,7 +185,7 @@ func writeForAWhile(b *Buffer, stop *atomic.Bool) amounts {
 	return recorded
 }
 
-// write has n goroutines record until the returned function is called, which says what they recorded together.
+// write has n goroutines record until the returned function is called. That function returns the totals of all of them.
 func write(b *Buffer, n int) (stop func() amounts) {
 	var stopped atomic.Bool
 	results := make(chan amounts)
@@ -204,7 +204,8 @@ func write(b *Buffer, n int) (stop func() amounts) {
 	}
 }
 
-// disturb changes GOMAXPROCS up and down, forces collections, and flushes from several goroutines, until stopped.
+// disturb changes GOMAXPROCS up and down, forces garbage collections, and flushes from several goroutines, until it is
+// stopped.
 func disturb(b *Buffer) (stop func()) {
 	var stopped atomic.Bool
 	var wait sync.WaitGroup
@@ -242,13 +243,13 @@ func TestStressExactlyOnce(t *testing.T) {
 	require.NoError(t, err)
 	stopWriters, stopDisturbing := write(b, 16), disturb(b)
 	time.Sleep(stressTime(t))
-	for b.Stats().Sinks[1].Failures == 0 { // however few batches a busy machine came to
+	for b.Stats().Sinks[1].Failures == 0 { // a busy machine may have written few batches only
 		_ = b.Flush(context.Background())
 	}
 	recorded := stopWriters()
 	stopDisturbing()
 	sinks[1].healed.Store(true)
-	for b.Flush(context.Background()) != nil { // one that began with the fault may still be under way
+	for b.Flush(context.Background()) != nil { // a Write that began with the fault may still be under way
 	}
 	stats := b.Stats()
 	require.NoError(t, b.Close())
@@ -286,9 +287,9 @@ func TestStressCloseInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestStressFlip is the protocol alone: writers do nothing but observe, the flusher nothing but flip, and it looks at
-// the drained banks at once. It fails if the fence, a gate or the order of either is wrong, or if a chunk that is taken
-// from a P is forgotten too early.
+// TestStressFlip tests the protocol alone. Writers only observe. The flusher only flips, and looks at the drained banks
+// at once. The test fails if the fence, a gate or the order of either is wrong, or if a chunk that is taken from a P is
+// forgotten too early.
 func TestStressFlip(t *testing.T) {
 	t.Run("few writers", func(t *testing.T) { stressFlip(t, max(1, runtime.GOMAXPROCS(0)-1)) }) // flips most often
 	t.Run("many writers", func(t *testing.T) { stressFlip(t, 4*runtime.GOMAXPROCS(0)) })        // pre-empted most often
@@ -299,17 +300,17 @@ func TestStressFlip(t *testing.T) {
 	})
 }
 
-// A flips is a flusher that has one timer in mind.
+// A flips is a flusher of one timer.
 type flips struct {
 	shards *shards
 	slot   uint32
-	d      int64 // what the timer observes
+	d      int64 // the timer observes only this
 
 	all              []*shard
 	dropped, next    []*distributionChunk
 	n, torn, late    int
 	drained          int64
-	common, own, old int64 // of the drained observations, by where they were
+	common, own, old int64 // drained observations, by the kind of their chunk
 }
 
 func (f *flips) check(chunk *distributionChunk, bank uint32) (n int64) {
@@ -323,8 +324,8 @@ func (f *flips) check(chunk *distributionChunk, bank uint32) (n int64) {
 	return n
 }
 
-// flip is one collection, which looks at each bank as soon as it may: a missing fence shows soonest then. If demote is
-// true it takes the timer's chunk from every P.
+// flip is one collection. It looks at each bank as soon as it may, because a missing fence shows soonest then. If
+// demote is true, it takes the timer's chunk from every P.
 func (f *flips) flip(demote bool) {
 	number := f.slot / distributionsPerChunk
 	old := f.shards.common.gate.Active()
@@ -359,7 +360,7 @@ func (f *flips) flip(demote bool) {
 		f.old += f.check(chunk, 0) + f.check(chunk, 1)
 	}
 	f.dropped, f.next = f.next, f.dropped[:0]
-	if common := f.shards.common.distributions.at(number); common != nil { // perhaps since the flip began
+	if common := f.shards.common.distributions.at(number); common != nil { // it may have been made since the flip began
 		f.common += f.check(common, old)
 	}
 	f.n++
@@ -440,7 +441,7 @@ func TestTheFenceMatters(t *testing.T) {
 		arguments := []string{"test", "-tags", "metricsbuffer_nofence", "-run", "^TestStressFlip$", "-count", "1", "."}
 		out, err := exec.Command(path, arguments...).CombinedOutput()
 		if err == nil {
-			continue // once in a while nothing happens in the second that it runs
+			continue // sometimes nothing happens in the second that it runs
 		}
 		require.Regexp(t, torn, string(out), "it failed for another reason")
 		return

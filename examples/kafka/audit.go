@@ -67,7 +67,7 @@ type audit struct {
 
 // A row has one party's counts. All counts in one column must be equal.
 type row struct {
-	who    string
+	party  string
 	counts [3]int64
 }
 
@@ -109,7 +109,7 @@ func (a *audit) check() error {
 		for i, count := range row.counts {
 			if count != unknown && count != reference.counts[i] {
 				errs = append(errs, fmt.Errorf("audit: %s differ: %d (%s), but %d (%s)",
-					columns[i], reference.counts[i], reference.who, count, row.who))
+					columns[i], reference.counts[i], reference.party, count, row.party))
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func (a *audit) String() string {
 	}
 	fmt.Fprintf(&text, "%-44s%10s%10s%10s\n", "audit", columns[0], columns[1], columns[2])
 	for _, row := range a.rows() {
-		fmt.Fprintf(&text, "%-44s", row.who)
+		fmt.Fprintf(&text, "%-44s", row.party)
 		for _, count := range row.counts {
 			if count == unknown {
 				fmt.Fprintf(&text, "%10s", "-")

@@ -19,8 +19,8 @@ const (
 	adminTimeout = 10 * time.Second
 )
 
-// A broker is the Kafka cluster, in this process or real, with a topic that is made for this run and deleted after it:
-// its end offsets are the messages that the cluster stored for us.
+// A broker is a Kafka cluster, in this process or real. It has a topic that is made for this run and deleted after it.
+// The topic's end offsets count the messages that the cluster has stored in this run.
 type broker struct {
 	addresses []string
 	topic     string
@@ -64,7 +64,7 @@ func (b *broker) client(options ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(options, kgo.SeedBrokers(b.addresses...))...)
 }
 
-// endOffsets returns how many messages the broker has stored.
+// endOffsets returns the number of messages that the broker has stored.
 func (b *broker) endOffsets() (messages int64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
@@ -76,8 +76,8 @@ func (b *broker) endOffsets() (messages int64, err error) {
 	return messages, nil
 }
 
-// rejectSome lets the in-process broker answer so many produce requests with INVALID_RECORD, which clients do not try
-// again, evenly over the duration.
+// rejectSome lets the in-process broker answer the given number of produce requests with INVALID_RECORD, evenly over
+// the duration. Clients do not retry after this error.
 func (b *broker) rejectSome(requests int64, duration time.Duration) {
 	start := time.Now()
 	b.cluster.ControlKey(int16(kmsg.Produce), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -111,7 +111,7 @@ func rejection(request *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 	return response
 }
 
-// close deletes what the run has left in a real cluster, and shuts the in-process one down.
+// close deletes the topic and the consumer group of the run, and shuts the in-process cluster down.
 func (b *broker) close() {
 	if b.cluster != nil {
 		defer b.cluster.Close()

@@ -22,7 +22,7 @@ type config struct {
 	injectErrors int
 }
 
-// announcement says what the program is about to do, and for how long.
+// announcement describes the run that is about to begin, and its duration.
 func (cfg config) announcement() string {
 	broker, pace := "a Kafka broker inside this process", fmt.Sprintf("for %v", cfg.duration)
 	if len(cfg.brokers) > 0 {

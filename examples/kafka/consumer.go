@@ -20,7 +20,7 @@ type consumer struct {
 
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has returned
-	err    error         // why, unless it was told to; may be read when done is closed
+	err    error         // the error that ended run, or nil; may be read when done is closed
 }
 
 func startConsumer(broker *broker, buffer *metricsbuffer.Buffer) (*consumer, error) {
@@ -28,7 +28,7 @@ func startConsumer(broker *broker, buffer *metricsbuffer.Buffer) (*consumer, err
 	client, err := broker.client(
 		kgo.ClientID("consumer"),
 		kgo.ConsumeTopics(broker.topic),
-		kgo.ConsumerGroup(broker.topic), // as fresh as the topic: there are no earlier commits
+		kgo.ConsumerGroup(broker.topic), // as new as the topic: there are no earlier commits
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.OnPartitionsAssigned(c.assigned),
 	)
@@ -87,7 +87,8 @@ func (c *consumer) process(record *kgo.Record) {
 	c.records.Add(1)
 }
 
-// awaitRecords returns when so many records are processed, or after the timeout: the audit tells which.
+// awaitRecords returns when that many records are processed, after the timeout, or when the consumer has ended. The
+// audit shows missing records.
 func (c *consumer) awaitRecords(records int64, timeout time.Duration) {
 	deadline := time.After(timeout)
 	for c.records.Load() < records {
@@ -101,7 +102,8 @@ func (c *consumer) awaitRecords(records int64, timeout time.Duration) {
 	}
 }
 
-// stop ends the consumer and returns what had ended it before, if anything. It records nothing any more then.
+// stop ends the consumer. After that the consumer records nothing. The error is the one that had ended the consumer
+// before, or nil.
 func (c *consumer) stop() error {
 	c.cancel()
 	<-c.done

@@ -20,12 +20,12 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// small is the scenario in a second, with many flushes in it.
+// small is the scenario within one second, with many flushes.
 func small() config {
 	return config{messages: 20_000, duration: time.Second, producers: 4, interval: 5 * time.Millisecond}
 }
 
-// requireExact checks what the audit has checked already, without its code for it.
+// requireExact repeats the checks of the audit, without the audit's code.
 func requireExact(t *testing.T, result *audit, err error) {
 	t.Helper()
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestInterruptedRunIsAudited(t *testing.T) {
 	require.Less(t, result.produced.attempted, int64(cfg.messages))
 }
 
-// A console that fails for a while keeps no metric from arriving in the end, and none arrives twice.
+// TestFailingSink: a console that fails for a while gets every metric in the end, and none twice.
 func TestFailingSink(t *testing.T) {
 	console := &failingWriter{until: time.Now().Add(small().duration / 2)}
 	result, err := run(t.Context(), small(), console)
@@ -92,7 +92,7 @@ func TestFailingSink(t *testing.T) {
 	require.Positive(t, console.failures.Load())
 }
 
-// failingWriter fails until then.
+// failingWriter fails until the given time.
 type failingWriter struct {
 	until    time.Time
 	failures atomic.Int64
@@ -106,8 +106,8 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// With --brokers the topic is in a cluster of somebody else's, here the test's, which refuses to delete it: so its end
-// offsets are still there to be read by a client that has no part in the run.
+// TestEndOffsetsByAnotherClient: with --brokers the topic is in an existing cluster, here the test's. This cluster
+// refuses to delete the topic. So a client that has no part in the run can still read the end offsets.
 func TestEndOffsetsByAnotherClient(t *testing.T) {
 	cluster, err := kfake.NewCluster()
 	require.NoError(t, err)
@@ -201,7 +201,7 @@ func TestAuditSaysWhatDiffers(t *testing.T) {
 	}
 }
 
-// What a sink refuses is not delivered.
+// TestAuditCountsAcknowledgedBatchesOnly: a batch that the sink refuses is not counted.
 func TestAuditCountsAcknowledgedBatchesOnly(t *testing.T) {
 	refusal := errors.New("no")
 	refuse := func(context.Context, *metricsbuffer.Batch) error { return refusal }

@@ -15,17 +15,17 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// sendersPerProducer is how many goroutines share one Kafka client.
+// sendersPerProducer is the number of goroutines that share one Kafka client.
 const sendersPerProducer = 8
 
-// A tally is what became of the messages, counted where it happened and without the metrics buffer: the numbers that
-// the buffer's are audited against.
+// A tally has the numbers of messages by their result. They are counted in the callbacks, without the metrics buffer.
+// The audit compares the buffer's totals with them.
 type tally struct{ attempted, succeeded, failed int64 }
 
 // A producer is a Kafka client and the metrics that its delivery callbacks record, with the names and tags that
 // Sentry's Arroyo gives them.
 //
-// The handles are looked up once: a callback adds to them without building a name or finding a series.
+// The instruments are made once. So a callback adds to them without building a name or finding a series.
 type producer struct {
 	client  *kgo.Client
 	success *metricsbuffer.Counter
@@ -85,8 +85,8 @@ func newProducer(name string, broker *broker, buffer *metricsbuffer.Buffer) (*pr
 	}, nil
 }
 
-// send hands one message to the client, which calls back from a goroutine of its own when the broker has answered:
-// that is where the metrics are recorded, while other goroutines record theirs and the buffer is flushed.
+// send hands one message to the client. When the broker has answered, the client calls back from a goroutine of its
+// own. The callback records the metrics, while other goroutines record theirs and the buffer is flushed.
 func (p *producer) send() {
 	p.callbacks.Add(1)
 	sequence := p.attempted.Add(1)
@@ -127,12 +127,12 @@ func (p *producer) sendAll(ctx context.Context, messages int, duration time.Dura
 	}
 }
 
-// settle returns when every callback has run: with the broker's answer, or with the error of a broker that gave none
-// within the time that Kafka's records are given.
+// settle returns when every callback has run. A callback gets the broker's answer, or an error if the broker has not
+// answered in time.
 func (p *producer) settle() {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	_ = p.client.Flush(ctx) // what it could not flush, Close fails, and the callbacks count
+	_ = p.client.Flush(ctx) // Close fails the messages that are left, and their callbacks count them
 	p.client.Close()
 	p.callbacks.Wait()
 }

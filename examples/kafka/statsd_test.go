@@ -12,7 +12,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/receivers"
 )
 
-// Delivered for real: what a StatsD server says it was told are the totals that the Kafka clients counted.
+// TestStatsDServerHasTheTotals: a real StatsD server has the totals that the Kafka clients counted.
 func TestStatsDServerHasTheTotals(t *testing.T) {
 	for _, network := range []string{"tcp", "unixgram"} {
 		t.Run(network, func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestStatsDServerHasTheTotals(t *testing.T) {
 			requireExact(t, result, err)
 			require.Positive(t, result.produced.failed)
 
-			require.EventuallyWithT(t, func(t *assert.CollectT) { // the server takes a moment to digest it
+			require.EventuallyWithT(t, func(t *assert.CollectT) { // the server needs a moment
 				told := sumByMetric(exporter.Metrics())
 				assert.Equal(t, result.produced.succeeded, told["arroyo_producer_produce_status success"])
 				assert.Equal(t, result.produced.failed, told["arroyo_producer_produce_status error"])
@@ -42,7 +42,7 @@ func TestStatsDServerHasTheTotals(t *testing.T) {
 			}, 5*time.Second, 20*time.Millisecond)
 			for name, count := range exporter.Metrics() {
 				if strings.HasPrefix(name, "statsd_exporter_") && strings.Contains(name, "_error") {
-					require.Zero(t, count, name) // it could not read something
+					require.Zero(t, count, name) // the server could not read all lines
 				}
 			}
 		})

@@ -7,17 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// tag is what every T is underneath. Fields of a type parameter cannot be selected; those of a conversion can.
+// tag is the underlying type of every T. Go cannot select the fields of a type parameter, so a T is converted first.
 type tag = struct{ Key, Value string }
 
-// An Entry is one key of a [Map] with its value. Nothing in it changes after [NewEntry] but the mark that it is
-// deleted, which is set at most once and never taken back: all of the map's arguments rest on that.
+// An Entry is one key of a [Map] with its value. After [NewEntry] the map changes only the deleted mark of an entry.
+// The mark is set at most once and never taken back. All of the map's arguments rest on that.
 //
-// With a V of 12 bytes an Entry is 48 bytes. A name and a V together are what a lookup compares and returns.
+// With a V of 12 bytes an Entry has 48 bytes.
 type Entry[T ~struct{ Key, Value string }, V any] struct {
 	hash uint64
 	Name string
-	tags *[]T // nil without tags, which are most series: 16 bytes less for each
+	tags *[]T // nil without tags: most series have none, and a pointer is 16 bytes smaller than a slice
 
 	deleted atomic.Bool
 	Value   V
@@ -31,7 +31,7 @@ func (e *Entry[T, V]) Tags() []T {
 	return *e.tags
 }
 
-// hasTags says whether the tags are these, in whatever order.
+// hasTags reports whether the entry has exactly these tags, in any order.
 func (e *Entry[T, V]) hasTags(tags []T) bool {
 	if e.tags == nil || len(tags) == 0 {
 		return e.tags == nil && len(tags) == 0
@@ -39,8 +39,8 @@ func (e *Entry[T, V]) hasTags(tags []T) bool {
 	return len(*e.tags) == len(tags) && sameTags(*e.tags, tags)
 }
 
-// NewEntry returns an entry that is in no map yet. It keeps copies of the name and the tags, so that an update's
-// arguments can live on its caller's stack and a name cut out of a large buffer does not keep that buffer.
+// NewEntry returns an entry that is in no map yet. It keeps copies of the name and the tags. So an update's arguments
+// can live on its caller's stack, and a name that was cut out of a large buffer does not keep that buffer in memory.
 func NewEntry[T ~struct{ Key, Value string }, V any](hash uint64, name string, tags []T, value V) *Entry[T, V] {
 	e := &Entry[T, V]{hash: hash, Name: strings.Clone(name), Value: value}
 	if len(tags) > 0 {
@@ -61,7 +61,7 @@ func (e *Entry[T, V]) is(hash uint64, name string, tags []T) bool {
 	return e.hash == hash && equal(e.Name, name) && e.hasTags(tags)
 }
 
-// equal is a == b without a call: around one, Load would save and restore all it has in registers.
+// equal is a == b without a function call. Around a call, Load would have to save and restore its registers.
 func equal(a, b string) bool {
 	last := len(a) - 8
 	if last < 0 || len(a) != len(b) {
@@ -75,7 +75,7 @@ func equal(a, b string) bool {
 	return word64(a, last) == word64(b, last)
 }
 
-// sameTags reports whether a and b, of equal length, hold the same tags equally often, in whatever order.
+// sameTags reports whether a and b, of equal length, hold the same tags equally often, in any order.
 func sameTags[T ~struct{ Key, Value string }](a, b []T) bool {
 	for i := range min(len(a), len(b)) {
 		if tag(a[i]) != tag(b[i]) {
@@ -85,8 +85,8 @@ func sameTags[T ~struct{ Key, Value string }](a, b []T) bool {
 	return true
 }
 
-// permuted pairs every tag of b with one of a: the n-th of its equals in b with the n-th in a. It is quadratic rather
-// than sorted because a lookup may not allocate, and tags are few.
+// permuted pairs the tags of b with those of a: the n-th of several equal tags in b with the n-th in a. It takes
+// quadratic time and does not sort, because a lookup must not allocate and tags are few.
 func permuted[T ~struct{ Key, Value string }](a, b []T) bool {
 	for i := range b {
 		skip := 0

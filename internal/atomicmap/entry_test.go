@@ -40,7 +40,8 @@ func TestEqual(t *testing.T) {
 	}
 }
 
-// FuzzKeys makes two keys of one string and requires that the map takes them for one exactly if sorting says so.
+// FuzzKeys makes a key of each of two strings. The map must take them for one key if, and only if, their names and
+// their sorted tags are equal.
 func FuzzKeys(f *testing.F) {
 	f.Add("requests,a=1,b=2", "requests,b=2,a=1")
 	f.Add("n,a=b", "n,b=a")

@@ -1,10 +1,10 @@
 package atomicmap
 
 // replace freezes t, which must have been the root, and gives it a successor with room for its live entries: a larger
-// one, one of the same size without the dead, or a smaller one. It does nothing if t has a successor already.
+// table, a smaller one, or one of the same size without the dead entries. It does nothing if t has a successor already.
 //
-// Every caller freezes by itself rather than waiting for another. Who installs the successor also copies into it; the
-// others can go on in it at once.
+// Every caller freezes the slots by itself and does not wait for another. The caller that installs the successor also
+// copies into it. The others can continue in the successor at once.
 func (m *Map[T, V]) replace(t *table[T, V]) {
 	if t.next.Load() != nil {
 		return
@@ -15,8 +15,8 @@ func (m *Map[T, V]) replace(t *table[T, V]) {
 	}
 }
 
-// advance copies what lives in t into next, its successor, and makes next the root. It may run any number of times at
-// once: nothing waits for the one that installed next, which may be suspended for ever.
+// advance copies the live entries of t into next, its successor, and makes next the root. Several goroutines may run it
+// at the same time. So none waits for the goroutine that installed next, which may be suspended for ever.
 func (m *Map[T, V]) advance(t, next *table[T, V]) {
 	if m.root.Load() != t {
 		return
@@ -44,16 +44,16 @@ func (t *table[T, V]) freeze() (live int64) {
 	return live
 }
 
-// copy puts e, which the table before t holds, into t unless it is there. It takes no account of room: e's was
-// reserved when t was made.
+// copy puts e, an entry of the table before t, into t unless it is there. It needs no check for room: the room for e
+// was reserved when t was made.
 func (t *table[T, V]) copy(e *Entry[T, V]) {
 	for i := e.hash; ; i++ {
 		slot := t.slot(i)
 		if slot.Load() == nil {
 			slot.CompareAndSwap(nil, e)
 		}
-		// At the end of a table that is frozen itself, this helper came too late: all was copied before that, and e,
-		// if it is not here, had died.
+		// If t is frozen itself, this helper came too late. All live entries were copied before that, so e had died if
+		// it is not here.
 		if other := slot.Load(); other == e || other == &t.end {
 			return
 		}

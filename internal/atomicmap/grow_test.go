@@ -16,8 +16,8 @@ func newHalfFull(n int) (*testMap, *table[testTag, int]) {
 	return m, m.root.Load()
 }
 
-// A replacement may be left off after any of its steps, by a goroutine that is suspended for ever. After each, the
-// others must find what is there, store what is not, and be able to finish.
+// A goroutine may be suspended for ever after any step of a replacement. After each step the others must find the
+// stored keys, store new ones, and be able to finish the replacement.
 
 func TestLeftOffAfterFreezing(t *testing.T) {
 	m, old := newHalfFull(5)
@@ -32,7 +32,7 @@ func TestLeftOffAfterFreezing(t *testing.T) {
 	require.Equal(t, 6, m.Len())
 }
 
-// TestSearchEndsAtTheFreeze, however little else there is in the table.
+// TestSearchEndsAtTheFreeze: a search ends at a frozen slot, even in a table without entries.
 func TestSearchEndsAtTheFreeze(t *testing.T) {
 	m, frozen := new(testMap), newTable[testTag, int](0)
 	m.root.Store(frozen)
@@ -70,7 +70,7 @@ func TestLeftOffBeforeCopying(t *testing.T) {
 	}
 	require.Equal(t, 105, m.Len())
 	for i := range 5 {
-		require.NotNil(t, load(m, strconv.Itoa(i)), "%d was copied by those that needed room", i)
+		require.NotNil(t, load(m, strconv.Itoa(i)), "%d was copied by the stores that needed room", i)
 	}
 	require.Same(t, born, load(m, "3"))
 }
@@ -104,14 +104,14 @@ func TestLateHelperRevivesNothing(t *testing.T) {
 	m.Delete(dead)
 	born := store(m, "3")
 
-	next.copy(dead) // by one that saw it alive
+	next.copy(dead) // by a helper that saw it alive
 	require.Same(t, born, load(m, "3"))
 	require.Same(t, born, store(m, "3"))
 
 	m.advance(old, next)
 	next.freeze()
 	before := written(next)
-	next.copy(NewEntry(Hash[testTag]("x", nil), "x", []testTag(nil), 0)) // by one later still
+	next.copy(NewEntry(Hash[testTag]("x", nil), "x", []testTag(nil), 0)) // by an even later helper
 	require.Equal(t, before, written(next))
 }
 
@@ -126,8 +126,8 @@ func TestLateReplaceDoesNothing(t *testing.T) {
 	require.NotNil(t, load(m, "new"))
 }
 
-// TestHoldsFindsWhatStandsFurtherOn, as entries do whose hashes choose one slot.
-func TestHoldsFindsWhatStandsFurtherOn(t *testing.T) {
+// TestHoldsFindsEntriesFurtherOn: entries with the same hash stand one after the other.
+func TestHoldsFindsEntriesFurtherOn(t *testing.T) {
 	tab := newTable[testTag, int](0)
 	for i := range 5 {
 		e := NewEntry(7, strconv.Itoa(i), []testTag(nil), 0)
@@ -158,7 +158,7 @@ func written(t *table[testTag, int]) (n int) {
 	return n
 }
 
-// TestMemoryStaysFlat stores and deletes many times what lives, under new names and under old ones.
+// TestMemoryStaysFlat stores and deletes many more entries than live at a time, under new names and under one name.
 func TestMemoryStaysFlat(t *testing.T) {
 	const live = 1000
 	for _, c := range []struct {
@@ -185,7 +185,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 }
 
-// TestReborn: the dead of one key never line up for a lookup to walk along.
+// TestReborn: the dead entries of one key never form a long row that lookups walk along.
 func TestReborn(t *testing.T) {
 	var m testMap
 	for i := range 1000 {
@@ -219,5 +219,5 @@ func TestDeletingShrinks(t *testing.T) {
 		}
 	}
 	require.Zero(t, m.Len())
-	require.LessOrEqual(t, len(m.root.Load().slots), 4*minSize, "nothing keeps the memory of what was deleted")
+	require.LessOrEqual(t, len(m.root.Load().slots), 4*minSize, "deleted entries keep no memory")
 }

@@ -16,18 +16,20 @@ func Hash[T ~struct{ Key, Value string }](name string, tags []T) uint64 {
 // HashName returns the hash of a key without tags.
 func HashName(name string) uint64 { return hashString(nameKey, name) }
 
-// WithTags returns the hash of the key that has these tags as well: [Hash] in two steps, of which most callers need the
-// first one only, which is compiled into them.
+// WithTags returns the hash of a key with tags. Its first argument is the result of [HashName] for the key's name. Most
+// keys have no tags: their callers need only HashName, which the compiler inlines.
 //
-// Tags are added up, as a sum does not know an order, and unlike an exclusive or does not cancel a tag given twice.
+// The hashes of the tags are added up. A sum does not depend on the order. Unlike an exclusive or, it does not cancel a
+// tag that is given twice.
 func WithTags[T ~struct{ Key, Value string }](hash uint64, tags []T) uint64 {
 	if len(tags) == 0 {
 		return hash
 	}
 	sum := uint64(0)
 	for i := range tags {
-		// Each half has a key of its own, so that neither can lend the other a byte or trade places with it. Their
-		// folded product depends on every bit of both, so that two tags cannot trade values within the sum.
+		// Key and value are hashed under different keys. So the hash changes if a byte moves from one to the other, or
+		// if they are swapped. The folded product depends on every bit of both. So the sum changes if two tags swap
+		// their values.
 		sum += fold(hashString(tagKey, tag(tags[i]).Key), hashString(valueKey, tag(tags[i]).Value))
 	}
 	return fold(hash^sum, sum|1) ^ hash

@@ -4,8 +4,8 @@ package atomicmap
 
 import "unsafe"
 
-// The runtime keeps this function for packages outside it; see the comment there and go.dev/issue/67401. It is what
-// Go's own maps hash strings with: AES rounds where the processor has them.
+// The runtime keeps this function for packages outside it; see the comment there and go.dev/issue/67401. Go's own maps
+// hash strings with it. It uses the AES instructions of processors that have them.
 //
 //go:linkname memhash runtime.memhash
 //go:noescape

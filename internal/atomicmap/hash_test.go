@@ -100,8 +100,8 @@ func TestHashIsWide(t *testing.T) {
 	require.Equal(t, n, distinct)
 }
 
-// TestTagsMixTheNamesHash: names whose hashes differ in one bit only get hashes from the same tags that differ in about
-// half of them.
+// TestTagsMixTheNamesHash: if the hashes of two names differ in one bit, the hashes with the same tags differ in about
+// half of their bits.
 func TestTagsMixTheNamesHash(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	differences := 0
@@ -122,7 +122,7 @@ func BenchmarkHash(b *testing.B) {
 			Hash[testTag](name, nil)
 		}
 	})
-	b.Run("maphash.String", func(b *testing.B) { // what an own hash must be worth
+	b.Run("maphash.String", func(b *testing.B) { // an own hash must be faster than this
 		for b.Loop() {
 			maphash.String(maphashSeed, name)
 		}

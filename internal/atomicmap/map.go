@@ -27,7 +27,7 @@ func (m *Map[T, V]) Load(hash uint64, name string, tags []T) *Entry[T, V] {
 			return nil
 		}
 		if e.hash == hash {
-			// Entry.is, which the compiler would not put in line.
+			// This is Entry.is, which the compiler would not inline.
 			if equal(e.Name, name) && e.hasTags(tags) && !e.deleted.Load() {
 				return e
 			}
@@ -39,7 +39,7 @@ func (m *Map[T, V]) Load(hash uint64, name string, tags []T) *Entry[T, V] {
 	}
 }
 
-// loadSlow is Load where it may meet anything: entries with the same hash, dead ones, and tables being replaced.
+// loadSlow is Load for all cases: other entries with the same hash, dead entries, and tables that are being replaced.
 func (m *Map[T, V]) loadSlow(hash uint64, name string, tags []T) *Entry[T, V] {
 	for t := m.root.Load(); t != nil; t = t.next.Load() {
 		for i := hash; ; i++ {
@@ -92,8 +92,8 @@ func (m *Map[T, V]) Delete(e *Entry[T, V]) bool {
 	if !e.deleted.CompareAndSwap(false, true) {
 		return false
 	}
-	// Stores clear away the dead when they need room. Where no more stores come, the last deletes must, or a map that
-	// was large once would keep its memory for good.
+	// Stores remove the dead entries when they need room. If no more stores come, the last deletes have to do it.
+	// Otherwise a map that was large once would keep its memory for ever.
 	live := m.live.Add(-1)
 	if t := m.root.Load(); t != nil && t.taken.Load() > minSize+4*max(0, live) {
 		m.replace(t)
@@ -104,8 +104,8 @@ func (m *Map[T, V]) Delete(e *Entry[T, V]) bool {
 // Len returns the number of entries. While others store and delete it is a number near that.
 func (m *Map[T, V]) Len() int { return int(max(0, m.live.Load())) }
 
-// All iterates over the entries in no particular order. An entry that is in the map all the while comes exactly once;
-// one stored or deleted meanwhile comes once or not at all. The loop's body may change the map.
+// All iterates over the entries in no particular order. An entry that stays in the map meanwhile comes exactly once. An
+// entry that is stored or deleted meanwhile comes once or not at all. The loop's body may change the map.
 func (m *Map[T, V]) All() iter.Seq[*Entry[T, V]] {
 	return func(yield func(*Entry[T, V]) bool) {
 		first := m.root.Load()
@@ -123,8 +123,8 @@ func (m *Map[T, V]) All() iter.Seq[*Entry[T, V]] {
 	}
 }
 
-// copied reports whether e is in one of the tables from first up to, but without, t. If it is, All has met it there,
-// or it was stored behind All's back.
+// copied reports whether e is in one of the tables from first to the one before t. If it is, All has met it there, or
+// it was stored there after All had passed.
 func copied[T ~struct{ Key, Value string }, V any](e *Entry[T, V], first, t *table[T, V]) bool {
 	for ; first != t; first = first.next.Load() {
 		if first.holds(e) {

@@ -10,8 +10,8 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 )
 
-// The by-name path: find a counter by name and tags, and add to it. Ours against what one would otherwise use, whose
-// key is then a string of all, built for every update.
+// BenchmarkByName measures the by-name path: find a counter by name and tags, and add to it. It compares this map with
+// maps whose key is one string of name and tags, which is built for every update.
 //
 //	go test -bench=ByName -cpu=1,2 -count=9 ./internal/atomicmap
 func BenchmarkByName(b *testing.B) {
@@ -40,7 +40,7 @@ func BenchmarkByName(b *testing.B) {
 	}
 }
 
-// rotate calls update with each name in turn, in every goroutine from another place on.
+// rotate calls update with each name in turn. Every goroutine starts at another name.
 func rotate(b *testing.B, names []string, update func(name string)) {
 	var place atomic.Int64
 	b.ReportAllocs()

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOneWinner has all goroutines store the same keys, through several growths: each key has one winner, and all
-// agree on who it is.
+// TestOneWinner has all goroutines store the same keys, while the table grows several times. One store of each key
+// wins, and all goroutines get its entry.
 func TestOneWinner(t *testing.T) {
 	const goroutines, keys = 8, 3000
 	for name, hash := range map[string]func(string, []testTag) uint64{
@@ -51,8 +51,8 @@ func TestOneWinner(t *testing.T) {
 }
 
 // TestNeverTwoAlive has goroutines store and delete few keys as fast as they can, while others make the table grow and
-// shrink, and counts each key's living entries as it goes. A deleter counts down before, a storer up after: never can
-// the count exceed one, unless the map let a key in twice.
+// shrink, and counts each key's living entries. A goroutine counts down before it deletes, and counts up after it has
+// stored. So the count exceeds one only if the map has let a key in twice.
 func TestNeverTwoAlive(t *testing.T) {
 	const keys, rounds = 10, 4000
 	var m Map[testTag, *atomic.Bool]
@@ -72,7 +72,7 @@ func TestNeverTwoAlive(t *testing.T) {
 				if e.Value.CompareAndSwap(false, true) {
 					alive[i].Add(-1)
 					if !m.Delete(e) {
-						t.Errorf("key %d was deleted by somebody else", i)
+						t.Errorf("key %d was deleted by another goroutine", i)
 					}
 					if m.Load(hash, name, nil) == e {
 						t.Errorf("key %d is found after it was deleted", i)
@@ -142,8 +142,8 @@ func TestLivingAreAlwaysFound(t *testing.T) {
 	require.Equal(t, 100+6000, m.Len())
 }
 
-// TestSameMoment lets two goroutines off at the same moment, key after key, so that they compete for one slot: with the
-// same key only one may win it, and with different keys neither may overwrite the other.
+// TestSameMoment starts two goroutines at the same moment, key after key, so that they compete for one slot. With the
+// same key only one may win. With different keys neither may overwrite the other.
 func TestSameMoment(t *testing.T) {
 	const rounds = 20_000
 	for _, c := range []struct {

@@ -16,7 +16,8 @@ type (
 	testEntry = Entry[testTag, int]
 )
 
-// The hashes to test with: how the map would have it, many keys on few slots, all on one, and all on the last.
+// testHashes are the hashes to test with: a good one, one that gives many keys few slots, one that gives all keys the
+// first slot, and one that gives all keys the last slot.
 var testHashes = map[string]func(name string, tags []testTag) uint64{
 	"good": Hash[testTag],
 	"few":  func(name string, tags []testTag) uint64 { return Hash(name, tags) % 4 },
@@ -141,7 +142,7 @@ func TestLoadAndHashDoNotAllocate(t *testing.T) {
 		if e := m.Load(Hash[testTag](name, nil), name, nil); e != nil {
 			found += e.Value
 		}
-		// The caller's own tags stay on its stack, even if it could have to store them.
+		// The caller's tags stay on its stack, although LoadOrStore may have to store them.
 		tags := []testTag{{"status", value}, {"method", "GET"}}
 		e := m.Load(Hash(name, tags), name, tags)
 		if e == nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzModel does what the bytes say, one operation each on one of 64 keys, to a map and to a plain one. However the
-// hashes collide, both say the same.
+// FuzzModel makes an operation of each byte, on one of 64 keys, and applies it to this map and to a plain one. Both
+// must give the same results with every hash.
 func FuzzModel(f *testing.F) {
 	f.Add([]byte{64, 0, 128, 0, 64, 0})                                 // stored, found, deleted, not found, stored again
 	f.Add([]byte{64, 65, 66, 128, 65, 66, 64, 130, 129, 128, 67, 3, 0}) // deleted in the middle of others
@@ -55,7 +55,7 @@ func FuzzModel(f *testing.F) {
 	})
 }
 
-// key is what FuzzModel has the entry under.
+// key returns the key of the entry in FuzzModel's plain map.
 func key(e *testEntry) string {
 	k, _ := strconv.Atoi(e.Name)
 	for _, tag := range e.Tags() {

@@ -5,8 +5,9 @@ import "sync/atomic"
 const (
 	minSize = 16 // slots of the smallest table
 
-	// maxDead is how many dead entries of its own key a store passes by before it has the table replaced. Without it a
-	// key that is deleted and stored over and over would line up its dead at one place, for every lookup to walk along.
+	// maxDead is the number of dead entries of its own key at which a store has the table replaced. Otherwise a key
+	// that is deleted and stored again and again would leave a long row of dead entries, and every lookup would walk
+	// along it.
 	maxDead = 16
 )
 
@@ -16,18 +17,18 @@ type table[T ~struct{ Key, Value string }, V any] struct {
 	slots []atomic.Pointer[Entry[T, V]] // a power of two, never all taken
 	next  atomic.Pointer[table[T, V]]   // set once, when every slot is written
 
-	// taken counts the slots that are, or are about to be, taken. A store adds itself before it writes, and gives way
-	// to a larger table above limit; entries copied from the table before are counted when this one is made. It is
-	// therefore limit, not luck, that leaves every search a slot to end at. A store that loses its slot to another of
-	// its key leaves its reservation behind, which can only bring the next table sooner.
+	// taken counts the slots that are taken or reserved. A store reserves a slot before it writes, and has the table
+	// replaced if taken is above limit. Entries copied from the table before are counted when this table is made. So
+	// every search finds a slot to end at. A store that loses its slot to another store of its key leaves its
+	// reservation behind. That can only bring the next table sooner.
 	taken atomic.Int64
 	limit int64
 
-	end Entry[T, V] // never compared equal to a key: it is deleted from the start
+	end Entry[T, V] // no lookup returns it: its deleted mark is set from the start
 }
 
-// newTable returns a table with room reserved for live entries, and for a share of them to come: at least as many
-// stores as five sixteenths of its slots pass before it needs replacing, which pays for the replacing.
+// newTable returns a table with room reserved for the live entries. It takes at least as many further stores as five
+// sixteenths of its slots before it has to be replaced. So the cost of replacing it is spread over these stores.
 func newTable[T ~struct{ Key, Value string }, V any](live int64) *table[T, V] {
 	size := int64(minSize)
 	for live > size/2 {
@@ -39,7 +40,7 @@ func newTable[T ~struct{ Key, Value string }, V any](live int64) *table[T, V] {
 	return t
 }
 
-// slot returns the slot where the i-th step of a search looks. The mask keeps it inside.
+// slot returns the slot for step i of a search. The mask keeps the index inside the array.
 func (t *table[T, V]) slot(i uint64) *atomic.Pointer[Entry[T, V]] {
 	return &t.slots[i&uint64(len(t.slots)-1)]
 }
@@ -51,7 +52,7 @@ const (
 	stored outcome = iota // the entry is in the table
 	found                 // another entry has its key
 	frozen                // the key is not here and never will be: look in the next table
-	full                  // no room for it, or too many dead on the way to it
+	full                  // there is no room, or the key has too many dead entries here
 )
 
 // store puts e into the first nil slot of its search, unless an entry with its key stands before that.
@@ -69,7 +70,7 @@ func (t *table[T, V]) store(e *Entry[T, V]) (actual *Entry[T, V], _ outcome) {
 			if slot.CompareAndSwap(nil, e) {
 				return e, stored
 			}
-			continue // somebody took this slot: it may be e's key
+			continue // another store took this slot, perhaps with e's key
 		case other == &t.end:
 			return nil, frozen
 		case other.is(e.hash, e.Name, e.Tags()):

@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNewTableHasRoom: half of a table at least is for what is still to come, and no more than three quarters of it.
+// TestNewTableHasRoom: at least half of a new table is free. Unless it has the smallest size, less than three quarters
+// are free.
 func TestNewTableHasRoom(t *testing.T) {
 	for live := range int64(1000) {
 		size := int64(len(newTable[testTag, int](live).slots))

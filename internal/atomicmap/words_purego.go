@@ -2,7 +2,7 @@
 
 package atomicmap
 
-// word64 returns the eight bytes of s from i on. The caller has seen that they are inside s.
+// word64 returns the eight bytes of s from i on. The caller has checked that they are inside s.
 func word64(s string, i int) uint64 {
 	s = s[i : i+8]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |

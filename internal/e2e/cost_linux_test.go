@@ -16,10 +16,10 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// BenchmarkWriters compares what a writer pays if there is one sink and if there is every one, in turns within one run,
-// and prints medians. What it pays is the time on a processor of its own thread: the sinks and their servers work
-// beside it, on a machine that may have no processors left for them. Sinks are flushed a hundred times more often than
-// by default, so that each round has many flushes. It is run with -benchtime=1x:
+// BenchmarkWriters compares the cost of a writer with one sink and with all sinks. It measures both in turns within one
+// run, and prints medians. The cost is the processor time of the writer's own thread: the sinks and their servers work
+// at the same time, on a machine that may have no processors left for them. Sinks are flushed a hundred times more
+// often than by default, so that each round has many flushes. Run it with -benchtime=1x:
 //
 //	go test -run '^$' -bench Writers -benchtime 1x .
 func BenchmarkWriters(b *testing.B) {
@@ -62,7 +62,7 @@ func BenchmarkWriters(b *testing.B) {
 	require.NoError(b, out.Flush())
 }
 
-// loops are what writers do, a thousand times each.
+// loops returns the operations of writers, a thousand of each.
 func loops(buffer *metricsbuffer.Buffer) map[string]func() {
 	counter, timer := buffer.Counter("counter"), buffer.Timer("timer")
 	return map[string]func(){
@@ -84,7 +84,7 @@ func loops(buffer *metricsbuffer.Buffer) map[string]func() {
 	}
 }
 
-// measure returns the nanoseconds that one operation of a loop takes of its thread.
+// measure returns the processor time of one operation of a loop, in nanoseconds.
 func measure(loop func(), writers int, round time.Duration) float64 {
 	var (
 		running sync.WaitGroup

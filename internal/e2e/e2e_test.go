@@ -1,5 +1,5 @@
-// Package e2e tests that one buffer serves every sink there is at once: each receiver ends with the same totals,
-// and writers do not pay for it. It is a module of its own for the sake of what the sinks depend on.
+// Package e2e tests that one buffer serves all sinks at the same time. Each receiver ends with the same totals, and
+// writers do not become slower. It is a module of its own because of the sinks' dependencies.
 package e2e
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A total is what a receiver has to have in the end.
+// A total is a value that a receiver must have in the end.
 type total struct {
 	name  string
 	label string // the value of the tag "label"; "" if there is none
@@ -23,8 +23,8 @@ type total struct {
 	value float64
 }
 
-// Millions of updates from many goroutines, every sink at an interval of its own, one receiver stopped for a while: all
-// receivers have the same in the end, which is what was recorded.
+// TestAllSinks records millions of updates from many goroutines. Every sink has an interval of its own, and one
+// receiver is stopped for a while. In the end all receivers have the recorded totals.
 func TestAllSinks(t *testing.T) {
 	endpoints := startAll(t)
 	buffer, err := metricsbuffer.New(options(endpoints, 7*time.Millisecond)...)
@@ -36,7 +36,7 @@ func TestAllSinks(t *testing.T) {
 		}
 		return all
 	}
-	everybodyDelivers := func(but int) {
+	everySinkDelivers := func(but int) {
 		t.Helper()
 		before := batches()
 		require.Eventually(t, func() bool {
@@ -49,13 +49,13 @@ func TestAllSinks(t *testing.T) {
 		}, time.Minute, 10*time.Millisecond, "some sink does not deliver")
 	}
 
-	everybodyDelivers(-1)
+	everySinkDelivers(-1)
 	endpoints.otlp.stop()
 	require.Eventually(t, func() bool { return buffer.Stats().Sinks[endpoints.stoppable].Failures > 0 },
 		time.Minute, 10*time.Millisecond)
-	everybodyDelivers(endpoints.stoppable)
+	everySinkDelivers(endpoints.stoppable)
 	endpoints.otlp.start()
-	everybodyDelivers(-1)
+	everySinkDelivers(-1)
 
 	want := crowd.stop()
 	require.Eventually(t, func() bool { return buffer.Flush(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
@@ -76,7 +76,7 @@ func TestAllSinks(t *testing.T) {
 	}
 }
 
-// A crowd is goroutines that record until they are stopped, but millions of times at least.
+// A crowd is a group of goroutines that record until they are stopped, but at least millions of times.
 type crowd struct {
 	buffer  *metricsbuffer.Buffer
 	stopped atomic.Bool
@@ -103,7 +103,7 @@ func startCrowd(buffer *metricsbuffer.Buffer) *crowd {
 				size.Observe(updates)
 				sum += updates
 				if updates%1024 == 0 {
-					runtime.Gosched() // with more writers than processors, others would wait for theirs to be preempted
+					runtime.Gosched() // there are more writers than processors: others need not wait for a preemption
 				}
 			}
 			c.mu.Lock()
@@ -119,7 +119,7 @@ func startCrowd(buffer *metricsbuffer.Buffer) *crowd {
 	return c
 }
 
-// stop returns what was recorded.
+// stop ends the crowd and returns the recorded totals.
 func (c *crowd) stop() (all []total) {
 	c.stopped.Store(true)
 	c.writers.Wait()
@@ -132,7 +132,7 @@ func (c *crowd) stop() (all []total) {
 	return all
 }
 
-// requireTotals waits until each receiver has exactly what is wanted, of what it can take.
+// requireTotals waits until each receiver has exactly the wanted totals, except those that it cannot take.
 func requireTotals(t *testing.T, endpoints *endpoints, want []total) {
 	t.Helper()
 	for _, endpoint := range endpoints.list {

@@ -26,28 +26,28 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
-// An endpoint is a sink and what it delivers to.
+// An endpoint is a sink and its receiver.
 type endpoint struct {
 	name string
 	sink metricsbuffer.Sink
 
-	call   func(total) string        // what the receiver calls it
-	read   func() map[string]float64 // what the receiver has, by what it calls it
-	except string                    // the name or the part that it cannot take
+	call   func(total) string        // the receiver's name for a total
+	read   func() map[string]float64 // the receiver's values, by its names
+	except string                    // the name or the part that the receiver cannot take
 }
 
-// counts says whether the receiver can take that.
+// counts says whether the receiver can take the total.
 func (e *endpoint) counts(w total) bool {
 	return e.except == "" || e.except != w.name && e.except != w.part
 }
 
 type endpoints struct {
 	list      []*endpoint
-	otlp      *otlpServer // can be stopped, and started again without having forgotten anything
+	otlp      *otlpServer // can be stopped, and has kept its totals when it is started again
 	stoppable int         // the index of its endpoint
 }
 
-// options has every sink flushed at another interval.
+// options returns the options of a buffer that flushes every sink at another interval.
 func options(e *endpoints, least time.Duration) (opts []metricsbuffer.Option) {
 	for i, endpoint := range e.list {
 		interval := least + time.Duration(i)*least/3
@@ -72,7 +72,7 @@ func startAll(t testing.TB) *endpoints {
 		name: "OTLP, HTTP", sink: pushing(t, e.otlp.httpExporter()), call: inWords, read: e.otlp.web.read,
 	})
 
-	// The only sink with two ways out: it fills its totals at its interval, and whenever it is scraped.
+	// This sink is flushed in two ways: at its interval, and when it is scraped.
 	sink, err := promsink.New()
 	require.NoError(t, err)
 	registry := prometheus.NewRegistry()
@@ -98,7 +98,7 @@ func newStatsd(t testing.TB, network, address string) *statsdsink.Sink {
 	return sink
 }
 
-// inGraphite is what StatsD calls a series, and telegraf's receiver here.
+// inGraphite returns the name of a total in StatsD, and in telegraf as package receivers reads it.
 func inGraphite(w total) string {
 	name := w.name
 	switch {
@@ -178,10 +178,10 @@ func scraped(server *receivers.Prometheus, sink metricsbuffer.Sink) *endpoint {
 	}
 }
 
-// inWords is for receivers that have names of no form of their own.
+// inWords returns the name of a total for receivers without a format of names.
 func inWords(w total) string { return strings.TrimRight(w.name+" "+w.label+" "+w.part, " ") }
 
-// must is for constructors whose arguments are right.
+// must unwraps the result of a constructor that does not fail here.
 func must[S metricsbuffer.Sink](sink S, err error) S {
 	if err != nil {
 		panic(err)
@@ -189,7 +189,7 @@ func must[S metricsbuffer.Sink](sink S, err error) S {
 	return sink
 }
 
-// inMemory are the sinks that deliver within the process. Each of them is read back as a person or a program would.
+// inMemory returns the sinks that deliver within the process. Their output is read back as a person or a program would.
 func inMemory() []*endpoint {
 	console, lines, logged, calls := new(table), new(objects), new(objects), new(backend)
 	handler := slog.NewJSONHandler(logged, nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// sums adds up what the sinks deliver that have no server.
+// sums adds up the values of a sink that has no server.
 type sums struct {
 	mu  sync.Mutex // sinks write, the test reads
 	all map[string]float64
@@ -37,7 +37,7 @@ func (s *sums) add(w total) {
 	}
 }
 
-// objects reads JSON lines, those of jsonsink and those that slog makes of slogsink's records.
+// objects reads JSON lines: those of jsonsink, and those that log/slog writes for slogsink.
 type objects struct{ sums }
 
 func (o *objects) Write(text []byte) (int, error) {
@@ -84,7 +84,7 @@ func (t *table) Write(text []byte) (int, error) {
 		case len(cells) > 0 && (cells[0] == "count" || cells[0] == "value"): // the head of a section
 			kind = series
 			continue
-		case strings.HasPrefix(series, "{"): // one of several of the name above
+		case strings.HasPrefix(series, "{"): // another series of the name above
 			series = name + series
 		default:
 			name = series
@@ -106,7 +106,7 @@ func (t *table) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// backend is a client of four methods.
+// backend is a client library with four methods.
 type backend struct{ sums }
 
 func labelOf(tags []metricsbuffer.Tag) (label string) {

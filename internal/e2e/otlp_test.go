@@ -20,12 +20,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// An otlpServer takes OTLP by gRPC, which can be stopped, and by HTTP, and adds up the deltas of each.
+// An otlpServer receives OTLP by gRPC, which can be stopped, and by HTTP. It adds up the deltas of each.
 type otlpServer struct {
 	t            testing.TB
 	rpc, web     otlpTotals
 	address, url string
-	stop         func() // ends gRPC, having answered what it has begun to
+	stop         func() // ends gRPC after the requests under way have been answered
 }
 
 type otlpTotals struct {
@@ -45,7 +45,7 @@ func startOTLP(t testing.TB) *otlpServer {
 	return o
 }
 
-// start has gRPC served, at the same address as before.
+// start serves gRPC, at the same address as before.
 func (o *otlpServer) start() {
 	listener, err := net.Listen("tcp", o.address)
 	require.NoError(o.t, err)
@@ -56,7 +56,7 @@ func (o *otlpServer) start() {
 	o.stop = server.GracefulStop
 }
 
-// The exporters leave it to the buffer to try again.
+// The exporters do not retry: the buffer does.
 
 func (o *otlpServer) grpcExporter() sdk.Exporter {
 	exporter, err := otlpmetricgrpc.New(o.t.Context(), otlpmetricgrpc.WithInsecure(),

@@ -27,17 +27,17 @@ const (
 	sinks   = 2
 )
 
-// A receiver is a sink that decodes which updates it is given.
+// A receiver is a sink that decodes the updates in its batches.
 type receiver struct {
 	t      *testing.T
 	h      *history
 	number int
-	random *rand.Rand // Write's
+	random *rand.Rand // used by Write only
 	named  *[writers * each]string
 	fails  bool
 }
 
-// Write acknowledges all, some or nothing, and records what it acknowledges.
+// Write acknowledges all, some or no points, and records the acknowledged updates.
 func (s *receiver) Write(_ context.Context, batch *metricsbuffer.Batch) (err error) {
 	s.h.record(writers+3+s.number, "write", func(c *call) {
 		c.Sink = s.number
@@ -66,7 +66,7 @@ func (s *receiver) Write(_ context.Context, batch *metricsbuffer.Batch) (err err
 			}
 		}
 		if n == len(batch.Points) && !s.fails && together["timer"] != together["counter"] {
-			s.t.Errorf("committed together, and %v in one batch", together)
+			s.t.Errorf("a batch has %v of updates that were committed together", together)
 		}
 	})
 	return err
@@ -77,7 +77,7 @@ func TestHistories(t *testing.T) {
 	if text := os.Getenv("METRICSBUFFER_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		require.NoError(t, err)
-		for range 1000 { // the goroutines' schedule is in no seed
+		for range 1000 { // the seed does not determine when goroutines run
 			runHistory(t, seed)
 		}
 		return
@@ -187,7 +187,7 @@ func write(b *metricsbuffer.Buffer, h *history, w, from int, plan []int, named *
 	}
 }
 
-// failed returns the sinks that an error is about; all, if it is about none.
+// failed returns the sinks that an error names, or all sinks if it names none.
 func failed(err error) (set uint64) {
 	if err == nil {
 		return 0
@@ -203,8 +203,8 @@ func failed(err error) (set uint64) {
 	return set
 }
 
-// recorded returns the updates that the stats know of, and checks that they add up. What is committed together, some
-// hundred at most, is kept out of the way by being observations and one counter that is subtracted.
+// recorded returns the recorded updates, and checks that the stats add up. Each group of updates that belong together
+// has one increment and one observation more. So the observations are subtracted.
 func recorded(t *testing.T, stats metricsbuffer.Stats) uint64 {
 	for _, s := range stats.Sinks {
 		sum := s.Acknowledged.Increments + s.Pending.Increments + s.Dropped.Increments

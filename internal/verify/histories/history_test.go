@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A call is one call of the library, or by it, and what came of it.
+// A call is one call of the library, or one call of a sink by the library, with its result.
 type call struct {
 	Client     int
 	Begin, End int64 // in the order of all begins and ends
 	Kind       string
-	Updates    uint64 // record: the one that it is, as a bit; write: those acknowledged; stats: those recorded
+	Updates    uint64 // as bits; record: the update; write: the acknowledged updates; stats: the recorded updates
 	Sink       int    // write
 	Failed     uint64 // flush: the sinks that have not acknowledged, as bits
 }
@@ -30,7 +30,7 @@ type history struct {
 	calls []call
 }
 
-// record runs f, which says what came of it, as a call.
+// record runs f as a call. f fills in the result.
 func (h *history) record(client int, kind string, f func(c *call)) {
 	c := call{Client: client, Kind: kind, Begin: h.clock.Add(1)}
 	f(&c)
@@ -90,7 +90,7 @@ func operations(calls []call) (ops []porcupine.Operation) {
 
 func linearizable(calls []call) bool { return porcupine.CheckOperations(model, operations(calls)) }
 
-// shrink leaves out the flushes and stats without which the history is wrong just the same.
+// shrink leaves out flushes and stats as long as the history stays wrong.
 func shrink(calls []call) []call {
 	for i := len(calls) - 1; i >= 0; i-- {
 		less := slices.Delete(slices.Clone(calls), i, i+1)
@@ -114,7 +114,7 @@ func check(t *testing.T, calls []call, updates, sinks int, seed uint64) {
 	}
 }
 
-// report prints a history that is wrong, and writes it down.
+// report prints a wrong history, and writes it to files.
 func report(t *testing.T, calls []call, seed uint64) {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "history-")
@@ -127,10 +127,10 @@ func report(t *testing.T, calls []call, seed uint64) {
 	_, info := porcupine.CheckOperationsVerbose(model, operations(calls), 0)
 	require.NoError(t, porcupine.VisualizePath(model, info, page))
 	t.Errorf("not linearizable: %s\nto look at it: %s\nto check it again: METRICSBUFFER_HISTORY=%s go test -run Replay\n"+
-		"to run the like of it: METRICSBUFFER_SEED=%d go test -run Histories", text, page, file, seed)
+		"to run similar histories: METRICSBUFFER_SEED=%d go test -run Histories", text, page, file, seed)
 }
 
-// TestReplay checks a history that was written down.
+// TestReplay checks a history from a file.
 func TestReplay(t *testing.T) {
 	file := os.Getenv("METRICSBUFFER_HISTORY")
 	if file == "" {
@@ -143,7 +143,7 @@ func TestReplay(t *testing.T) {
 	require.True(t, linearizable(calls), "%s", text)
 }
 
-// TestModel has the model accept what may happen and refuse what must not.
+// TestModel: the model accepts correct histories and refuses wrong ones.
 func TestModel(t *testing.T) {
 	record := call{Begin: 1, End: 2, Kind: "record", Updates: 1}
 	write := call{Client: 1, Begin: 4, End: 5, Kind: "write", Updates: 1}

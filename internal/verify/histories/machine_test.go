@@ -15,7 +15,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-// A total is what the model knows of a series: all values in the order in which they were recorded.
+// A total is the model's state of a series: all values, in the order in which they were recorded.
 type total struct {
 	kind   metricsbuffer.Kind
 	values []int64
@@ -23,7 +23,7 @@ type total struct {
 	set    bool
 }
 
-// add merges what came later.
+// add merges later values.
 func (t total) add(later total) total {
 	t.kind = later.kind
 	t.values = append(t.values[:len(t.values):len(t.values)], later.values...)
@@ -54,7 +54,7 @@ type machine struct {
 	closed  bool
 }
 
-// A modelSink is a sink that does as it is told, and what the model has pending for it.
+// A modelSink is a sink that follows a plan, with the updates that the model has pending for it.
 type modelSink struct {
 	m        *machine
 	plan     int
@@ -65,12 +65,12 @@ type modelSink struct {
 	mistakes []string
 }
 
-// What a Write does.
+// The plans of a Write.
 const (
 	succeeds = iota
 	fails
 	panics
-	meanwhile // fails, and something is recorded and collected meanwhile
+	meanwhile // fails after an update was recorded and collected
 	half      // acknowledges some and fails
 	drops     // drops one and succeeds
 	plans
@@ -78,7 +78,7 @@ const (
 
 func key(kind metricsbuffer.Kind, name string) string { return fmt.Sprint(kind, " ", name) }
 
-// Write compares the batch with the model, and does as it is told.
+// Write compares the batch with the model, and follows the plan.
 func (s *modelSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	want := maps.Clone(s.pending)
 	for _, p := range batch.Points {
@@ -102,7 +102,7 @@ func (s *modelSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	case fails:
 		return errors.New("injected")
 	case meanwhile:
-		// The command waits for this. With several sinks, others are being written to.
+		// The command waits for this Write, so the model may change. With several sinks, other Writes may be under way.
 		if len(s.m.sinks) == 1 && !s.m.closing {
 			v := int64(s.at) + 1
 			s.m.b.IncrCounter("a", v)
@@ -119,7 +119,7 @@ func (s *modelSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 		}
 		return errors.New("injected, half-way")
 	case drops:
-		batch.Drop(at, "told to")
+		batch.Drop(at, "planned")
 		forget(at, &s.dropped)
 	}
 	for i := range n {
@@ -141,7 +141,7 @@ func count(totals *metricsbuffer.Totals, t total) {
 	}
 }
 
-// compare says what is wrong with a point.
+// compare returns how a point differs from the model, or "".
 func compare(p metricsbuffer.Point, want total, value float64) string {
 	sum, least, greatest := int64(0), int64(0), int64(0)
 	for i, v := range want.values {
@@ -173,7 +173,7 @@ func compare(p metricsbuffer.Point, want total, value float64) string {
 	return ""
 }
 
-// note has the model do what the buffer did.
+// note applies an update to the model.
 func (m *machine) note(kind metricsbuffer.Kind, name string, t total) {
 	t.kind = kind
 	k := key(kind, name)
@@ -233,7 +233,8 @@ var (
 	lengths = rapid.Int64Range(0, 1<<40)
 )
 
-// commands are what can be done. Every one draws what it needs before it does anything, so that it can be shrunk.
+// commands returns the commands of the state machine. Each command draws all its values before it acts, so that rapid
+// can shrink it.
 func (m *machine) commands() map[string]func(*rapid.T) {
 	one := func(v int64) total { return total{values: []int64{v}} }
 	return map[string]func(*rapid.T){
@@ -362,7 +363,7 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 				clear(s.pending)
 			}
 		},
-		"stats": m.check, // not after every command: it collects what was recorded
+		"stats": m.check, // not after every command, because it collects the recorded updates
 		"": func(t *rapid.T) {
 			for i, s := range m.sinks {
 				require.Empty(t, s.mistakes, "sink %d", i)
@@ -371,7 +372,7 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 	}
 }
 
-// told tells every sink what to do with the next batch, and returns whether one that gets one fails.
+// told gives every sink a plan for the next batch, and returns whether a sink that gets a batch fails.
 func (m *machine) told(t *rapid.T) (fail bool) {
 	for _, s := range m.sinks {
 		s.plan, s.at = rapid.IntRange(0, plans-1).Draw(t, "plan"), rapid.IntRange(0, 8).Draw(t, "at")
@@ -388,7 +389,7 @@ func (m *machine) require(t *rapid.T, err error, fail bool) {
 	}
 }
 
-// check compares the account of the buffer with the model's.
+// check compares the stats of the buffer with the model.
 func (m *machine) check(t *rapid.T) {
 	stats := m.b.Stats()
 	require.Equal(t, m.all, stats.Recorded)

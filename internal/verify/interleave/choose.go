@@ -7,7 +7,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// A clock says how many steps of each thread come before something, in every order of the same class.
+// A clock has, for each thread, the number of its steps that come before an event in every order of the same class.
 type clock [maxThreads]int32
 
 func (c *clock) join(d *clock) {
@@ -18,12 +18,12 @@ func (c *clock) join(d *clock) {
 
 // An event is a step that was begun.
 type event struct {
-	thread *thread
-	what   operation
-	clock  clock
+	thread    *thread
+	operation operation
+	clock     clock
 }
 
-// choose decides which thread goes on, and notes what it is about to do. It returns nil if none can.
+// choose decides which thread continues, and records its next step. It returns nil if no thread can continue.
 func (r *Run) choose() *thread {
 	enabled := r.enabled()
 	if enabled == 0 {
@@ -53,14 +53,14 @@ func (r *Run) choose() *thread {
 	return t
 }
 
-// choice returns the choice at this depth of the path, which it makes if it is a new one.
+// choice returns the choice at this depth of the path. It makes a new choice at the end of the path.
 func (r *Run) choice(depth int, enabled uint) *choice {
 	x := r.x
 	if depth < len(x.path) {
 		if c := &x.path[depth]; c.enabled == enabled {
 			return c
 		}
-		panic("interleave: the program does not do the same in the same order")
+		panic("interleave: the program makes other steps than before in the same order: make it deterministic")
 	}
 	c := choice{enabled: enabled, sleep: r.sleep}
 	if candidates := enabled &^ r.sleep; r.current != nil && candidates>>r.current.id&1 != 0 {
@@ -76,8 +76,8 @@ func (r *Run) choice(depth int, enabled uint) *choice {
 	return &x.path[depth]
 }
 
-// sleepers updates which threads need not be tried next: those that were tried here before, or needed not be, unless
-// what t does now makes a difference to what they do.
+// sleepers updates the set of threads that need not be tried next. These are the threads that were tried here before or
+// did not have to be, unless their next step conflicts with t's.
 func (r *Run) sleepers(c *choice, t *thread) {
 	if r.x.Every {
 		return
@@ -103,8 +103,8 @@ func conflict(a, b operation) bool {
 	return a.kind == yield.Writes || a.kind == yield.Adds || b.kind == yield.Writes || b.kind == yield.Adds
 }
 
-// races looks for earlier steps that t's next one could come before, with nothing but their order between them. Where
-// such a step stands, one of the threads that lead to the other order is to be tried: see source sets.
+// races looks for earlier steps that conflict with t's next step while no other step orders the two. For each of them,
+// reverse makes sure that the other order is tried.
 func (r *Run) races(t *thread) {
 	if r.x.Every {
 		return
@@ -134,12 +134,12 @@ func (r *Run) between(e int32, events []int32) bool {
 	return false
 }
 
-// reverse makes sure that the order is tried in which t's next step, whose clock is given, comes before event e. That
-// order continues from before e with all that follows and does not come after e, and then t's step. Any thread that
-// can be the first in it will do (a source set: Abdulla et al., POPL 2014).
+// reverse makes sure that an order is tried in which t's next step comes before event e. next is the clock of that
+// step. The order is the same up to e. Then come the later events that do not depend on e, and then t's step. Any
+// thread that can be the first in this sequence will do (a source set: Abdulla et al., POPL 2014).
 func (r *Run) reverse(e int32, t *thread, next *clock) {
 	by, seq := r.events[e-1].thread.id, r.events[e-1].clock[r.events[e-1].thread.id]
-	var first [maxThreads]int32 // of each thread's steps in that order
+	var first [maxThreads]int32 // each thread's first step in that sequence
 	initials := uint(0)
 	consider := func(id int, c *clock) {
 		if first[id] != 0 {
@@ -185,7 +185,8 @@ func (r *Run) clockOfNext(t *thread) clock {
 	return c
 }
 
-// earlier calls f with the last events (plus one) of each other thread that conflict with t's next operation.
+// earlier calls f with the last events of each other thread that conflict with t's next operation. e is an event's
+// index plus one.
 func (r *Run) earlier(t *thread, f func(other int, e int32)) {
 	o := t.next
 	for id := range r.threads {
@@ -209,7 +210,7 @@ func (r *Run) earlier(t *thread, f func(other int, e int32)) {
 	}
 }
 
-// take notes that t does its next operation.
+// take records that t makes its next step.
 func (r *Run) take(t *thread) {
 	o := t.next
 	t.clock = r.clockOfNext(t)
@@ -248,7 +249,8 @@ func (r *Run) replayed(enabled uint) int {
 		id = r.x.replay[depth]
 	}
 	if enabled>>id&1 == 0 {
-		r.err = fmt.Errorf("interleave: thread %d cannot run at step %d: this is not the program it was", id, len(r.events))
+		r.err = fmt.Errorf("interleave: thread %d cannot run at step %d: "+
+			"the program has changed since the order was recorded", id, len(r.events))
 		return lowest(enabled)
 	}
 	return id

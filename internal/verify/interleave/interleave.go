@@ -1,17 +1,17 @@
-// Package interleave runs a concurrent program in every order of its steps, and checks each outcome: stateless model
-// checking of real code. Its threads are goroutines of which one runs at a time. At each mark (internal/yield) the
-// thread that runs decides, by the order being tried, who goes on.
+// Package interleave runs a concurrent program in every order of its steps, and checks each outcome. This is stateless
+// model checking of real code. The threads of the program are goroutines. One of them runs at a time. At each mark
+// (internal/yield) the running thread looks up, in the order that is being tried, which thread continues.
 //
 //	prefix of choices ──▶ run the program ──▶ choices beyond it, any ──▶ check
 //	       ▲                                                               │
 //	       └──── the last choice that can be another one is changed ◀──────┘
 //
-// Orders that differ only in steps that do not touch the same memory, or only read it, or only add to it, have the same
-// outcome: one of each such class is run. Which choices have to be changed is found by dynamic partial-order reduction
-// with source sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014): where two steps of different threads touch the same
-// memory and nothing else orders them, the order in which the later one comes first has to be tried. Sleep sets
-// (Godefroid, LNCS 1032) keep a class from being run to its end twice. The package's tests compare all that with
-// running really all orders.
+// Two steps conflict if they touch the same memory, unless both only read it or both only add to it. Orders that differ
+// only in the order of steps without a conflict have the same outcome. They form a class, and one order of each class
+// is run. Dynamic partial-order reduction with source sets (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014) finds the
+// choices that have to be changed: if two steps of different threads conflict and nothing else orders them, the reverse
+// order has to be tried. Sleep sets (Godefroid, LNCS 1032) keep a class from being run to its end twice. The package's
+// tests compare the reduction with running all orders.
 package interleave
 
 import (
@@ -21,23 +21,24 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// A Program is what is run, set up anew for every order: it calls [Run.Go] for each thread, and returns a function that
-// is called when all of them have ended, and says what is wrong. It must do the same whenever the order is the same.
+// A Program sets up one run. It is called anew for every order. It calls [Run.Go] for each thread, and returns a check.
+// The check is called when all threads have ended, and returns an error if the outcome is wrong. In the same order the
+// threads must make the same steps.
 type Program func(r *Run) (check func() error)
 
 // Options say how a program is explored.
 type Options struct {
-	Exclusive bool                  // a P is pinned to by one thread at a time
+	Exclusive bool                  // only one thread at a time can be pinned to a P
 	Every     bool                  // run all orders, without reduction
 	Limit     int                   // of runs; 0: none
 	Replay    string                // run this one order only
-	Switch    func(yield.Scheduler) // called with what marks have to ask, and with nil when they must not any more
+	Switch    func(yield.Scheduler) // called with the marks' scheduler before each run, and with nil after it
 }
 
-// A Result says what was explored.
+// A Result has the numbers of explored orders and steps.
 type Result struct {
 	Orders int // run to their end
-	Cut    int // given up half-way, as another one of the same class was run before
+	Cut    int // given up half-way, because another one of the same class was run before
 	Steps  int // of the longest
 }
 
@@ -48,17 +49,18 @@ type explorer struct {
 	replay []int
 }
 
-// A choice is a point of the program at which one of several threads went on. The sets of threads are bit sets.
+// A choice is a point of a run at which one of several threads was chosen to continue. The sets of threads are bit
+// sets.
 type choice struct {
 	enabled uint
 	chosen  int
-	try     uint // that are to be tried here
-	tried   uint // before the one chosen now
-	sleep   uint // that need not be tried, as orders that begin with them here are equivalent to ones tried before
+	try     uint // threads that are to be tried here
+	tried   uint // threads that were tried here before
+	sleep   uint // threads that need not be tried: orders with them here are equivalent to orders tried before
 }
 
-// Explore runs the program in every order. It stops at the first that goes wrong; the error has its steps, and how to
-// replay it.
+// Explore runs the program in every order. It stops at the first order with a wrong outcome. The error has the steps of
+// that order, and the text that replays it.
 func Explore(program Program, options Options) (Result, error) {
 	x := &explorer{Options: options}
 	var result Result

@@ -13,7 +13,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// A variable is shared memory of the programs here.
+// A variable is shared memory of the test programs.
 type variable struct{ v int64 }
 
 func (v *variable) mark(r *Run, kind yield.Kind) {
@@ -24,7 +24,7 @@ func (v *variable) load(r *Run) int64     { v.mark(r, yield.Reads); return v.v }
 func (v *variable) store(r *Run, n int64) { v.mark(r, yield.Writes); v.v = n }
 func (v *variable) add(r *Run, n int64)   { v.mark(r, yield.Adds); v.v += n }
 
-// outcomes explores a program and returns what it came to, and how often.
+// outcomes explores a program and returns how often each outcome came.
 func outcomes(t *testing.T, every bool, program func(r *Run) (outcome func() string)) (map[string]int, Result) {
 	seen := make(map[string]int)
 	result, err := Explore(func(r *Run) func() error {
@@ -51,9 +51,9 @@ func TestEveryOrderOfTwoIncrements(t *testing.T) {
 	require.Len(t, seen, 2)
 }
 
-// TestReductionLosesNothing compares the outcomes of random programs with those of really all orders. An outcome is
-// what every thread has read, and the memory at the end, so that it tells apart all orders that differ in more than
-// steps that can be swapped.
+// TestReductionLosesNothing explores random programs with the reduction and in all orders, and compares the outcomes.
+// An outcome has all values that the threads have read, and the memory at the end. So it differs between orders that
+// differ in more than steps that can be swapped.
 func TestReductionLosesNothing(t *testing.T) {
 	all, reduced := 0, 0
 	for seed := range uint64(150) {
@@ -118,7 +118,7 @@ func randomProgram(seed uint64) func(r *Run) func() string {
 	}
 }
 
-// TestWait has a thread that polls until another one has changed what it polls, and no third order.
+// TestWait has a thread that polls a variable until another thread has set it to 2. There is only one outcome.
 func TestWait(t *testing.T) {
 	program := func(r *Run) func() string {
 		flag, data := new(variable), new(variable)

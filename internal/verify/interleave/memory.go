@@ -1,6 +1,6 @@
 package interleave
 
-// cellSize is the granularity at which accesses are told apart, a word.
+// cellSize is a word, the granularity of accesses.
 const cellSize = 8
 
 // A cell is a word of memory that was accessed.
@@ -9,14 +9,15 @@ type cell struct {
 	last    [maxThreads][3]int32
 }
 
-// The ways in which a cell is accessed, and for each thread the last event that did, plus one.
+// The ways to access a cell. They are the indexes of cell.last, which has the index of each thread's last such event,
+// plus one.
 const (
 	reading = iota
 	writing
 	adding
 )
 
-// A memory has the cells by their address. Those that are near each other are kept together.
+// A memory finds cells by their address. Neighbouring cells are in one block.
 type memory struct {
 	blocks map[uintptr]*block
 	latest *block

@@ -7,9 +7,9 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
 
-// A Run is one execution of a program. It is what marks ask ([yield.Scheduler]).
+// A Run is one execution of a program. It is the scheduler that marks ask ([yield.Scheduler]).
 //
-// Everything in it belongs to the goroutine that runs: it is handed over, with the right to run, through the channels.
+// Its fields belong to the running thread. The channels hand them over, together with the right to run.
 type Run struct {
 	x        *explorer
 	threads  []*thread
@@ -31,29 +31,29 @@ type Run struct {
 	private []region
 }
 
-// A thread is a goroutine, and those that work for it while it waits for them.
+// A thread is a goroutine, together with the goroutines that work for it while it waits for them.
 type thread struct {
 	id     int
 	name   string
 	body   func()
-	places []int // where it is pinned: the first time, the second time, …
+	places []int // the Ps that it is pinned to: the first time, the second time, …
 	resume func()
 	wake   chan struct{}
-	next   operation // what it does when it goes on
+	next   operation // its next step
 	held   []*lock
 	done   bool
 	clock  clock
-	seen   uint32 // the version of what it read last
+	seen   uint32 // the version of the cell that it read last
 }
 
-// An operation is the access at the begin of a step.
+// An operation is the access at the beginning of a step.
 type operation struct {
 	kind        yield.Kind
 	first, last uintptr // cells of memory
 	lock        *lock   // to be taken
 }
 
-// A lock is what one thread can have at a time. A pinned P is one.
+// Only one thread at a time can hold a lock. Being pinned to a P is holding a lock, too.
 type lock struct {
 	name  string
 	owner *thread
@@ -79,16 +79,16 @@ func (r *Run) Go(name string, body func(), places ...int) {
 	r.threads = append(r.threads, t)
 }
 
-// OnResume has f called whenever the thread that was added last goes on, for what each thread is to have of its own.
+// OnResume has f called each time the thread that was added last continues. f can restore state of that thread.
 func (r *Run) OnResume(f func()) { r.threads[len(r.threads)-1].resume = f }
 
-// Lock takes what one thread can have at a time. It stands for whatever keeps threads apart that marks know nothing of.
+// Lock takes the lock of that name. It stands for mutual exclusion that the marks do not show.
 func (r *Run) Lock(name string) { r.lock(name, name) }
 
-// Unlock ends what Lock began.
+// Unlock releases the lock.
 func (r *Run) Unlock(name string) { r.unlock(r.locks[name]) }
 
-// Pin is for marks.
+// Pin implements [yield.Scheduler].
 func (r *Run) Pin() int {
 	place := 0
 	if t := r.current; r.started && !r.ended {
@@ -103,7 +103,7 @@ func (r *Run) Pin() int {
 	return place
 }
 
-// Unpin is for marks.
+// Unpin implements [yield.Scheduler].
 func (r *Run) Unpin() {
 	if r.started && !r.ended && r.x.Exclusive {
 		r.unlock(r.current.held[len(r.current.held)-1])
@@ -119,14 +119,14 @@ func (r *Run) lock(key any, name string) {
 	r.pass(operation{lock: l})
 }
 
-// unlock is no step: nobody can tell it from one that comes a little later or earlier.
+// unlock is no step: no thread can see whether it comes a little later or earlier.
 func (r *Run) unlock(l *lock) {
 	t := l.owner
 	l.owner, l.clock = nil, t.clock
 	t.held = t.held[:len(t.held)-1]
 }
 
-// Access is for marks.
+// Access implements [yield.Scheduler].
 func (r *Run) Access(kind yield.Kind, address, size uintptr) {
 	first, last := address/cellSize, (address+size-1)/cellSize
 	for i := range r.private {
@@ -137,7 +137,7 @@ func (r *Run) Access(kind yield.Kind, address, size uintptr) {
 	r.pass(operation{kind: kind, first: first, last: last})
 }
 
-// pass has the thread wait until it is to go on with the operation.
+// pass makes the thread wait until it may continue with the operation.
 func (r *Run) pass(o operation) {
 	if !r.started || r.ended {
 		return // the program is being set up, or checked
@@ -175,7 +175,7 @@ func (r *Run) hand(n *thread) {
 	close(r.finished)
 }
 
-// run lets every thread run up to its first step, and then the program.
+// run lets every thread run up to its first step, and then runs the program to its end.
 func (r *Run) run() {
 	r.started, r.starting = true, true
 	if r.x.Switch != nil {
@@ -213,7 +213,7 @@ func (r *Run) live(t *thread) {
 	t.body()
 }
 
-// enabled returns which threads can go on.
+// enabled returns the set of threads that can continue.
 func (r *Run) enabled() (set uint) {
 	for _, t := range r.threads {
 		if !t.done && r.canRun(t) {

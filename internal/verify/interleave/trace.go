@@ -12,13 +12,13 @@ import (
 // A region is a range of cells.
 type region struct{ first, last uintptr }
 
-// A name is what a trace calls some memory.
+// A name is the name of a region in traces.
 type name struct {
 	region
 	name string
 }
 
-// Private says that one thread at most touches the whole words of s, however often, so that nobody need stop there.
+// Private declares that at most one thread touches the whole words of s. Accesses to them are no steps.
 func Private[T any](r *Run, s []T) {
 	if len(s) > 0 {
 		r.private = append(r.private, regionOf(unsafe.SliceData(s), len(s)))
@@ -30,22 +30,22 @@ func regionOf[T any](p *T, n int) region {
 	return region{address / cellSize, (address + uintptr(n)*unsafe.Sizeof(*p) - 1) / cellSize}
 }
 
-// Name gives *p a name, for the trace of an order that goes wrong. What has none is left out there.
+// Name gives *p a name for traces. A trace leaves out the steps that touch memory without a name.
 func Name[T any](r *Run, p *T, called string) {
 	r.names = append(r.names, name{regionOf(p, 1), called})
 }
 
-// trace lists the steps that touch something that has a name.
+// trace lists the steps that touch memory with a name, or take a lock.
 func (r *Run) trace() string {
 	var b strings.Builder
 	verbs := [...]string{yield.Reads: "reads", yield.Writes: "writes", yield.Adds: "adds to", yield.Waits: "reads again"}
 	for _, e := range r.events {
-		verb, object := verbs[e.what.kind], ""
-		if e.what.lock != nil {
-			verb, object = "takes", e.what.lock.name
+		verb, object := verbs[e.operation.kind], ""
+		if e.operation.lock != nil {
+			verb, object = "takes", e.operation.lock.name
 		}
 		for _, n := range r.names {
-			if e.what.lock == nil && e.what.first <= n.last && n.first <= e.what.last {
+			if e.operation.lock == nil && e.operation.first <= n.last && n.first <= e.operation.last {
 				object = n.name
 			}
 		}
@@ -56,7 +56,7 @@ func (r *Run) trace() string {
 	return b.String()
 }
 
-// order writes the order of the run down, as thread numbers and how many steps each goes: "0*12 2*1 0*3".
+// order returns the order of the run as thread numbers, each with a number of consecutive steps: "0*12 2*1 0*3".
 func (r *Run) order() string {
 	var parts []string
 	for i := 0; i < len(r.events); {

@@ -169,7 +169,7 @@ func TestOverflow(t *testing.T) {
 	require.Len(t, recorder.Totals(), 4)
 }
 
-// byUnit is a sink that adds up histograms by unit, and sees that no series is twice in one batch.
+// byUnit is a sink that adds up histograms by unit, and checks that no series is twice in one batch.
 type byUnit map[string]metricsbuffer.Point
 
 func (u byUnit) Write(_ context.Context, batch *metricsbuffer.Batch) error {
@@ -205,7 +205,8 @@ func TestUnitsDoNotMix(t *testing.T) {
 	require.EqualValues(t, 22, b.Stats().Overflowed.Observations)
 }
 
-// TestUnitsWithoutEnd: units may be input. Those that are too many share one family, which a caller can ask for, too.
+// TestUnitsWithoutEnd: units may come from outside. Units beyond the limit share one family. A caller can ask for that
+// family, too.
 func TestUnitsWithoutEnd(t *testing.T) {
 	for _, early := range []int{0, 1} {
 		units := make(byUnit)
@@ -309,7 +310,7 @@ func TestWritersDoNotWaitForAHangingSink(t *testing.T) {
 		require.ErrorContains(t, err, `sink "hanging"`)
 		require.NotContains(t, err.Error(), `sink "good"`)
 		require.Equal(t, 3*time.Second, time.Since(begin))
-		require.Equal(t, err, b.Close(), "closing again says the same")
+		require.Equal(t, err, b.Close(), "a second Close returns the same error")
 		require.EqualValues(t, 1_000_001, good.Total(metricsbuffer.KindCounter, "c").Count)
 
 		stats := b.Stats()
@@ -318,7 +319,7 @@ func TestWritersDoNotWaitForAHangingSink(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 1, late.Total(metricsbuffer.KindCounter, "c").Count)
 		stats = b.Stats()
-		require.EqualValues(t, 1, stats.Sinks[1].Acknowledged.Increments, "a late acknowledgement is one")
+		require.EqualValues(t, 1, stats.Sinks[1].Acknowledged.Increments, "a late acknowledgement counts")
 		require.EqualValues(t, 1_000_000, stats.Sinks[1].Dropped.Increments)
 		require.Zero(t, stats.Sinks[1].Pending)
 		requireBalance(t, stats)
@@ -367,7 +368,7 @@ func TestWithoutSinksItCounts(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// flushers returns how many flushers there are.
+// flushers returns the number of running flushers.
 func flushers() int {
 	stacks := make([]byte, 1<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "metricsbuffer.(*flusher).run(")

@@ -42,8 +42,8 @@ func TestEverySinkHasItsInterval(t *testing.T) {
 	})
 }
 
-// TestFailedBatchIsMerged is the bug this library comes from, from the other side: nothing twice, nothing lost, and the
-// time it was recorded in is kept.
+// TestFailedBatchIsMerged tests for the bug that this library comes from: the updates of a failed batch arrive once, in
+// the next batch, which keeps the earlier start.
 func TestFailedBatchIsMerged(t *testing.T) {
 	failures := map[string]func() error{
 		"error": func() error { return errors.New("injected") },
@@ -188,7 +188,7 @@ func TestPartlyAcknowledgedBatch(t *testing.T) {
 	require.NoError(t, recorder.Err())
 }
 
-// TestSinkPastItsTimeout: nobody waits for it, and still its result counts when it returns.
+// TestSinkPastItsTimeout: no caller waits for a sink past its timeout. Its result still counts when it returns.
 func TestSinkPastItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recorder := new(sinktest.Recorder)
@@ -207,7 +207,7 @@ func TestSinkPastItsTimeout(t *testing.T) {
 		require.Equal(t, err, errors.Join(<-handled))
 		b.IncrCounter("c", 2)
 		require.Error(t, b.Flush(t.Context()), "as long as it hangs")
-		require.Equal(t, time.Second+100*time.Millisecond, time.Since(begin), "it is known to hang: nobody waits again")
+		require.Equal(t, time.Second+100*time.Millisecond, time.Since(begin), "it is known to hang: no caller waits again")
 		release()
 		synctest.Wait()
 		require.EqualValues(t, 1, b.Stats().Sinks[0].Acknowledged.Increments)
@@ -218,8 +218,8 @@ func TestSinkPastItsTimeout(t *testing.T) {
 	})
 }
 
-// TestFlushWaitsForWhatIsBeingWritten: a flush that finds its updates in a batch under way has to wait for that one,
-// and for the one that follows should it fail.
+// TestFlushWaitsForWhatIsBeingWritten: a flush whose updates are in a batch under way waits for that batch. If the
+// batch fails, the flush waits for the next one.
 func TestFlushWaitsForWhatIsBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recorder := new(sinktest.Recorder)
@@ -243,7 +243,7 @@ func TestFlushWaitsForWhatIsBeingWritten(t *testing.T) {
 		require.Empty(t, second)
 		proceed <- errors.New("injected")
 		require.Error(t, <-first)
-		<-begun // the next batch follows at once, as somebody waits for it
+		<-begun // the next batch follows at once, because a caller waits for it
 		require.Empty(t, second)
 		proceed <- nil
 		require.NoError(t, <-second)
@@ -267,7 +267,7 @@ func TestCloseCutsOffWritersOfSinks(t *testing.T) {
 	})
 }
 
-// TestNoDeliveryAfterTheLast: once Close has flushed, an interval that ends begins no delivery, also while the flusher
+// TestNoDeliveryAfterTheLast: after Close has flushed, the end of an interval begins no delivery, even if the flusher
 // wakes up for another sink.
 func TestNoDeliveryAfterTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

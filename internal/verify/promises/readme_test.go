@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCodeOfTheREADME: every block of Go in it is part of an example that is compiled and run.
+// TestCodeOfTheREADME: every block of Go in the README is part of an example that is compiled and run.
 func TestCodeOfTheREADME(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
 	require.NoError(t, err)

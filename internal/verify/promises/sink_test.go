@@ -103,7 +103,8 @@ func TestAttachedSinkWithAnInterval(t *testing.T) {
 	})
 }
 
-// TestAttachRefuses: there is no buffer, and sinks attached before learn it instead of waiting for ever.
+// TestAttachRefuses: if Attach fails, New returns no buffer. Sinks that were attached before get ErrClosed and do not
+// wait for ever.
 func TestAttachRefuses(t *testing.T) {
 	first, second := new(asked), &asked{err: errors.New("this sink has a buffer already")}
 	b, err := metricsbuffer.New(
@@ -114,7 +115,7 @@ func TestAttachRefuses(t *testing.T) {
 	require.ErrorIs(t, first.flush(t.Context()), metricsbuffer.ErrClosed)
 }
 
-// TestAttachedSinkKeepsNothing: a buffer that only its sink knows is closed.
+// TestAttachedSinkKeepsNothing: a buffer that only its sink refers to is closed.
 func TestAttachedSinkKeepsNothing(t *testing.T) {
 	scraped := new(asked)
 	sink := &closable{Sink: scraped}
@@ -177,7 +178,7 @@ func TestCloseOfSinksThatPanicOrExit(t *testing.T) {
 	}
 }
 
-// TestCloseOfASinkThatHangs: it is closed once it has returned from Write, and not before; others do not wait for it.
+// TestCloseOfASinkThatHangs: a sink is closed only after its Write has returned. Other sinks do not wait for it.
 func TestCloseOfASinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging, release := sinktest.Hanging(new(sinktest.Recorder))

@@ -73,7 +73,7 @@ func TestVecOfNil(t *testing.T) {
 	v.With(labels{}).Inc()
 	new(metricsbuffer.Vec[labels, metricsbuffer.Counter]).With(labels{}).Inc()
 	_, err = metricsbuffer.NewCounterVec[int](nil, "c")
-	require.Error(t, err, "what is wrong with a type is wrong with a nil buffer, too")
+	require.Error(t, err, "a wrong type is an error with a nil buffer, too")
 }
 
 func TestVecSaysWhichFieldIsWrong(t *testing.T) {
@@ -117,7 +117,7 @@ func TestVecBeyondTheLimit(t *testing.T) {
 // code is a string with a method, as enumerations often are.
 type code string
 
-// pair has a String method and keeps strings where nobody can set them.
+// pair has a String method, and strings in fields that reflection cannot set.
 type pair struct {
 	left  string
 	right [1]code
@@ -125,8 +125,8 @@ type pair struct {
 
 func (p pair) String() string { return p.left + "/" + string(p.right[0]) }
 
-// TestVecCopiesStrings: labels may lie in a buffer that is reused, as those of a Fiber handler do, wherever they are in
-// the struct.
+// TestVecCopiesStrings: labels may lie in a buffer that is reused, as those of a Fiber handler do. They are copied from
+// all parts of the struct.
 func TestVecCopiesStrings(t *testing.T) {
 	type request struct {
 		Path   string
@@ -199,7 +199,7 @@ type ratio float64
 
 func (r ratio) String() string { return strconv.FormatFloat(float64(r), 'g', -1, 64) }
 
-// TestVecIsBounded: however many labels there are of one series, memory does not grow with the calls.
+// TestVecIsBounded: memory does not grow with the calls, even if one series has any number of labels.
 func TestVecIsBounded(t *testing.T) {
 	type overflow struct {
 		ID any `tag:"-"`
@@ -238,7 +238,7 @@ func TestVecIsBounded(t *testing.T) {
 	require.EqualValues(t, 10, recorder.Total(metricsbuffer.KindCounter, "ratios", tag("R", "NaN")).Count)
 }
 
-// TestOverflowBesideItsOwnTags: the series that somebody asks for by the tag of an overflow series is that series.
+// TestOverflowBesideItsOwnTags: a caller that asks for the tag of an overflow series gets the overflow series.
 func TestOverflowBesideItsOwnTags(t *testing.T) {
 	const users = 300_000
 	b, recorder := newBuffer(t, metricsbuffer.WithMaxSeries(1))
