@@ -34,8 +34,8 @@ const (
 // from the bytes that are kept for gates would wait for a gate's store, even at another place of the same line.
 type counterChunk [2 * countersPerChunk]owner.Word
 
-// A distributionChunk is 512 bytes of cells, which the allocator aligns to their size. The first cell of each bank is no
-// distribution: it may stand in the bytes that are kept for gates.
+// A distributionChunk is 512 bytes of cells, which the allocator aligns to their size. The first cell of each bank is
+// no distribution: it may stand in the bytes that are kept for gates.
 type distributionChunk [2 * distributionsPerChunk]distributionCell
 
 func newCounterChunk(number uint32) *counterChunk {
