@@ -50,10 +50,10 @@ func New(opts ...Option) (*Buffer, error) {
 	b.timers = &b.registry.families[KindTimer]
 	if len(c.sinks) > 0 {
 		b.flusher = newFlusher(b.shards, b.registry, c)
+		go b.flusher.run()
 		if err := b.flusher.attach(); err != nil {
 			return nil, err
 		}
-		go b.flusher.run()
 		b.cleanup = runtime.AddCleanup(b, func(f *flusher) {
 			go func() { _ = f.shutdown(c.closeTimeout) }() // nobody is left to tell; the error handler was told
 		}, b.flusher)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -251,8 +252,9 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 
 // Drops are counted by reason. After maxReasons reasons, the drops for all further reasons are counted together.
 const (
-	maxReasons   = 100
-	otherReasons = "other reasons"
+	maxReasons     = 100
+	maxReasonBytes = 200 // of a reason that are kept
+	otherReasons   = "other reasons"
 )
 
 // countDrop counts a dropped point, and reports the first drop for each reason.
@@ -260,7 +262,7 @@ func (o *outlet) countDrop(reason string, s *series) {
 	if o.stats.Drops == nil {
 		o.stats.Drops = make(map[string]int64)
 	}
-	key := reason
+	key := strings.Clone(reason[:min(len(reason), maxReasonBytes)])
 	if o.stats.Drops[key] == 0 && len(o.stats.Drops) >= maxReasons {
 		key = otherReasons
 	}
@@ -336,6 +338,16 @@ func (o *outlet) close() {
 		}()
 		o.closeErr = o.closer.Close()
 	}()
+}
+
+// attach calls the sink's Attach, and returns its error or its panic.
+func (o *outlet) attach(attacher Attacher, flush func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("Attach panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return attacher.Attach(flush)
 }
 
 // awaitClosed waits until the sink is closed, and returns the error of its Close. If ctx ends before, it returns an

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
@@ -36,6 +37,10 @@ type flusher struct {
 	returned chan *delivery // from the goroutines that write
 	done     chan struct{}  // closed when run has ended; from then on nothing here changes
 
+	// Attached sinks reach the flusher through tap, which is empty when run has ended: a sink that lives on, in a
+	// registry of collectors, say, does not keep the memory of a closed buffer.
+	tap *atomic.Pointer[flusher]
+
 	sinks     []*outlet
 	series    [storages][]*series // by slot
 	collected time.Time           // when the last collection began
@@ -59,6 +64,8 @@ func newFlusher(s *shards, r *registry, c *config) *flusher {
 		self:  newSelfMetrics(s, r, c),
 		calls: make(chan func()), returned: make(chan *delivery), done: make(chan struct{}),
 	}
+	f.tap = new(atomic.Pointer[flusher])
+	f.tap.Store(f)
 	f.context, f.stop = context.WithCancel(context.Background())
 	now := time.Now()
 	for _, o := range c.sinks {
@@ -73,6 +80,7 @@ func newFlusher(s *shards, r *registry, c *config) *flusher {
 // run is the flusher's goroutine.
 func (f *flusher) run() {
 	defer close(f.done)
+	defer f.tap.Store(nil)
 	defer f.stop()
 	timer := time.NewTimer(0)
 	for {
@@ -396,7 +404,11 @@ func (f *flusher) account() Stats {
 			s.DroppedSeries = o.pending.series()
 		} else {
 			s.Pending.add(o.pending.totals)
-			s.PendingSeries += o.pending.series()
+			for storage, slot := range o.pending.all() {
+				if o.writing == nil || !o.writing.content.has(storage, slot) {
+					s.PendingSeries++
+				}
+			}
 		}
 		stats.Sinks = append(stats.Sinks, s)
 	}
@@ -427,11 +439,28 @@ func (f *flusher) attach() error {
 		if !ok {
 			continue
 		}
-		err := attacher.Attach(func(ctx context.Context) error { return f.deliverTo(ctx, f.sinks[i:i+1], false) })
+		tap := f.tap
+		err := o.attach(attacher, func(ctx context.Context) error {
+			if f := tap.Load(); f != nil {
+				return f.deliverTo(ctx, f.sinks[i:i+1], false)
+			}
+			return ErrClosed
+		})
 		if err != nil {
-			close(f.done) // sinks attached before this one learn that there is no buffer
+			f.abandon()
 			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
 		}
 	}
 	return nil
+}
+
+// abandon ends a flusher whose buffer New does not return. It closes no sink: they are the caller's still.
+func (f *flusher) abandon() {
+	f.do(context.Background(), func() {
+		for _, o := range f.sinks {
+			o.closer = nil
+		}
+		f.closing = true
+	})
+	<-f.done
 }

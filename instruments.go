@@ -35,7 +35,7 @@ func (c *Counter) Delta(delta int64) Update {
 	if c == nil {
 		return Update{}
 	}
-	return Update{(*handle)(c), delta, 0, KindCounter}
+	return Update{c.lease, delta, 0, KindCounter}
 }
 
 // A Timer is a series of durations. [Buffer.Timer] makes one. A nil *Timer and a zero Timer do nothing. All methods may
@@ -63,7 +63,7 @@ func (t *Timer) Took(d time.Duration) Update {
 	if t == nil {
 		return Update{}
 	}
-	return Update{(*handle)(t), int64(d), int16(bucket.Index(int64(d))), KindTimer}
+	return Update{t.lease, int64(d), int16(bucket.Index(int64(d))), KindTimer}
 }
 
 // Since records the time since a stopwatch was started, and returns it. It does not matter for which timer the
@@ -121,15 +121,15 @@ func (h *Histogram) Size(v int64) Update {
 	if h == nil {
 		return Update{}
 	}
-	return Update{(*handle)(h), v, int16(bucket.Index(v)), KindHistogram}
+	return Update{h.lease, v, int16(bucket.Index(v)), KindHistogram}
 }
 
 // A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement.
 // [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
 // may be copied; the copy sets the same series.
 type Gauge struct {
-	cell *gaugeCell
-	handle
+	cell  *gaugeCell
+	lease *lease
 }
 
 // Set sets the gauge. Of concurrent calls, one is the last; its value stays.
@@ -153,41 +153,38 @@ func (g *Gauge) Level(v float64) Update {
 	if g == nil {
 		return Update{}
 	}
-	return Update{&g.handle, int64(math.Float64bits(v)), 0, KindGauge}
+	return Update{g.lease, int64(math.Float64bits(v)), 0, KindGauge}
 }
 
 // A lease is shared by an instrument and its copies. It keeps the series from being expired, and the buffer reachable.
 // It must outlive every use of the series' slot: each method keeps its instrument alive to the end, and that keeps the
 // lease. Otherwise the garbage collector could take it during the last call.
-type lease struct{ buffer *Buffer }
+type lease struct {
+	buffer *Buffer
+	shards *shards
+	slot   uint32
+}
 
 // newLease returns the lease of a series that has been held for it. The series is released when the lease has been
 // collected as garbage.
 func newLease(b *Buffer, s *series) *lease {
-	l := &lease{b}
+	l := &lease{buffer: b, shards: b.shards, slot: s.Value.slot}
 	if b.registry.expiring {
 		runtime.AddCleanup(l, b.registry.release, s)
 	}
 	return l
 }
 
-// A handle has the fields of every instrument. The zero handle has no series.
-type handle struct {
-	shards *shards
-	slot   uint32
-	lease  *lease
+func newCounter(b *Buffer, s *series) *Counter {
+	return &Counter{b.shards, s.Value.slot, newLease(b, s)}
 }
 
-func newHandle(b *Buffer, s *series) *handle {
-	return &handle{shards: b.shards, slot: s.Value.slot, lease: newLease(b, s)}
+func newTimer(b *Buffer, s *series) *Timer { return &Timer{b.shards, s.Value.slot, newLease(b, s)} }
+
+func newHistogram(b *Buffer, s *series) *Histogram {
+	return &Histogram{b.shards, s.Value.slot, newLease(b, s)}
 }
-
-func newCounter(b *Buffer, s *series) *Counter { return (*Counter)(newHandle(b, s)) }
-
-func newTimer(b *Buffer, s *series) *Timer { return (*Timer)(newHandle(b, s)) }
-
-func newHistogram(b *Buffer, s *series) *Histogram { return (*Histogram)(newHandle(b, s)) }
 
 func newGauge(b *Buffer, s *series) *Gauge {
-	return &Gauge{b.registry.gauge(s.Value.slot), *newHandle(b, s)}
+	return &Gauge{b.registry.gauge(s.Value.slot), newLease(b, s)}
 }

@@ -72,7 +72,7 @@ func (l *Local) Counter(c *Counter) *LocalCounter {
 }
 
 func (l *Local) counterSlow(c *Counter) *LocalCounter {
-	if l == nil || c == nil {
+	if l == nil || l.buffer == nil || c == nil || c.lease == nil {
 		return nil
 	}
 	local := l.counterAt.at(c.slot)
@@ -91,7 +91,7 @@ func (l *Local) counterSlow(c *Counter) *LocalCounter {
 
 // Timer returns the timer's private part, the same at every call. It panics if the timer is another buffer's.
 func (l *Local) Timer(t *Timer) *LocalTimer {
-	if l == nil || t == nil {
+	if l == nil || l.buffer == nil || t == nil || t.lease == nil {
 		return nil
 	}
 	if local := l.timerAt.at(t.slot); local != nil && local.buffer == t.lease.buffer {
@@ -108,7 +108,7 @@ func (l *Local) Timer(t *Timer) *LocalTimer {
 // Histogram returns the histogram's private part, the same at every call. It panics if the histogram is another
 // buffer's.
 func (l *Local) Histogram(h *Histogram) *LocalHistogram {
-	if l == nil || h == nil {
+	if l == nil || l.buffer == nil || h == nil || h.lease == nil {
 		return nil
 	}
 	if local := l.histogramAt.at(h.slot); local != nil && local.buffer == h.lease.buffer {
@@ -173,7 +173,7 @@ func (d *localDistribution) observe(v int64) {
 		d.greatest = max(d.greatest, v)
 	}
 	d.least = max(d.least, math.MaxInt64-v)
-	if d.count++; d.count == maxLocal {
+	if d.count++; d.count == maxLocal && d.buffer != nil {
 		d.commit()
 	}
 }
@@ -183,13 +183,13 @@ func (d *localDistribution) commit() { commit(d.buffer, nil, []*localDistributio
 // Commit records all accumulated updates in the buffer. They arrive in one batch, except that a timer or histogram with
 // 16 million observations is committed ahead of the rest. The Local is empty then, and can be used again.
 func (l *Local) Commit() {
-	if l != nil {
+	if l != nil && l.buffer != nil {
 		commit(l.buffer, l.counters, l.distributions)
 	}
 }
 
-// maxPinned is how many instruments are committed in a pinned section, which nothing can interrupt. More of them are
-// committed in a section that the flusher alone waits for.
+// maxPinned is how many instruments, or ranges of ownStep buckets, are committed in a pinned section, which nothing can
+// interrupt. More of them are committed in a section that the flusher alone waits for.
 const maxPinned = 64
 
 // commit moves everything into one section, so that all of it is in one batch. First it sees that there is room for
@@ -198,7 +198,7 @@ func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribut
 	s := b.shards
 	for done := false; !done; {
 		var in section
-		if len(counters)+len(distributions) <= maxPinned {
+		if isLight(counters, distributions) {
 			in = s.enter()
 		} else {
 			in = s.enterUnpinned()
@@ -217,6 +217,15 @@ func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribut
 			d.negatives = 0
 		}
 	}
+}
+
+// isLight says whether a commit may be pinned: it takes time with its instruments and with their buckets.
+func isLight(counters []*LocalCounter, distributions []*localDistribution) bool {
+	work := len(counters)
+	for _, d := range distributions {
+		work += 1 + len(d.buckets.Counts)/ownStep
+	}
+	return work <= maxPinned
 }
 
 // hasRoom finds the places of all updates, and says whether there is room at each. It puts the windows in place that

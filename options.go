@@ -62,7 +62,7 @@ func WithSink(sink Sink, opts ...SinkOption) Option {
 			return
 		}
 		for _, o := range c.sinks {
-			if v.Kind() == reflect.Pointer && o.sink == sink {
+			if v.Kind() == reflect.Pointer && v.Type().Elem().Size() > 0 && o.sink == sink {
 				c.reject("WithSink: the sink %s is given twice; each would be written to by itself, concurrently", o.name)
 			}
 		}

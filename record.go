@@ -3,6 +3,7 @@ package metricsbuffer
 import (
 	"math"
 	"runtime"
+	"slices"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -10,9 +11,9 @@ import (
 // An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing,
 // and neither does that of a nil instrument.
 type Update struct {
-	of     *handle
-	value  int64 // of a gauge: the bits of a float64
-	bucket int16 // of a distribution's value, if that is positive
+	of     *lease // the instrument's; it never changes, unlike a variable that holds an instrument
+	value  int64  // of a gauge: the bits of a float64
+	bucket int16  // of a distribution's value, if that is positive
 	kind   Kind
 }
 
@@ -26,7 +27,7 @@ func (u *Update) shards() *shards {
 
 // setGauge makes an update of a gauge.
 func (u *Update) setGauge() {
-	u.of.lease.buffer.registry.gauge(u.of.slot).set(math.Float64frombits(uint64(u.value)))
+	u.of.buffer.registry.gauge(u.of.slot).set(math.Float64frombits(uint64(u.value)))
 }
 
 // Record makes several updates together. They arrive in the same batch: no batch has more errors than requests, say. Up
@@ -48,9 +49,11 @@ type group []Update
 
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
 func (g group) recordSlow() {
+	var seen []*shards
 	for i := range g {
-		if s := g[i].shards(); s != nil && !g[:i].has(s) {
+		if s := g[i].shards(); s != nil && !slices.Contains(seen, s) {
 			g[i:].record(s)
+			seen = append(seen, s)
 		}
 	}
 }
@@ -117,16 +120,6 @@ func (g group) recordOwn(s *shards) bool {
 // fewOwn is how many updates the fast way of Record takes.
 const fewOwn = 4
 
-// has says whether an update belongs to the buffer with these shards.
-func (g group) has(s *shards) bool {
-	for i := range g {
-		if g[i].shards() == s {
-			return true
-		}
-	}
-	return false
-}
-
 // A target is the place of an update, found inside a section and valid until its end. It is looked up once: the flusher
 // may take a chunk away at any time, and then a second look finds another place, or none.
 type target struct {
@@ -153,7 +146,7 @@ func (g group) record(s *shards) {
 			in = s.enterUnpinned()
 		}
 		lacking := g.find(s, in, targets)
-		if lacking == nil {
+		if lacking < 0 {
 			promoted := g.make(s, in, targets)
 			s.leave(in)
 			switch {
@@ -166,16 +159,26 @@ func (g group) record(s *shards) {
 			return
 		}
 		s.leave(in)
-		if lacking.kind != KindCounter {
-			s.makeWindow(lacking.of.slot, int(lacking.bucket), in.shard != nil)
-		} else {
-			s.common.makeCounters(lacking.of.slot)
+		g[lacking:].makeRoom(s, in.shard != nil)
+	}
+}
+
+// makeRoom makes room for all updates, in the banks that the writer would use now.
+func (g group) makeRoom(s *shards, pinned bool) {
+	for i := range g {
+		u := &g[i]
+		switch {
+		case u.shards() != s || u.kind == KindGauge:
+		case u.kind != KindCounter:
+			s.makeWindow(u.of.slot, int(u.bucket), pinned)
+		case s.common.counters.at(u.of.slot/countersPerChunk) == nil:
+			s.common.makeCounters(u.of.slot)
 		}
 	}
 }
 
-// find finds the place of every update. It returns the first update that there is no room for, or nil.
-func (g group) find(s *shards, in section, targets []target) (lacking *Update) {
+// find finds the place of every update. It returns the first update that there is no room for, or -1.
+func (g group) find(s *shards, in section, targets []target) (lacking int) {
 	for i := range g {
 		u, at := &g[i], &targets[i]
 		switch {
@@ -185,15 +188,15 @@ func (g group) find(s *shards, in section, targets []target) (lacking *Update) {
 			at.cell, step = s.cell(in, u.of.slot)
 			at.own = step == ownStep
 			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(int(u.bucket)) {
-				return u
+				return i
 			}
 		default:
 			if at.word, at.own = s.word(in, u.of.slot); at.word == nil {
-				return u
+				return i
 			}
 		}
 	}
-	return nil
+	return -1
 }
 
 // make makes the updates. It returns one whose chunk is to become the P's own, or nil.

@@ -93,7 +93,8 @@ type Attacher interface {
 	// Attach is called once by [New]. The function flush delivers to this sink alone, as [Buffer.Flush] does to all
 	// sinks, and returns when this sink has acknowledged. No other sink delays it or makes it fail. It may be called
 	// from any goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep
-	// the buffer from being collected as garbage. If Attach returns an error, so does New.
+	// the buffer from being collected as garbage. If Attach returns an error or panics, New
+	// returns an error. It does not close the sinks then.
 	Attach(flush func(context.Context) error) error
 }
 
@@ -172,9 +173,15 @@ func (b *Batch) Dropped(i int) (reason string, dropped bool) {
 	return reason, dropped
 }
 
+// maxWrappers is how many sinks around a sink are looked through: one may unwrap to itself.
+const maxWrappers = 100
+
 // optional returns the sink as a T, or else the first sink it wraps that is one.
 func optional[T any](sink Sink) (found T, ok bool) {
-	for sink != nil {
+	for range maxWrappers {
+		if sink == nil {
+			break
+		}
 		if found, ok = sink.(T); ok {
 			return found, true
 		}
