@@ -184,8 +184,9 @@ func (b *Buffer) Stats() (stats Stats) {
 	case b.flusher == nil:
 		describe(&stats, b.shards, b.registry)
 		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
+		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards))
 		return stats
-	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account() }):
+	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account(nil) }):
 		describe(&stats, b.shards, b.registry)
 		return stats
 	}
@@ -193,7 +194,7 @@ func (b *Buffer) Stats() (stats Stats) {
 	// taken away by the last collection.
 	late := b.shards.peek()
 	late.add(b.flusher.dropped.peek())
-	stats = b.flusher.account()
+	stats = b.flusher.account(b.registry.overflowed(b.shards))
 	stats.Recorded.add(late)
 	for i := range stats.Sinks {
 		stats.Sinks[i].Dropped.add(late)

@@ -2,6 +2,7 @@ package metricsbuffer
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -118,17 +119,27 @@ func (o *overflows) count(storage storage, slot uint32, n int64) {
 	o.totals.count(storage, n)
 }
 
-// account returns the totals, and the ten names with the most updates.
-func (o *overflows) account(f *flusher) (Totals, []Overflow) {
-	var all []Overflow
-	for storage, counts := range o.counts {
-		for slot, n := range counts {
-			s := f.series[storage][slot]
-			all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Count: n})
+// account returns the totals, and the ten names with the most updates. late are updates that no collection has drained.
+func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64) (Totals, []Overflow) {
+	totals := o.totals
+	counts := maps.Clone(late)
+	if counts == nil {
+		counts = make(map[*series]int64)
+	}
+	for s, n := range late {
+		totals.count(s.Value.kind.storage(), n)
+	}
+	for storage, drained := range o.counts {
+		for slot, n := range drained {
+			counts[bySlot[storage][slot]] += n
 		}
+	}
+	all := make([]Overflow, 0, len(counts))
+	for s, n := range counts {
+		all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Count: n})
 	}
 	slices.SortFunc(all, func(a, b Overflow) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
-	return o.totals, slices.Clip(all[:min(len(all), 10)])
+	return totals, slices.Clip(all[:min(len(all), 10)])
 }

@@ -140,6 +140,26 @@ func (r *registry) addUnit(unit string) *family {
 // familyOf returns the family of a series.
 func (r *registry) familyOf(s *series) *family { return r.numbered[s.Value.family].Load() }
 
+// overflowed returns the amounts of overflow series that are in the banks, which is exact if nobody writes.
+func (r *registry) overflowed(shards *shards) map[*series]int64 {
+	amounts := make(map[*series]int64)
+	for i := range r.numbered {
+		f := r.numbered[i].Load()
+		if f == nil {
+			continue
+		}
+		for s := range f.series.All() {
+			if s.Value.class == ordinary {
+				continue
+			}
+			if n := shards.amount(s.Value.kind.storage(), s.Value.slot); n != 0 {
+				amounts[s] = n
+			}
+		}
+	}
+	return amounts
+}
+
 // hold returns the series, and keeps it from being expired until release. It registers a new series.
 func (r *registry) hold(f *family, name string, tags []Tag) *series {
 	return r.holdHashed(f, atomicmap.Hash(name, tags), name, tags)

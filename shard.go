@@ -455,6 +455,29 @@ func (s *shards) peek() (t Totals) {
 	return t
 }
 
+// amount returns the amount in a slot, in all banks, as it counts in Totals. It is exact if nobody writes.
+func (s *shards) amount(storage storage, slot uint32) (n int64) {
+	counter := func(c *counterChunk) {
+		if c != nil && c.number() == slot/countersPerChunk {
+			n += c.word(0, slot).Peek() + c.word(1, slot).Peek()
+		}
+	}
+	distribution := func(d *distributionChunk) {
+		if d != nil && d.number() == slot/distributionsPerChunk {
+			n += d.cell(0, slot).total() + d.cell(1, slot).total()
+		}
+	}
+	switch storage {
+	case sums:
+		counter(s.common.counters.at(slot / countersPerChunk))
+		s.each(func(shard *shard) { counter(shard.counters.at(slot / countersPerChunk).Load()) })
+	case distributed:
+		distribution(s.common.distributions.at(slot / distributionsPerChunk))
+		s.each(func(shard *shard) { distribution(shard.distributions.at(slot / distributionsPerChunk).Load()) })
+	}
+	return n
+}
+
 // eachChunk calls the functions with every chunk, and whether it is a P's own.
 func (s *shards) eachChunk(
 	counters func(c *counterChunk, own bool), distributions func(d *distributionChunk, own bool),

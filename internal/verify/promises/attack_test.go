@@ -195,3 +195,32 @@ func TestLongReasons(t *testing.T) {
 	}
 	require.NoError(t, b.Close())
 }
+
+// TestOverflowWithoutSinks: Stats tells of overflow also where nothing collects.
+func TestOverflowWithoutSinks(t *testing.T) {
+	for name, opts := range map[string][]metricsbuffer.Option{
+		"no sink": nil, "closed": {metricsbuffer.WithSink(new(sinktest.Recorder)), metricsbuffer.WithInterval(0)},
+	} {
+		b, err := metricsbuffer.New(append(opts, metricsbuffer.WithMaxSeries(1))...)
+		require.NoError(t, err)
+		if name == "closed" {
+			b.IncrCounter("c", 1, tag("user", "0"))
+			b.IncrCounter("c", 1, tag("user", "1"))
+			require.NoError(t, b.Close())
+		} else {
+			b.IncrCounter("c", 2, tag("user", "0"))
+		}
+		for i := 1; i < 100; i++ {
+			b.IncrCounter("c", 1, tag("user", fmt.Sprint(i)))
+		}
+		stats := b.Stats()
+		counters := int64(99)
+		if name == "closed" {
+			counters++
+		}
+		require.Equal(t, metricsbuffer.Totals{Increments: counters}, stats.Overflowed, name)
+		require.Equal(t, []metricsbuffer.Overflow{
+			{Name: "c", Kind: metricsbuffer.KindCounter, Count: counters},
+		}, stats.Overflows, name)
+	}
+}
