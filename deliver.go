@@ -344,7 +344,7 @@ func (o *outlet) close() {
 func (o *outlet) attach(attacher Attacher, flush func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("Attach panicked: %v\n%s", v, debug.Stack())
+			err = fmt.Errorf("a panic in Attach: %v\n%s", v, debug.Stack())
 		}
 	}()
 	return attacher.Attach(flush)

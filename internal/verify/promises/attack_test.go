@@ -50,7 +50,7 @@ func TestAttachPanics(t *testing.T) {
 		metricsbuffer.WithSink(&eager{err: errors.New("injected")}, metricsbuffer.SinkName("last")))
 	require.Nil(t, b)
 	require.ErrorContains(t, err, `sink "last"`)
-	require.ErrorContains(t, err, "Attach panicked: injected")
+	require.ErrorContains(t, err, "a panic in Attach: injected")
 	require.ErrorIs(t, first.flush(t.Context()), metricsbuffer.ErrClosed)
 	require.Zero(t, closed.closes.Load())
 }
