@@ -145,6 +145,8 @@ func (b *Buffer) Local() *Local {
 // that had not answered when ctx ended. The errors are joined, and name the sinks. Updates that were not acknowledged
 // stay pending for the next flush.
 //
+// After [Buffer.Close], Flush returns [ErrClosed]. Without sinks it does nothing and returns nil.
+//
 // Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several flushes. The end of
 // ctx ends the waiting, not the delivery.
 func (b *Buffer) Flush(ctx context.Context) error {

@@ -19,26 +19,28 @@
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
-// (sink/jsonsink), a live page (sink/pagesink) and other clients (sink/backendsink); [SinkFunc] makes one of a
-// function. Bridges record from OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge),
+// (sink/jsonsink), a live page (sink/pagesink) and other clients (sink/backendsink); [SinkFunc] turns a function into a
+// sink. Bridges record from OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge),
 // rcrowley/go-metrics (bridge/rcrowleybridge), franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
 //
 // # Promises
 //
 //  1. Every recorded update is in exactly one batch. For each sink, recorded = acknowledged + pending + dropped
-//     ([Stats]). Concurrent flushes, failing sinks and [Buffer.Close] change nothing.
-//  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations. Updates
-//     that were recorded together ([Record], [Local.Commit]) arrive together. Of two other updates on different Ps, the
-//     later one may be a batch ahead.
+//     ([Stats]). This also holds with concurrent flushes and failing sinks, and when the buffer is closed.
+//  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations.
+//     Updates that were recorded together ([Record], [Local.Commit]) arrive together. If two updates are recorded
+//     separately on different Ps, the later one may arrive in the earlier batch.
 //  3. [Buffer.Flush] delivers every update that was recorded before it was called, unless it was delivered before.
 //  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex. Recording allocates
-//     nothing, except when a series is new or was idle, or a P begins to use it often.
-//  5. A batch leaves the buffer only when its sink acknowledges it, by returning nil. A failed batch is merged into the
-//     next one, which keeps the earlier start. Failures cost no memory, however long they last.
+//     nothing, except when a series is new or was idle, and when a P starts to use it often and gets memory of its own
+//     for it.
+//  5. A batch leaves the buffer only when its sink acknowledges it, by returning nil. A failed batch is merged into
+//     the next one, whose start is that of the failed batch. Failures cost no memory, however long they last.
 //  6. A sink that is slow, hangs, fails or panics affects itself only.
-//  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); beyond it, totals per name stay right. The
-//     memory of idle values is given back, and idle series can be forgotten ([WithIdleExpiry]); no update is lost.
-//  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and still tries to.
+//  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); above it, totals per name are still
+//     correct, and tags are lost. The memory of idle values is given back, and idle series can be forgotten
+//     ([WithIdleExpiry]); no update is lost.
+//  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and still tries to flush.
 //  9. A nil *[Buffer], nil instruments and zero values do nothing: instrument a library unconditionally.
 //
 // # How it works
@@ -47,23 +49,24 @@
 //	Counter.Add ──pin──▶ own chunk: bank[slot] += d ──flip by CAS──▶ drained bank ──▶ pending ──▶ Write(ctx, batch)
 //	Timer.Observe        common chunk: atomic add     + one fence    zeroed, reused   per sink    nil: acknowledged
 //
-// A P is the Go scheduler's notion of a processor. A writer pins itself to its P and from then on owns that P's shard.
-// If the P writes to a series often, the shard has a chunk of its own for it, and the writer adds with plain
-// instructions to memory that no other P writes to. All other series are in chunks that all Ps share, and are added to
-// atomically.
+// A P is the Go scheduler's notion of a processor; there are GOMAXPROCS of them. A series is a name with its tags. A
+// writer pins itself to its P and from then on owns that P's shard. If the P writes to a series often, the shard has a
+// chunk of its own for it, and the writer adds with plain instructions to memory that no other P writes to. All other
+// series are in chunks that all Ps share, and are added to atomically.
 //
 // Every chunk has two banks. The flusher makes the other bank the active one, by a compare-and-swap at each shard's
 // gate. It makes every running thread execute a memory barrier, with one system call, and waits for the writers that
-// are still inside. Then it owns the old banks, and reads and zeroes them. The flip is snapshot, reset and grace period
-// in one. The drained values go into one accumulator per sink, and from there into batches.
+// are still inside. Then it owns the old banks, and reads and zeroes them. This flip takes a snapshot, resets the
+// counts, and makes sure that no writer uses the old bank any more, all in one step. The drained values go into one
+// accumulator per sink, and from there into batches.
 //
 // The files, in the order of the data: buffer.go, instruments.go, vec.go, record.go and local.go have the calls of
 // users. shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half, deliver.go and
-// pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go tell how series come and go.
+// pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go create and remove series.
 //
 // # Builds
 //
-// Words with one owner need amd64 or arm64. This build links procPin and memhash of the runtime. On other processors,
-// under the race detector, and with the build tag purego, all words are atomic, nothing is linked, and everything else
-// is the same.
+// The default build on amd64 and arm64 writes own chunks with plain instructions. It uses two functions of Go's runtime
+// that are not public, procPin and memhash, by go:linkname. On other processors, under the race detector, and with the
+// build tag purego, all words are atomic, nothing is linked, and everything else is the same.
 package metricsbuffer

@@ -66,8 +66,8 @@ func (t *Timer) Took(d time.Duration) Update {
 	return Update{t.lease, int64(d), int16(bucket.Index(int64(d))), KindTimer}
 }
 
-// Since records the time since a stopwatch was started, and returns it. It does not matter for which timer the
-// stopwatch was started, if for any: see [Start].
+// Since records the time since a stopwatch was started, and returns it. The stopwatch may come from any timer, or from
+// [Start].
 func (t *Timer) Since(s Stopwatch) time.Duration {
 	d := clock.Since(s.start)
 	t.Observe(d)
@@ -132,7 +132,7 @@ type Gauge struct {
 	lease *lease
 }
 
-// Set sets the gauge. Of concurrent calls, one is the last; its value stays.
+// Set sets the gauge. If calls are concurrent, any of their values may remain.
 func (g *Gauge) Set(v float64) {
 	if g != nil && g.cell != nil {
 		g.cell.set(v)
@@ -140,7 +140,7 @@ func (g *Gauge) Set(v float64) {
 	}
 }
 
-// Add adds delta. Concurrent calls do not lose one another.
+// Add adds delta. No concurrent call is lost.
 func (g *Gauge) Add(delta float64) {
 	if g != nil && g.cell != nil {
 		g.cell.add(delta)

@@ -13,10 +13,11 @@ import (
 // must arrive together. Recording in it costs about as much as adding to a variable; nothing reaches the buffer before
 // [Local.Commit].
 //
-// A Local and its instruments belong to one goroutine at a time. Using it from two is a data race like any
-// other, which the race detector reports. If it becomes unreachable with updates that were not committed, they are
-// recorded when the garbage collector notices. Commit before [Buffer.Close]: later updates are counted as dropped.
-// Make one with [Buffer.Local]; a nil *Local does nothing.
+// A Local and its instruments belong to one goroutine at a time. Using it from two is a data race like any other, which
+// the race detector reports. If it becomes unreachable with updates that were not committed, they are recorded when the
+// garbage collector notices. Commit before [Buffer.Close]: later updates are counted as dropped. Make one with
+// [Buffer.Local]; a nil *Local does nothing. A Local has no gauges: the value of a gauge is the one that was set last,
+// so there is nothing to accumulate.
 type Local struct {
 	buffer        *Buffer
 	latest        *Counter // the argument of the last call of Counter; latestLocal is its result
@@ -63,7 +64,7 @@ type localDistribution struct {
 }
 
 // Counter returns the counter's private part, the same at every call. It panics if the counter is another buffer's. It
-// costs next to nothing for the counter of the call before; a loop that uses several counters may keep the results.
+// is almost free when it is called again with the same counter; a loop that uses several counters may keep the results.
 func (l *Local) Counter(c *Counter) *LocalCounter {
 	if l != nil && l.latest == c {
 		return l.latestLocal

@@ -108,13 +108,13 @@ func WithCloseTimeout(d time.Duration) Option {
 	}
 }
 
-// WithErrorHandler has f called with every failure to deliver, also of flushes that nobody waits for. The error names
+// WithErrorHandler calls f for every failure to deliver, also of flushes that nobody waits for. The error names
 // the sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink
 // drops a point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only
 // [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
 //
 // f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
-// of the failures that follow is kept for it; of the drops all are. Close does not wait for f: it returns its errors
+// of the failures that follow is kept for it; all drops are kept. Close does not wait for f: it returns its errors
 // itself.
 func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
@@ -125,8 +125,8 @@ func WithErrorHandler(f func(error)) Option {
 // stay right. [Stats] counts these updates. If there are also more than n overflow series, the rest goes to an overflow
 // series with the name "metricsbuffer.overflow", of the same kind and unit.
 //
-// A series that the program itself gives exactly the tag overflow=true is the overflow series of its name. Its updates
-// count as overflowed, and it counts against the limit of overflow series.
+// If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
+// overflowed.
 //
 // For any n there can be at most 7,798,724 counters, 196,606 timers and histograms, and 2,097,152 gauges, and about as
 // many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".
@@ -143,7 +143,7 @@ func WithMaxSeries(n int) Option {
 // series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
 // without the option, no series is forgotten.
 //
-// The check runs at deliveries. So a series goes between d and 1.25 d plus two intervals after its last use, and not
+// The check runs at deliveries. A series is removed between d and 1.25 d plus two intervals after its last use, and not
 // before all sinks have acknowledged that use.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
@@ -154,10 +154,10 @@ func WithIdleExpiry(d time.Duration) Option {
 	}
 }
 
-// WithSelfMetrics has the buffer record figures of [Stats] as series of its own. Their names begin with
-// "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and sink.last_duration_seconds; the
-// counters are flips, negatives, overflowed, sink.batches, sink.failures and sink.dropped_points. The series of a sink
-// have the tag sink with its name.
+// WithSelfMetrics makes the buffer record figures of [Stats] as series of its own, which count against [WithMaxSeries].
+// Their names begin with "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and
+// sink.last_duration_seconds; the counters are flips, negatives, overflowed, sink.batches, sink.failures and
+// sink.dropped_points. The series of a sink have the tag sink with its name.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
@@ -189,7 +189,7 @@ func SinkInterval(d time.Duration) SinkOption {
 }
 
 // SinkTimeout limits one Write of the sink: 5 seconds if not given. Then the context of the Write ends. Go cannot
-// interrupt a Write that goes on nevertheless, but nobody waits for it any longer.
+// interrupt a Write that ignores the end of its context, but nobody waits for it any longer.
 func SinkTimeout(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		if d <= 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing,
-// and neither does that of a nil instrument.
+// An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing.
+// The update of a nil instrument does nothing either.
 type Update struct {
 	of     *lease // the instrument's; it never changes, unlike a variable that holds an instrument
 	value  int64  // of a gauge: the bits of a float64

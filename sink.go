@@ -107,10 +107,9 @@ func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx,
 // A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
 // once, and only if something was recorded in it. A Batch is valid during [Sink.Write] only.
 type Batch struct {
-	// End is when the batch was collected: no update in it is younger. Start is the End of the batch before, so that the
-	// batches of a sink leave no gap. An update that was recorded while that one was collected, which takes some
-	// microseconds, may be in this batch although it is older than Start by as much. A batch that failed is merged into
-	// the next one, which keeps the earlier Start.
+	// All updates of the batch were recorded before End. Start is the End of the batch before, so that the batches of a
+	// sink leave no gap. Collecting a batch takes some microseconds; an update that is recorded in that time may be in
+	// either batch. A failed batch is merged into the next one, whose Start is that of the failed batch.
 	Start, End time.Time
 	Points     []Point
 
@@ -201,7 +200,7 @@ const BucketScale = bucket.Scale
 // Their sum is the point's Count.
 //
 // This is the layout of an OpenTelemetry exponential histogram of scale 4, with the positive offset Offset, and of a
-// Prometheus native histogram of schema 4, whose indexes are higher by one.
+// Prometheus native histogram of schema 4, whose indexes are those of this layout plus one.
 type Buckets struct {
 	Zeros  uint64
 	Offset int      // the i of Counts[0]
@@ -210,7 +209,7 @@ type Buckets struct {
 
 // A Bucket is a range of values and how many observations are in it.
 type Bucket struct {
-	Lower float64 // exclusive, but for the bucket of zeros, from 0 to 0
+	Lower float64 // exclusive; the bucket of zeros has Lower = Upper = 0
 	Upper float64 // inclusive
 	Count uint64
 }

@@ -23,10 +23,10 @@ type Stats struct {
 	Shards int    // Ps that have recorded anything
 	Bytes  int64  // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64  // of banks
-	Fence  string // orders flips and updates: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
+	Fence  string // the barrier between a flip and its drain: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
-	ClockFallbacks int64  // how often a counter was given up, for good, because it parted from the runtime's clock: 0 or 1
+	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock
 
 	// Values are kept in chunks of 119 counters or 3 timers and histograms. All Ps share the common ones. A P that writes
 	// to a chunk often gets one of its own (a promotion); one that is idle is given back (a demotion).
@@ -38,7 +38,7 @@ type Stats struct {
 	Sinks []SinkStats // in the order of the options
 }
 
-// Overflow says how much has been recorded in the overflow series of a name, since that series exists.
+// Overflow says how much has been recorded in the overflow series of a name, since that series was created.
 type Overflow struct {
 	Name  string
 	Kind  Kind

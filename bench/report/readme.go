@@ -59,8 +59,8 @@ func Section(r *result.Run, bench string) []byte {
 	return fmt.Appendf(nil, `
 ![%s](%s/results/summary.svg)
 
-Each dot is another way to count, measured beside this library in one run (%s, %d cores, %s); left of the line it is
-cheaper. All figures, the audit of lost counts, and the use of each library: [%[2]s/RESULTS.md](%[2]s/RESULTS.md).
+Each dot is another way to count, measured beside the version of that day (%s, %d cores, %s). A dot left of the line is
+cheaper than this library. All figures and the audit of lost counts: [%[2]s/RESULTS.md](%[2]s/RESULTS.md).
 
 `, alternative(r), bench, r.Machine.CPU, r.Machine.Cores, r.Started[:10])
 }
