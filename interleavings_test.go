@@ -406,8 +406,7 @@ var mutantsOfBoth = []mutant{
 	}},
 	{"a shard begins with bank 0", "shard.go", "Shards", []string{"\tmade.gate.Flip(bank)\n", ""}},
 	{"common chunks have banks of their own", "shard.go", "Commit", []string{
-		"\tif chunk := s.common.distributions.at(number); chunk != nil {\n\t\treturn chunk.cell(in.bank, slot), commonStep",
-		"\tif chunk := s.common.distributions.at(number); chunk != nil {\n\t\treturn chunk.cell(s.common.gate.Active(), slot), commonStep",
+		"return chunk.cell(in.bank, slot), commonStep", "return chunk.cell(s.common.gate.Active(), slot), commonStep",
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
 	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped(drained)\n", ""}},
