@@ -209,13 +209,6 @@ func (b *Buffer) Stats() (stats Stats) {
 // being given to another series: see series. If the series is not there, or not open, a slow twin holds it while it
 // writes, as an instrument does.
 
-// maxTagsPinned is how many tags are compared while the goroutine is pinned. The time for it grows with their square,
-// if they come in another order each time.
-const maxTagsPinned = 64
-
-// maxPinnedBytes is how many bytes of a name with its tags are compared while the goroutine is pinned.
-const maxPinnedBytes = 4096
-
 // addNamed adds delta to the counter.
 func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 	hash := atomicmap.HashName(name)
@@ -223,7 +216,7 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 		hash = atomicmap.WithTags(hash, tags)
 	}
 	table := &b.shards.table
-	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) {
+	if id := owner.Pin(); uint(id) < maxShards {
 		if shard := table[id].Load(); shard != nil {
 			bank := shard.gate.Enter()
 			if s := b.registry.families[KindCounter].series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
@@ -264,7 +257,7 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag, f *family) {
 	}
 	index := bucket.Index(v)
 	table := &b.shards.table
-	if id := owner.Pin(); uint(id) < maxShards && isShort(name, tags) && v > 0 {
+	if id := owner.Pin(); uint(id) < maxShards && v > 0 {
 		if shard := table[id].Load(); shard != nil {
 			bank := shard.gate.Enter()
 			if s := f.series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
@@ -299,35 +292,16 @@ func (b *Buffer) observeNamedSlow(f *family, hash uint64, name string, v int64, 
 // setNamed sets the gauge. Its cell is in no bank, but its slot can be given to another all the same.
 func (b *Buffer) setNamed(name string, v float64, tags []Tag) {
 	hash := atomicmap.Hash(name, tags)
-	set := false
-	if isShort(name, tags) {
-		in := b.shards.enter()
-		s := b.registry.families[KindGauge].series.Load(hash, name, tags)
-		if set = s != nil && s.Value.state.Load() >= open; set {
-			b.registry.gauge(s.Value.slot).set(v)
-		}
-		b.shards.leave(in)
+	in := b.shards.enter()
+	s := b.registry.families[KindGauge].series.Load(hash, name, tags)
+	set := s != nil && s.Value.state.Load() >= open
+	if set {
+		b.registry.gauge(s.Value.slot).set(v)
 	}
+	b.shards.leave(in)
 	if !set {
 		s := b.registry.holdHashed(&b.registry.families[KindGauge], hash, name, tags)
 		b.registry.gauge(s.Value.slot).set(v)
 		b.registry.release(s)
 	}
-}
-
-// isShort says whether a name with tags may be compared while the goroutine is pinned. Nothing can interrupt it there,
-// and comparing takes time with the length of the strings and the square of the number of tags.
-func isShort(name string, tags []Tag) bool {
-	if len(name) > maxPinnedBytes || len(tags) > maxTagsPinned {
-		return false
-	}
-	return len(tags) == 0 || areShort(tags)
-}
-
-func areShort(tags []Tag) bool {
-	bytes := 0
-	for i := range tags {
-		bytes += len(tags[i].Key) + len(tags[i].Value)
-	}
-	return bytes <= maxPinnedBytes
 }

@@ -1079,3 +1079,44 @@ func TestEndOfABatch(t *testing.T) {
 	timer.Observe(time.Since(epoch))
 	require.NoError(t, b.Close())
 }
+
+// TestLongNamesAreNotComparedPinned: the pinned look-up of a series that takes long to compare finds nothing, and the
+// series is one for all ways to record in it.
+func TestLongNamesAreNotComparedPinned(t *testing.T) {
+	many := make([]Tag, maxPinnedTags+1)
+	for i := range many {
+		many[i] = Tag{fmt.Sprint(i), "v"}
+	}
+	long := strings.Repeat("x", maxPinnedBytes)
+	for name, series := range map[string]struct {
+		name string
+		tags []Tag
+	}{
+		"name": {name: long + "y"}, "tags": {name: "t", tags: []Tag{{"k", long}}}, "many": {name: "m", tags: many},
+	} {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Nanosecond), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		for range 3 {
+			b.IncrCounter(series.name, 1, series.tags...)
+			b.Counter(series.name, series.tags...).Inc()
+			b.IncrTimer(series.name, 1, series.tags...)
+			b.Timer(series.name, series.tags...).Observe(1)
+			b.SetGauge(series.name, 1, series.tags...)
+		}
+		pinned := atomicmap.Hash(series.name, series.tags)
+		for kind := range b.registry.families {
+			require.Nil(t, b.registry.families[kind].series.Load(pinned, series.name, series.tags), name)
+		}
+		require.NoError(t, b.Flush(t.Context()))
+		for range 5 { // it expires like any other
+			require.NoError(t, b.Flush(t.Context()))
+		}
+		b.IncrCounter(series.name, 1, series.tags...)
+		require.NoError(t, b.Close())
+		require.Len(t, batches[0].Points, 3, name)
+		require.EqualValues(t, 6, batches[0].Points[0].Count, name)
+		require.EqualValues(t, 6, batches[0].Points[1].Count, name)
+		require.EqualValues(t, 1, batches[1].Points[0].Count, name)
+	}
+}

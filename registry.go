@@ -160,12 +160,34 @@ func (r *registry) overflowed(shards *shards) map[*series]int64 {
 	return amounts
 }
 
+// A by-name writer looks its series up while it is pinned, when nothing can interrupt it. Comparing names and tags takes
+// time with the length of the strings and the square of the number of tags. So a series that takes long to compare is
+// kept under another hash: the pinned look-up compares it with nothing and does not find it, and the slow way does.
+const (
+	maxPinnedBytes = 4096 // of a name with its tags
+	maxPinnedTags  = 64
+	longMark       = 1 << 63
+)
+
+// markLong returns the hash under which a series is kept.
+func markLong(hash uint64, name string, tags []Tag) uint64 {
+	bytes := len(name)
+	for i := range tags {
+		bytes += len(tags[i].Key) + len(tags[i].Value)
+	}
+	if bytes > maxPinnedBytes || len(tags) > maxPinnedTags {
+		return hash ^ longMark
+	}
+	return hash
+}
+
 // hold returns the series, and keeps it from being expired until release. It registers a new series.
 func (r *registry) hold(f *family, name string, tags []Tag) *series {
 	return r.holdHashed(f, atomicmap.Hash(name, tags), name, tags)
 }
 
 func (r *registry) holdHashed(f *family, hash uint64, name string, tags []Tag) *series {
+	hash = markLong(hash, name, tags)
 	for {
 		s := r.find(f, hash, name, tags)
 		if !r.expiring || s.Value.hold() {
@@ -197,7 +219,7 @@ func (r *registry) register(f *family, hash uint64, name string, tags []Tag) *se
 			return s
 		}
 		tags = overflowTags
-		hash = atomicmap.Hash(name, tags)
+		hash = markLong(atomicmap.Hash(name, tags), name, tags)
 		if s := f.series.Load(hash, name, tags); s != nil {
 			return s
 		}
@@ -264,7 +286,7 @@ func (r *registry) store(f *family, hash uint64, name string, tags []Tag, class 
 
 // isPublished says whether the series has won the race for its name, and can be found by its name.
 func (r *registry) isPublished(s *series) bool {
-	return r.familyOf(s).series.Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
+	return r.familyOf(s).series.Load(markLong(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
 
 // remove takes a series that is gone out of the map. Any goroutine that finds it may do so.
