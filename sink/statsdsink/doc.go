@@ -22,7 +22,7 @@
 //
 // The unit of a histogram is a part of its name. Without a unit the name is name.hist.count, and so on. A negative
 // gauge is two lines, name:0|g and name:-2.5|g, because most servers take a sign for "add this to the gauge". A gauge
-// stays at the server as it is until the next batch with that gauge; this includes min and max of a histogram.
+// stays at the server as it is until the next batch with that gauge. The same is true for min and max of a histogram.
 //
 // # Timers
 //
@@ -44,17 +44,17 @@
 // one line, name:12.5:13.1:14|d|@0.125. In the forms Timings and Sum, histograms are sent as Parts.
 //
 // The next table shows the figures that servers compute of each form. N is the exact number of observations, S the
-// exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are the same figures, not
-// exact: s and m are at most 2.2 % off. "Wrong" means that the server takes the lines for something else, "lost" that
-// it refuses them. The rows of StatsD, statsd_exporter, telegraf and the Collector are tested. Collectd was tried by
+// exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are approximate figures; s and
+// m are at most 2.2 % off. A figure without a letter is wrong or missing. "Wrong" means that the server misreads the
+// lines, and "lost" means that it refuses them. "Same" means: the same as without WithPacking. The rows of StatsD, statsd_exporter, telegraf and the Collector are tested. Collectd was tried by
 // hand, and the other rows were read from source or documentation.
 //
 //	server           Timings    Parts  Sum  Histograms  Distributions  WithPacking
 //	StatsD 0.9.0     N m (1)    N S M  S    wrong (2)   wrong (2)      wrong (3)
-//	statsd_exporter  N s        N S M  S    N s         N s            as without
+//	statsd_exporter  N s        N S M  S    N s         N s            same
 //	telegraf         N s m      N S M  S    N s m       wrong (4)      lost
 //	Collector (5)    N s m      N S M  S    N s m       N s m          lost
-//	Datadog's agent  N s m      N S M  S    N s m       N s m          as without
+//	Datadog's agent  N s m      N S M  S    N s m       N s m          same
 //	gostatsd         N m (1)    N S M  S    N m (1)     lost           lost
 //	veneur           n s m (6)  N S M  S    n s m (6)   n s m (6)      N s m (6)
 //	collectd         s (7)      N S M  S    lost        lost           wrong
@@ -70,7 +70,7 @@
 //  5. The OpenTelemetry Collector needs a timer_histogram_mapping of the observer_type histogram or summary. By default
 //     it makes a gauge of each line, and ignores the sample rate.
 //  6. Veneur reads rates as float32: it counts 14999.999838 for 15,000. The rates of WithPacking are powers of two,
-//     which float32 has exactly. Old versions have no |d and no packing.
+//     which float32 has exactly. Old versions support neither |d nor packing.
 //  7. Collectd counts the lines and divides their values by the rate. So only the sum is right.
 //  8. Old versions of statsite ignore the sample rate.
 //  9. Netdata counts at most 100 observations per line.
@@ -107,17 +107,17 @@
 //     negative gauge can then end as 0. It joins names and tags without a separator: the tags a:1b and c:2 are the same
 //     as a:1 and bc:2, and a counter with the tag metric_type:counter is the same as one without it.
 //   - The Collector's statsdreceiver aggregates by the client's address. By default this sink opens a TCP connection
-//     per batch, so that every batch is a client of its own: 10 batches in an interval make 10 points of each counter
+//     per batch, so the Collector treats each batch as a different client: 10 batches in an interval make 10 points of each counter
 //     and of each gauge, in no order. Set ignore_host: true, or use udp or WithKeptConnection.
 //   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives both
 //     lines of a negative gauge the same time and keeps the first, so that without WithSignedGauges every negative
-//     gauge is 0. The other servers need the two lines: WithSignedGauges makes -1 of a gauge that is 2 and set to -3.
+//     gauge is 0. The other servers need the two lines: with WithSignedGauges, a gauge of 2 that is set to -3 becomes -1 there.
 //   - Veneur refuses lines with a container id or a timestamp.
 //   - Brubeck keeps values as float32: sums are exact up to 2^24. It ignores DogStatsD tags. Old versions read only the
 //     first line of a packet and cannot be used.
-//   - Collectd refuses lines with DogStatsD tags, and statsite knows none.
-//   - Netdata ignores DogStatsD tags, so that all series of a name become one. It takes Graphite tags for the value.
-//     Put such distinctions into the name.
+//   - Collectd refuses lines with DogStatsD tags, and statsite does not support them.
+//   - Netdata ignores DogStatsD tags, so that all series of a name become one. It reads Graphite tags as a part
+//     of the value. Use different names instead of tags.
 //
 // Some servers take tags with certain keys for something else, and remove them: host at gostatsd and at Datadog's agent
 // (the name of the machine); device and keys that begin with dd.internal. at Datadog's agent; veneurlocalonly,
@@ -136,8 +136,8 @@
 //
 //	A-Z a-z 0-9 _ . -     as it is
 //	any other byte        _xHH_, where HH is its hexadecimal number: a space is _x20_, é is _xC3__xA9_
-//	_                     _x5F_ if it could be read as the beginning of an escape: before an x that is followed by
-//	                      0-9, A-F, _ or a byte that is escaped
+//	_                     _x5F_ if it looks like the start of an escape: in a_x2E, but not in a_b. That is: before
+//	                      an x that is followed by 0-9, A-F, _ or a byte that is escaped
 //	empty                 _x_
 //	_ . - at the start    of a name or key: _x5F_ _x2E_ _x2D_. A line that begins with "_sc" is a service check to
 //	                      Datadog's agent, and one that begins with "_e" an event to telegraf. A key that begins with
@@ -147,7 +147,7 @@
 //	quantile, le          as a key: _x71_uantile and _x6C_e. A timer with such a tag makes statsd_exporter panic.
 //	the end of a name     that is .ns, .hist or .hist-unit and then .count, .sum, .min, .max or .p50: the last dot is
 //	                      _x2E_, as in jobs.ns_x2E_count, because jobs.ns.count belongs to the timer jobs. With
-//	                      Histograms and Distributions, so is the dot of .hist at the end of a timer's name.
+//	                      Histograms and Distributions, the dot of .hist at the end of a timer's name is escaped, too.
 //	a unit                Only A-Z, a-z and 0-9 are as they are.
 //	constructor, …        the name of a function of every JavaScript object: the first byte is escaped,
 //	                      _x63_onstructor. StatsD 0.9.0 loses counters with such names. The others are
@@ -162,12 +162,12 @@
 //
 // A batch is acknowledged if Write returns nil. The meaning depends on the network.
 //
-// tcp and unix: one connection carries one batch. The sink writes the batch, closes its direction, and waits until the
-// server closes the other one. A server that reads until the end, such as StatsD, statsd_exporter and telegraf, closes
-// its direction after it has read everything. If a server ends with unread bytes, the connection is reset. So a nil
+// tcp and unix: one connection carries one batch. The sink writes the batch, closes its sending side, and waits until
+// the server closes its own side. A server that reads until the end, such as StatsD, statsd_exporter and telegraf, closes
+// its side after it has read everything. If a server closes before it has read everything, the connection is reset. So a nil
 // error proves that the server has read the batch. After any other end nothing is acknowledged and the whole batch is
 // sent again: the part that the server has read is then counted twice. A server that never closes connections cannot
-// be used in this way. Behind a proxy, the proof is the proxy's. One case looks like success: a server closes a
+// be used in this way. Behind a proxy, a nil error only proves that the proxy has read the batch. One case looks like success: a server closes a
 // connection early, and at that moment has read all bytes that had arrived, while others are still on their way.
 //
 // tcp and unix with [WithKeptConnection]: a nil error says that this machine's kernel has the batch, and that the
@@ -178,10 +178,10 @@
 // reads its socket. They are never sent twice.
 //
 // udp: a packet is acknowledged if it was sent and not refused. A machine refuses packets to a port on which nobody
-// listens. The sink hears of it at the next write, or within 2 milliseconds after the last one. So little is lost
+// listens. The sink gets this error at the next write, or within 2 milliseconds after the last one. So little is lost
 // while a server on the same machine, or in the same network, is down. Everything else is unknown: packets may be lost
 // on their way, and a refusal may come later, which fails the next Write. The sink pauses between bursts of packets,
-// so that a server can keep up. It sends at most some 70,000 series per second. If the target has a name instead of an
+// so that a server can keep up. It sends at most about 70,000 series per second. If the target has a name instead of an
 // address, the name is looked up again after 30 seconds and after each error, and packets go to the new address.
 //
 // A writer: a packet is acknowledged if Write of the writer returned no error.
@@ -189,5 +189,5 @@
 // No network tells how a server goes on with a batch. StatsD and telegraf keep it in memory until their own
 // interval ends, and lose it if they crash.
 //
-// After an error the connection is closed. The next Write opens a new one and looks the host's name up.
+// After an error the connection is closed. The next Write opens a new one and resolves the host name again.
 package statsdsink
