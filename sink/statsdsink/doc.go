@@ -44,10 +44,11 @@
 // one line, name:12.5:13.1:14|d|@0.125. In the forms Timings and Sum, histograms are sent as Parts.
 //
 // The next table shows the figures that servers compute of each form. N is the exact number of observations, S the
-// exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are approximate figures; s and
-// m are at most 2.2 % off. A figure without a letter is wrong or missing. "Wrong" means that the server misreads the
-// lines, and "lost" means that it refuses them. "Same" means: the same as without WithPacking. The rows of StatsD, statsd_exporter, telegraf and the Collector are tested. Collectd was tried by
-// hand, and the other rows were read from source or documentation.
+// exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are approximate figures; s
+// and m are at most 2.2 % off. A figure without a letter is wrong or missing. "Wrong" means that the server misreads
+// the lines, and "lost" means that it refuses them. "Same" means: the same as without WithPacking. The rows of StatsD,
+// statsd_exporter, telegraf and the Collector are tested. Collectd was tried by hand, and the other rows were read from
+// source or documentation.
 //
 //	server           Timings    Parts  Sum  Histograms  Distributions  WithPacking
 //	StatsD 0.9.0     N m (1)    N S M  S    wrong (2)   wrong (2)      wrong (3)
@@ -107,11 +108,12 @@
 //     negative gauge can then end as 0. It joins names and tags without a separator: the tags a:1b and c:2 are the same
 //     as a:1 and bc:2, and a counter with the tag metric_type:counter is the same as one without it.
 //   - The Collector's statsdreceiver aggregates by the client's address. By default this sink opens a TCP connection
-//     per batch, so the Collector treats each batch as a different client: 10 batches in an interval make 10 points of each counter
-//     and of each gauge, in no order. Set ignore_host: true, or use udp or WithKeptConnection.
-//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives both
-//     lines of a negative gauge the same time and keeps the first, so that without WithSignedGauges every negative
-//     gauge is 0. The other servers need the two lines: with WithSignedGauges, a gauge of 2 that is set to -3 becomes -1 there.
+//     per batch, so the Collector treats each batch as a different client: 10 batches in an interval make 10 points
+//     of each counter and of each gauge, in no order. Set ignore_host: true, or use udp or WithKeptConnection.
+//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives
+//     both lines of a negative gauge the same time and keeps the first, so that without WithSignedGauges every
+//     negative gauge is 0. The other servers need the two lines: with WithSignedGauges, a gauge of 2 that is set to
+//     -3 becomes -1 there.
 //   - Veneur refuses lines with a container id or a timestamp.
 //   - Brubeck keeps values as float32: sums are exact up to 2^24. It ignores DogStatsD tags. Old versions read only the
 //     first line of a packet and cannot be used.
@@ -163,12 +165,13 @@
 // A batch is acknowledged if Write returns nil. The meaning depends on the network.
 //
 // tcp and unix: one connection carries one batch. The sink writes the batch, closes its sending side, and waits until
-// the server closes its own side. A server that reads until the end, such as StatsD, statsd_exporter and telegraf, closes
-// its side after it has read everything. If a server closes before it has read everything, the connection is reset. So a nil
-// error proves that the server has read the batch. After any other end nothing is acknowledged and the whole batch is
-// sent again: the part that the server has read is then counted twice. A server that never closes connections cannot
-// be used in this way. Behind a proxy, a nil error only proves that the proxy has read the batch. One case looks like success: a server closes a
-// connection early, and at that moment has read all bytes that had arrived, while others are still on their way.
+// the server closes its own side. A server that reads until the end, such as StatsD, statsd_exporter and telegraf,
+// closes its side after it has read everything. If a server closes before it has read everything, the connection is
+// reset. So a nil error proves that the server has read the batch. After any other end nothing is acknowledged and the
+// whole batch is sent again: the part that the server has read is then counted twice. A server that never closes
+// connections cannot be used in this way. Behind a proxy, a nil error only proves that the proxy has read the batch.
+// One case looks like success: a server closes a connection early, and at that moment has read all bytes that had
+// arrived, while others are still on their way.
 //
 // tcp and unix with [WithKeptConnection]: a nil error says that this machine's kernel has the batch, and that the
 // server had not closed the connection before the batch or within 2 milliseconds after it.
