@@ -1,5 +1,5 @@
-// Package metricsbuffer records counters, timers, histograms and gauges on hot paths, and delivers every update exactly
-// once to metrics backends.
+// Package metricsbuffer records counters, timers, histograms and gauges on hot paths, and puts every update into
+// exactly one acknowledged batch for metrics backends.
 //
 //	sink, err := statsdsink.New("udp://127.0.0.1:8125")
 //	…
@@ -25,17 +25,18 @@
 //
 // # Promises
 //
-//  1. Every recorded update is in exactly one batch. For each sink, recorded = acknowledged + pending + dropped
-//     ([Stats]). This also holds with concurrent flushes and failing sinks, and when the buffer is closed.
+//  1. Every recorded update is in exactly one acknowledged batch. For each sink, recorded = acknowledged + pending +
+//     dropped ([Stats]). This also holds with concurrent flushes and failing sinks, and when the buffer is closed.
 //  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations.
 //     Updates that were recorded together ([Record], [Local.Commit]) arrive together. If two updates are recorded
 //     separately on different Ps, the later one may arrive in the earlier batch.
 //  3. [Buffer.Flush] delivers every update that was recorded before it was called, unless it was delivered before.
 //  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex. Recording allocates
-//     nothing, except when a series is new or was idle, and when a P starts to use it often and gets memory of its own
+//     in three cases only: the series is new, it was idle, or a P starts to use it often and gets memory of its own
 //     for it.
 //  5. A batch leaves the buffer only when its sink acknowledges it, by returning nil. A failed batch is merged into
-//     the next one, whose start is that of the failed batch. Failures cost no memory, however long they last.
+//     the next one. The merged batch has the start time of the failed one. Failures cost no memory, however long they
+//     last.
 //  6. A sink that is slow, hangs, fails or panics affects itself only.
 //  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); above it, totals per name are still
 //     correct, and tags are lost. The memory of idle values is given back, and idle series can be forgotten
@@ -49,10 +50,10 @@
 //	Counter.Add ──pin──▶ own chunk: bank[slot] += d ──flip by CAS──▶ drained bank ──▶ pending ──▶ Write(ctx, batch)
 //	Timer.Observe        common chunk: atomic add     + one fence    zeroed, reused   per sink    nil: acknowledged
 //
-// A P is the Go scheduler's notion of a processor; there are GOMAXPROCS of them. A series is a name with its tags. A
-// writer pins itself to its P and from then on owns that P's shard. If the P writes to a series often, the shard has a
-// chunk of its own for it, and the writer adds with plain instructions to memory that no other P writes to. All other
-// series are in chunks that all Ps share, and are added to atomically.
+// A P is the Go scheduler's notion of a processor; there are GOMAXPROCS of them. A series is a name with its tags.
+// During an update, a writer is pinned to its P and is the only user of that P's shard. If the P writes to a series
+// often, the shard has a chunk of its own for it, and the writer adds with plain instructions to memory that no other P
+// writes to. All other series are in chunks that all Ps share, and are added to atomically.
 //
 // Every chunk has two banks. The flusher makes the other bank the active one, by a compare-and-swap at each shard's
 // gate. It makes every running thread execute a memory barrier, with one system call, and waits for the writers that

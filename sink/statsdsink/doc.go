@@ -5,8 +5,7 @@
 //	// handle err
 //	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 //
-// [FromEnvironment] takes the server from DD_AGENT_HOST, STATSD_HOST and similar variables. The buffer closes the sink
-// when it is closed itself.
+// [FromEnvironment] takes the server from DD_AGENT_HOST, STATSD_HOST and similar variables. Closing the buffer also closes the sink.
 //
 // # Lines
 //
@@ -22,7 +21,8 @@
 //
 // The unit of a histogram is a part of its name. Without a unit the name is name.hist.count, and so on. A negative
 // gauge is two lines, name:0|g and name:-2.5|g, because most servers take a sign for "add this to the gauge". A gauge
-// stays at the server as it is until the next batch with that gauge. The same is true for min and max of a histogram.
+// stays at the server as it is until the next batch with that gauge. The server also keeps the min and max of a
+// histogram until the next batch with that histogram.
 //
 // # Timers
 //
@@ -45,10 +45,10 @@
 //
 // The next table shows the figures that servers compute of each form. N is the exact number of observations, S the
 // exact sum, and M the exact minimum and maximum of a batch. The small letters n, s and m are approximate figures; s
-// and m are at most 2.2 % off. A figure without a letter is wrong or missing. "Wrong" means that the server misreads
-// the lines, and "lost" means that it refuses them. "Same" means: the same as without WithPacking. The rows of StatsD,
-// statsd_exporter, telegraf and the Collector are tested. Collectd was tried by hand, and the other rows were read from
-// source or documentation.
+// and m are at most 2.2 % off. If a letter is not in a cell, the server computes that figure wrongly or not at all.
+// "Wrong" means that the server misreads the lines, and "lost" means that it refuses them. "Same" means: the same as
+// without WithPacking. The rows of StatsD, statsd_exporter, telegraf and the Collector are tested. Collectd was tried
+// by hand, and the other rows were read from source or documentation.
 //
 //	server           Timings    Parts  Sum  Histograms  Distributions  WithPacking
 //	StatsD 0.9.0     N m (1)    N S M  S    wrong (2)   wrong (2)      wrong (3)
@@ -110,8 +110,7 @@
 //   - The Collector's statsdreceiver aggregates by the client's address. By default this sink opens a TCP connection
 //     per batch, so the Collector treats each batch as a different client: 10 batches in an interval make 10 points
 //     of each counter and of each gauge, in no order. Set ignore_host: true, or use udp or WithKeptConnection.
-//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives
-//     both lines of a negative gauge the same time and keeps the first, so that without WithSignedGauges every
+//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives both lines of a negative gauge the same timestamp and keeps only the first, name:0|g, so that without WithSignedGauges every
 //     negative gauge is 0. The other servers need the two lines: with WithSignedGauges, a gauge of 2 that is set to
 //     -3 becomes -1 there.
 //   - Veneur refuses lines with a container id or a timestamp.
@@ -126,12 +125,12 @@
 // veneurglobalonly and veneursinkonly at veneur.
 //
 // A point that cannot be sent is dropped and counted, by reason, in [metricsbuffer.SinkStats]: a gauge that is NaN or
-// infinite, and a point that is longer than a packet ([WithMaxPacket]). All lines of a point are in one packet. Only a
-// distribution may need several packets; if one of them fails, the part that the server has is not sent again.
+// infinite, and a point that is longer than a packet ([WithMaxPacket]). The lines of a point are in one packet, except
+// that a distribution may need several packets; if one of them fails, the part that the server has is not sent again.
 //
 // # Names, keys and values
 //
-// A name, key or value may be any string. Two different strings never arrive as the same, and no string can add a
+// A name, key or value may be any string. Two different strings are never sent as the same, and no string can add a
 // line, a tag or a value. Bytes that mean something to a server are escaped; escapes use plain bytes only, and can be
 // undone. The same rules hold for both ways to write tags. They hold for names, keys and values, unless the table says
 // otherwise.
@@ -167,11 +166,11 @@
 // tcp and unix: one connection carries one batch. The sink writes the batch, closes its sending side, and waits until
 // the server closes its own side. A server that reads until the end, such as StatsD, statsd_exporter and telegraf,
 // closes its side after it has read everything. If a server closes before it has read everything, the connection is
-// reset. So a nil error proves that the server has read the batch. After any other end nothing is acknowledged and the
-// whole batch is sent again: the part that the server has read is then counted twice. A server that never closes
-// connections cannot be used in this way. Behind a proxy, a nil error only proves that the proxy has read the batch.
-// One case looks like success: a server closes a connection early, and at that moment has read all bytes that had
-// arrived, while others are still on their way.
+// reset. So a nil error means that the server has read the batch, with the exception below. After any other end nothing
+// is acknowledged and the whole batch is sent again: the part that the server has read is then counted twice. A server
+// that never closes connections cannot be used in this way. Behind a proxy, a nil error only proves that the proxy has
+// read the batch. There is one exception: if the server closes early and has read all bytes that have arrived so far,
+// the sink sees success although later bytes are lost.
 //
 // tcp and unix with [WithKeptConnection]: a nil error says that this machine's kernel has the batch, and that the
 // server had not closed the connection before the batch or within 2 milliseconds after it.
@@ -182,10 +181,11 @@
 //
 // udp: a packet is acknowledged if it was sent and not refused. A machine refuses packets to a port on which nobody
 // listens. The sink gets this error at the next write, or within 2 milliseconds after the last one. So little is lost
-// while a server on the same machine, or in the same network, is down. Everything else is unknown: packets may be lost
-// on their way, and a refusal may come later, which fails the next Write. The sink pauses between bursts of packets,
-// so that a server can keep up. It sends at most about 70,000 series per second. If the target has a name instead of an
-// address, the name is looked up again after 30 seconds and after each error, and packets go to the new address.
+// while a server on the same machine, or in the same network, is down. The sink cannot notice other losses. A refusal
+// that comes later makes the next Write fail, although that Write was not refused. The sink pauses between bursts of
+// packets, so that a server can keep up. It sends at most about 70,000 series per second. If the target has a name
+// instead of an address, the name is looked up again after 30 seconds and after each error, and packets go to the new
+// address.
 //
 // A writer: a packet is acknowledged if Write of the writer returned no error.
 //
