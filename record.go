@@ -49,7 +49,8 @@ type group []Update
 
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
 func (g group) recordSlow() {
-	var seen []*shards
+	var memory [4]*shards
+	seen := memory[:0] // usually one
 	for i := range g {
 		if s := g[i].shards(); s != nil && !slices.Contains(seen, s) {
 			g[i:].record(s)
