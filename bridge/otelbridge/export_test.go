@@ -11,13 +11,16 @@ func (p *MeterProvider) Kept(name string) *big.Rat {
 			kept.Add(kept, new(big.Rat).SetFrac(n, new(big.Int).Lsh(big.NewInt(1), 64)))
 		}
 	}
-	p.counters.Range(func(key seriesKey, s *sum) bool {
-		add(key.of, s.rest.Steps(), 0)
-		return true
-	})
-	p.distributions.Range(func(key seriesKey, d *distribution) bool {
-		add(key.of, d.rest.Steps(), 1) // half
-		return true
-	})
+	p.counters.each(func(of *definition, s *sum) { add(of, s.rest.Steps(), 0) })
+	p.distributions.each(func(of *definition, d *distribution) { add(of, d.rest.Steps(), 1) }) // half
 	return kept
+}
+
+func (t *table[S]) each(f func(*definition, S)) {
+	t.byHash.Range(func(_ uint64, e *entry[S]) bool {
+		for ; e != nil; e = e.next {
+			f(e.of, e.series)
+		}
+		return true
+	})
 }

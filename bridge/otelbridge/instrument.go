@@ -3,21 +3,10 @@ package otelbridge
 import (
 	"context"
 
-	"github.com/puzpuzpuz/xsync/v3"
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
-
-// A table has the series of all instruments of one kind. S is the type that stands for a series.
-type table[S any] struct{ *xsync.MapOf[seriesKey, S] }
-
-type seriesKey struct {
-	of  *definition
-	set attribute.Distinct
-}
-
-func newTable[S any]() table[S] { return table[S]{xsync.NewMapOf[seriesKey, S]()} }
 
 // An instrument finds the series for a set of attributes.
 type instrument[S any] struct {
@@ -31,28 +20,34 @@ type instrument[S any] struct {
 // Enabled returns true.
 func (*instrument[S]) Enabled(context.Context) bool { return true }
 
-// of returns the series for the set. It allocates only when it sees the set for the first time.
+// shortKey is the length of the keys that are put together without allocating memory.
+const shortKey = 512
+
+// of returns the series for the set. It allocates only when it sees the set for the first time, when the set's keys and
+// values are longer than shortKey, and for values that are slices or maps.
 func (i *instrument[S]) of(set attribute.Set) S {
 	if i.allowed != nil {
 		set, _ = set.Filter(i.allowed)
 	}
-	if s, ok := i.table.Load(seriesKey{i.definition, set.Equivalent()}); ok {
+	var memory [shortKey]byte
+	key := appendSet(memory[:0], &set)
+	if s, ok := i.table.load(i.definition, key); ok {
 		return s
 	}
-	return i.ofSlow(set)
+	return i.ofSlow(set, key)
 }
 
 var overflowSet = attribute.NewSet(attribute.Bool("otel.metric.overflow", true))
 
-func (i *instrument[S]) ofSlow(set attribute.Set) S {
-	if i.table.Size() >= i.provider.maxSeries {
+func (i *instrument[S]) ofSlow(set attribute.Set, key []byte) S {
+	if i.table.size() >= i.provider.maxSeries {
 		i.count("otelbridge.overflowed")
 		set = overflowSet
+		key = appendSet(key[:0], &set)
 	}
-	s, _ := i.table.LoadOrCompute(seriesKey{i.definition, set.Equivalent()}, func() S {
+	return i.table.loadOrMake(i.definition, key, func() S {
 		return i.new(i.provider.buffer, i.definition, i.tagsOf(set))
 	})
-	return s
 }
 
 // tagsOf returns the tags of the series with the set.
