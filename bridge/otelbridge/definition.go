@@ -58,14 +58,33 @@ func scopeOf(name string, config metric.MeterConfig) (scope, []metricsbuffer.Tag
 	attributes := config.InstrumentationAttributes()
 	for iter := attributes.Iter(); iter.Next(); {
 		pair := iter.Attribute()
-		key := string(pair.Key)
-		if slices.ContainsFunc(own, func(tag metricsbuffer.Tag) bool { return tag.Key == key }) {
-			key = "attribute." + key
-		}
+		key := keyOf(pair.Key, func(key string) bool {
+			return slices.ContainsFunc(own, func(tag metricsbuffer.Tag) bool { return tag.Key == key })
+		})
 		tags = append(tags, metricsbuffer.Tag{Key: scopeTag + key, Value: strings.Clone(pair.Value.String())})
 	}
 	return scope(appendTags(nil, tags)), tags
 }
+
+const attributePrefix = "attribute."
+
+// keyOf returns the key of an attribute's tag. Keys that are reserved for other tags get a prefix. So do keys that have
+// the prefix before a reserved key. Otherwise a renamed attribute and one that has the new name by itself would be the
+// same tag.
+func keyOf(attribute attribute.Key, isReserved func(string) bool) string {
+	key := string(attribute)
+	plain := key
+	for found := true; found; {
+		plain, found = strings.CutPrefix(plain, attributePrefix)
+	}
+	if isReserved(plain) {
+		return attributePrefix + key
+	}
+	return key
+}
+
+// isReserved says whether a tag with the key is the bridge's own, for some instrument.
+func isReserved(key string) bool { return key == instrumentTag || strings.HasPrefix(key, scopeTag) }
 
 // An identity tells instruments apart.
 type identity struct {

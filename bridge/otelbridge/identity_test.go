@@ -74,6 +74,63 @@ func TestScopesOfOneHash(t *testing.T) {
 		tag{Key: "otel.scope.a", Value: "xb_string_y"}).Count)
 }
 
+// An attribute cannot pass for a tag of the bridge, nor for another attribute that was renamed.
+func TestForgedTags(t *testing.T) {
+	type update struct {
+		meter string
+		unit  string
+		pairs []attribute.KeyValue
+	}
+	pair := attribute.String
+	for name, updates := range map[string][2]update{
+		"renamed and as it is": {
+			{"m", "", []attribute.KeyValue{pair("otel.scope.name", "A"), pair("attribute.otel.scope.name", "B")}},
+			{"m", "", []attribute.KeyValue{pair("otel.scope.name", "B"), pair("attribute.otel.scope.name", "A")}},
+		},
+		"renamed twice": {
+			{"m", "", []attribute.KeyValue{pair("attribute.otel.scope.name", "A")}},
+			{"m", "", []attribute.KeyValue{pair("attribute.attribute.otel.scope.name", "A")}},
+		},
+		"scope":           {{"m", "", nil}, {"", "", []attribute.KeyValue{pair("otel.scope.name", "m")}}},
+		"scope attribute": {{"m", "", nil}, {"m", "", []attribute.KeyValue{pair("otel.scope.a", "x")}}},
+		"instrument":      {{"", "", []attribute.KeyValue{pair("otel.instrument", "Counter s")}}, {"", "s", nil}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handleErrors(t)
+			recorder := new(sinktest.Recorder)
+			buffer := must(metricsbuffer.New(metricsbuffer.WithSink(recorder)))
+			provider := must(otelbridge.NewMeterProvider(buffer))
+			for i, u := range updates {
+				counter := must(provider.Meter(u.meter).Int64Counter("requests", metric.WithUnit(u.unit)))
+				counter.Add(t.Context(), int64(1+1000*i), metric.WithAttributes(u.pairs...))
+			}
+			scope := metric.WithInstrumentationAttributes(pair("a", "x"))
+			must(provider.Meter("m", scope).Int64Counter("requests")).Add(t.Context(), 1_000_000)
+			require.NoError(t, buffer.Close())
+			require.Len(t, recorder.Totals(), 3, "%v", recorder.Totals())
+		})
+	}
+}
+
+// Two scopes whose attributes are renamed stay two.
+func TestForgedScopes(t *testing.T) {
+	provider := must(otelbridge.NewMeterProvider(nil))
+	pair := attribute.String
+	for _, pairs := range [][]attribute.KeyValue{
+		{pair("name", "A"), pair("attribute.name", "B")},
+		{pair("name", "B"), pair("attribute.name", "A")},
+	} {
+		meter := provider.Meter("scope", metric.WithInstrumentationAttributes(pairs...))
+		must(meter.Int64Counter("requests")).Add(t.Context(), 1)
+	}
+	tags := provider.Instruments()
+	require.Len(t, tags, 2)
+	for _, i := range tags {
+		require.Len(t, i.Tags, 3)
+		require.NotEqual(t, i.Tags[1].Key, i.Tags[2].Key, "%v", i.Tags)
+	}
+}
+
 // A set is found again, whichever values it has: NaN does not equal itself, and a long set is stored in another manner.
 func TestSetsAreFoundAgain(t *testing.T) {
 	many := make([]attribute.KeyValue, 0, 20)

@@ -55,14 +55,7 @@ func (i *instrument[S]) tagsOf(set attribute.Set) []metricsbuffer.Tag {
 	tags := append(make([]metricsbuffer.Tag, 0, len(i.Tags)+set.Len()), i.Tags...)
 	for iter := set.Iter(); iter.Next(); {
 		pair := iter.Attribute()
-		key := string(pair.Key)
-		for _, tag := range i.Tags {
-			if tag.Key == key {
-				key = "attribute." + key
-				break
-			}
-		}
-		tags = append(tags, metricsbuffer.Tag{Key: key, Value: pair.Value.String()})
+		tags = append(tags, metricsbuffer.Tag{Key: keyOf(pair.Key, isReserved), Value: pair.Value.String()})
 	}
 	return tags
 }

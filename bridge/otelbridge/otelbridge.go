@@ -27,8 +27,11 @@
 //
 // A scope becomes the tags otel.scope.name, otel.scope.version and otel.scope.schema_url, and one tag
 // otel.scope.KEY for each of its attributes. Empty parts have no tag. [WithoutScope] leaves all of them out;
-// instruments of several scopes are then one instrument. If an attribute has the key of such a tag, its own tag is
-// called attribute.KEY.
+// instruments of several scopes are then one instrument.
+//
+// These keys, and otel.instrument, are reserved. An attribute with the key otel.instrument, or with one that begins with
+// otel.scope., has the tag attribute.KEY. An attribute of a scope with the key name, version or schema_url has the tag
+// otel.scope.attribute.KEY. A reserved key with attribute. before it gets one more, so no two attributes have one tag.
 //
 // The buffer has no place for the unit of a counter or gauge, and none for descriptions and bucket boundaries:
 // [MeterProvider.Instruments] returns them. The boundaries are not used. The buffer's own buckets are 4.4 % wide,
