@@ -14,7 +14,7 @@ type instrument[S any] struct {
 
 	provider *MeterProvider
 	table    *table[S]
-	new      func(*metricsbuffer.Buffer, *definition, []metricsbuffer.Tag) S
+	new      func(*MeterProvider, *definition, []metricsbuffer.Tag) S
 }
 
 // Enabled returns true.
@@ -46,7 +46,7 @@ func (i *instrument[S]) ofSlow(set attribute.Set, key []byte) S {
 		key = appendSet(key[:0], &set)
 	}
 	return i.table.loadOrMake(i.definition, key, func() S {
-		return i.new(i.provider.buffer, i.definition, i.tagsOf(set))
+		return i.new(i.provider, i.definition, i.tagsOf(set))
 	})
 }
 

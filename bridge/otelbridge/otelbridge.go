@@ -41,7 +41,7 @@
 //
 // The buffer counts in whole numbers. A series keeps its fraction until it makes a whole, and no fraction is lost: the
 // delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
-// float64.
+// float64. All attributes whose updates go to an overflow series of the bridge or the buffer share its fraction.
 //
 //   - Float64Counter: the delivered sum is the recorded sum, rounded down. Nothing is delivered before it reaches 1.
 //   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
@@ -77,6 +77,7 @@ import (
 	"go.opentelemetry.io/otel/metric/embedded"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/internal/fraction"
 )
 
 // A MeterProvider makes meters whose instruments record into a buffer. [NewMeterProvider] makes one. It, its meters and
@@ -88,6 +89,7 @@ type MeterProvider struct {
 	withoutScope bool
 	maxSeries    int
 	decimals     func(name, unit string) int
+	rests        *fraction.Rests
 
 	counters      table[*sum]
 	gauges        table[*metricsbuffer.Gauge]
@@ -109,6 +111,7 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 		buffer:        buffer,
 		maxSeries:     defaultMaxSeries,
 		decimals:      func(_, unit string) int { return defaultDecimals(unit) },
+		rests:         fraction.NewRests(buffer),
 		counters:      newTable[*sum](),
 		gauges:        newTable[*metricsbuffer.Gauge](),
 		distributions: newTable[*distribution](),
