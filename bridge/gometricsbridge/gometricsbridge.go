@@ -38,8 +38,8 @@
 //
 // The counter gometricsbridge.rejected, with the joined key as its tag name, counts values that cannot be recorded:
 // NaN, an infinity or a number that does not fit an int64, as a counter's increment or a sample; and a fraction, if
-// 100,000 other counters, or histograms, have recorded one already. Samples below zero are recorded as zero, and counted
-// in [metricsbuffer.Stats].
+// 100,000 other counters, or histograms, have recorded one already. Samples below zero are recorded as zero, and
+// counted in [metricsbuffer.Stats].
 package gometricsbridge
 
 import (

@@ -29,9 +29,10 @@
 // otel.scope.KEY for each of its attributes. Empty parts have no tag. [WithoutScope] leaves all of them out;
 // instruments of several scopes are then one instrument.
 //
-// These keys, and otel.instrument, are reserved. An attribute with the key otel.instrument, or with one that begins with
-// otel.scope., has the tag attribute.KEY. An attribute of a scope with the key name, version or schema_url has the tag
-// otel.scope.attribute.KEY. A reserved key with attribute. before it gets one more, so no two attributes have one tag.
+// These keys, and otel.instrument, are reserved. An attribute with the key otel.instrument, or with one that begins
+// with otel.scope., has the tag attribute.KEY. An attribute of a scope with the key name, version or schema_url has the
+// tag otel.scope.attribute.KEY. A reserved key with attribute. before it gets one more, so no two attributes have one
+// tag.
 //
 // The buffer has no place for the unit of a counter or gauge, and none for descriptions and bucket boundaries:
 // [MeterProvider.Instruments] returns them. The boundaries are not used. The buffer's own buckets are 4.4 % wide,
