@@ -32,11 +32,14 @@
 //
 // The buffer counts in whole numbers; go-metrics' float32 is exact for those up to 2^24. A counter or histogram keeps
 // its fraction until it makes a whole: the delivered sum and the kept fraction are the recorded sum. A counter's sum is
-// rounded down, and a histogram's to the nearest whole number. Timers round each duration to a nanosecond.
+// rounded down, and a histogram's to the nearest whole number. Timers round each duration to a nanosecond. All labels
+// whose updates go to an overflow series of the buffer share its fraction. The buffer's idle expiry does not forget a
+// series that has recorded a fraction.
 //
 // The counter gometricsbridge.rejected, with the joined key as its tag name, counts values that cannot be recorded:
 // NaN, an infinity or a number that does not fit an int64, as a counter's increment or a sample; and a fraction, if
-// 100,000 other series keep one already. Samples below zero are recorded as zero, and counted in [metricsbuffer.Stats].
+// 100,000 other counters, or histograms, have recorded one already. Samples below zero are recorded as zero, and
+// counted in [metricsbuffer.Stats].
 package gometricsbridge
 
 import (
@@ -59,8 +62,8 @@ type Sink[L Label] struct {
 	config
 
 	buffer     *metricsbuffer.Buffer
-	counters   rests
-	histograms rests
+	counters   fractionals
+	histograms fractionals
 }
 
 type config struct {
@@ -88,11 +91,18 @@ func WithSampleUnit(unit func(name string) time.Duration) Option {
 // option is nil or has a value that makes no sense.
 func New[L Label](buffer *metricsbuffer.Buffer, opts ...Option) (*Sink[L], error) {
 	s := &Sink[L]{
-		config:     config{unit: func(string) time.Duration { return time.Millisecond }},
-		buffer:     buffer,
-		counters:   newRests(false),
-		histograms: newRests(true),
+		config: config{unit: func(string) time.Duration { return time.Millisecond }},
+		buffer: buffer,
 	}
+	rests := fraction.NewRests(buffer)
+	s.counters = newFractionals(func(name string, tags []metricsbuffer.Tag) *fractional {
+		c := buffer.Counter(name, tags...)
+		return &fractional{counter: c, rest: rests.OfCounter(c)}
+	})
+	s.histograms = newFractionals(func(name string, tags []metricsbuffer.Tag) *fractional {
+		h := buffer.Histogram(name, "", tags...)
+		return &fractional{histogram: h, rest: rests.OfHistogram(h)}
+	})
 	for i, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("gometricsbridge: New: option %d of %d is nil; leave it out", i+1, len(opts))
@@ -147,13 +157,21 @@ func (s *Sink[L]) IncrCounter(key []string, v float32) { s.IncrCounterWithLabels
 // IncrCounterWithLabels adds v to a counter.
 func (s *Sink[L]) IncrCounterWithLabels(key []string, v float32, labels []L) {
 	name, tags := join(key), tagsOf(labels)
-	whole, lost := s.counters.add(name, tags, float64(v))
-	if lost != nothing {
+	nearest, ok := fraction.Round(float64(v))
+	switch {
+	case !ok:
 		s.reject(name)
+		return
+	case float32(nearest) == v:
+		s.buffer.IncrCounter(name, nearest, tags...)
+		return
 	}
-	if lost != everything {
-		s.buffer.IncrCounter(name, whole, tags...)
+	if counter, ok := s.counters.of(name, tags); ok {
+		counter.record(float64(v))
+		return
 	}
+	s.reject(name)
+	s.buffer.IncrCounter(name, int64(v), tags...)
 }
 
 // AddSample records a duration, or a value in a histogram.
@@ -171,13 +189,24 @@ func (s *Sink[L]) AddSampleWithLabels(key []string, v float32, labels []L) {
 		s.buffer.IncrTimer(name, time.Duration(n), tags...)
 		return
 	}
-	n, lost := s.histograms.add(name, tags, float64(v))
-	if lost != nothing {
+	nearest, ok := fraction.Round(float64(v))
+	switch {
+	case !ok:
 		s.reject(name)
+		return
+	case v < 0:
+		s.buffer.ObserveHistogram(name, "", -1, tags...) // it is recorded as zero, and counted
+		return
+	case float32(nearest) == v:
+		s.buffer.ObserveHistogram(name, "", nearest, tags...)
+		return
 	}
-	if lost != everything {
-		s.buffer.Histogram(name, "", tags...).Observe(n)
+	if histogram, ok := s.histograms.of(name, tags); ok {
+		histogram.record(float64(v))
+		return
 	}
+	s.reject(name)
+	s.buffer.ObserveHistogram(name, "", nearest, tags...)
 }
 
 const shutdownTimeout = 5 * time.Second

@@ -156,6 +156,33 @@ func TestSmallSamples(t *testing.T) {
 		tag{Key: "name", Value: "service.negative"}).Count)
 }
 
+// If the buffer has reached its limit of series, the fractions of all labels in an overflow series add up to wholes.
+func TestFractionsOfOverflow(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	values := gometricsbridge.WithSampleUnit(func(string) time.Duration { return 0 })
+	sink, err := gometricsbridge.New[metrics.Label](buffer, values)
+	require.NoError(t, err)
+	const sets = 1000
+	for i := range sets {
+		labels := []metrics.Label{{Name: "i", Value: fmt.Sprint(i)}}
+		sink.IncrCounterWithLabels([]string{"seconds"}, 0.875, labels)
+		sink.AddSampleWithLabels([]string{"load"}, 0.25, labels)
+	}
+	require.NoError(t, buffer.Close())
+	count, sum := int64(0), int64(0)
+	for _, p := range recorder.Totals() {
+		if p.Kind == metricsbuffer.KindCounter {
+			count += p.Count
+		}
+		sum += p.Sum
+	}
+	// Each of the 10 ordinary series keeps less than 1, and so does the overflow series.
+	require.InDelta(t, sets*0.875, count, 11)
+	require.InDelta(t, sets*0.25, sum, 11)
+}
+
 // Beyond the limit a fraction is lost, and counted. The whole part is recorded.
 func TestManyFractions(t *testing.T) {
 	recorder := new(sinktest.Recorder)
@@ -174,7 +201,9 @@ func TestManyFractions(t *testing.T) {
 			total += p.Count
 		}
 	}
-	require.EqualValues(t, 100_010+1+10, total, "with 10 that were rejected, which went to the overflow")
+	// 10 names have a series, and 10 others an overflow series, of their own. Each of the 20 keeps 0.5, except name 0. All
+	// others share a series. The last 10 of them are rejected without their fraction, and counted in the same series.
+	require.EqualValues(t, 20*1+1+99_980*1.5+10*1+10, total)
 }
 
 func TestOptions(t *testing.T) {

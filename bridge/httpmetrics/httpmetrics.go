@@ -65,12 +65,12 @@ type Option struct{ apply func(*handler) }
 // WithRoute has a function say which route a request took, for routers other than [http.ServeMux]. It is called on the
 // goroutine of the request, after the wrapped handler has returned or panicked, with the request that the handler got.
 // It must return few different values, each the same for all requests of a route. An empty one is recorded as _OTHER.
+// It panics if the function is nil.
 func WithRoute(route func(*http.Request) string) Option {
-	return Option{func(h *handler) {
-		if route != nil {
-			h.route = route
-		}
-	}}
+	if route == nil {
+		panic("httpmetrics: WithRoute: the function is nil; leave the option out for the route of http.ServeMux")
+	}
+	return Option{func(h *handler) { h.route = route }}
 }
 
 // Handler returns a handler that calls next and records the request. A nil next is [http.DefaultServeMux], as it is for

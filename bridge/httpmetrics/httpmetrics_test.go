@@ -391,12 +391,18 @@ func TestRoute(t *testing.T) {
 	request(httpmetrics.Handler(buffer, router, byHeader, httpmetrics.Option{}), "/")
 	require.EqualValues(t, 1, count("custom"))
 	request(httpmetrics.Handler(buffer, ok, byHeader), "/")
-	request(httpmetrics.Handler(buffer, ok, httpmetrics.WithRoute(nil)), "/")
+	request(httpmetrics.Handler(buffer, ok), "/")
 	require.EqualValues(t, 2, count("_OTHER"))
 
 	registerDefault()
 	request(httpmetrics.Handler(buffer, nil), "/default/1")
 	require.EqualValues(t, 1, count("/default/{id}"))
+}
+
+// An option without its function is not left out silently.
+func TestNilFunction(t *testing.T) {
+	require.PanicsWithValue(t, "httpmetrics: WithRoute: the function is nil; leave the option out for the route of "+
+		"http.ServeMux", func() { httpmetrics.WithRoute(nil) })
 }
 
 // A handler may leave the body unread, or leave a goroutine that goes on reading.

@@ -21,10 +21,12 @@ import (
 // The delivered sum and the kept fractions are exactly the recorded sum: several goroutines create the instruments anew
 // for each update, while the buffer is flushed.
 func TestConservation(t *testing.T) {
-	for _, maxSeries := range []int{2, 100} {
-		t.Run(fmt.Sprint("limit ", maxSeries), func(t *testing.T) {
+	for _, limits := range [][2]int{{2, 100}, {100, 100}, {100, 5}} { // of the bridge, of the buffer
+		maxSeries, bufferSeries := limits[0], limits[1]
+		t.Run(fmt.Sprint("limits ", limits), func(t *testing.T) {
 			recorder := new(sinktest.Recorder)
-			buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(0)))
+			buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(0)),
+				metricsbuffer.WithMaxSeries(bufferSeries))
 			require.NoError(t, err)
 			provider, err := otelbridge.NewMeterProvider(buffer, otelbridge.WithMaxSeries(maxSeries))
 			require.NoError(t, err)
@@ -135,6 +137,32 @@ func TestOverflow(t *testing.T) {
 		require.EqualValues(t, 14, recorder.Total(metricsbuffer.KindCounter, "otelbridge.overflowed",
 			tag{Key: "instrument", Value: instrument}).Count)
 	}
+}
+
+// If the buffer has reached its limit of series, the fractions of all sets in an overflow series add up to wholes.
+func TestOverflowOfBuffer(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	buffer := must(metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder)))
+	meter := must(otelbridge.NewMeterProvider(buffer)).Meter("")
+	const sets = 1000
+	for i := range sets {
+		set := metric.WithAttributes(attribute.Int("i", i))
+		must(meter.Float64Counter("cost")).Add(t.Context(), 0.875, set)
+		must(meter.Float64Histogram("load", metric.WithUnit("ns"))).Record(t.Context(), 0.25, set)
+		must(meter.Float64Histogram("size", metric.WithUnit("By"))).Record(t.Context(), 0.25/1000, set)
+	}
+	require.NoError(t, buffer.Close())
+	count, sums := int64(0), map[string]int64{}
+	for _, p := range recorder.Totals() {
+		if p.Name == "cost" {
+			count += p.Count
+		}
+		sums[p.Name] += p.Sum
+	}
+	// Each of the 10 ordinary series keeps less than 1, and so does the overflow series.
+	require.InDelta(t, sets*0.875, count, 11)
+	require.InDelta(t, sets*0.25, sums["load"], 11)
+	require.InDelta(t, sets*0.25, sums["size"], 11)
 }
 
 // Any number of instruments takes bounded memory, and their totals are right.

@@ -2,6 +2,7 @@ package otelbridge
 
 import (
 	"context"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/embedded"
@@ -13,11 +14,27 @@ import (
 // A sum is a counter that can be added fractions to.
 type sum struct {
 	counter *metricsbuffer.Counter
-	rest    fraction.Rest
+	rests   *fraction.Rests
+	rest    atomic.Pointer[fraction.Rest] // of the counter's series; nil before the first fraction
 }
 
-func newSum(b *metricsbuffer.Buffer, d *definition, tags []metricsbuffer.Tag) *sum {
-	return &sum{counter: b.Counter(d.Name, tags...)}
+func newSum(p *MeterProvider, d *definition, tags []metricsbuffer.Tag) *sum {
+	return &sum{counter: p.buffer.Counter(d.Name, tags...), rests: p.rests}
+}
+
+// add adds v, which fits an int64.
+func (s *sum) add(v float64) {
+	if whole := int64(v); float64(whole) == v {
+		s.counter.Add(whole)
+		return
+	}
+	rest := s.rest.Load()
+	if rest == nil {
+		rest = s.rests.OfCounter(s.counter)
+		s.rest.Store(rest)
+	}
+	whole, _ := rest.Add(v)
+	s.counter.Add(whole)
 }
 
 type int64Counter struct {
@@ -45,7 +62,5 @@ func (c *float64Counter) Add(_ context.Context, v float64, opts ...metric.AddOpt
 		c.reject()
 		return
 	}
-	s := c.of(addedTo(opts))
-	whole, _ := s.rest.Add(v)
-	s.counter.Add(whole)
+	c.of(addedTo(opts)).add(v)
 }

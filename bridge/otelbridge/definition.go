@@ -35,11 +35,8 @@ func (i Instrument) clone() Instrument {
 	return i
 }
 
-// A scope identifies a meter. The zero scope is that of a meter without a name.
-type scope struct {
-	name, version, schema string
-	attributes            attribute.Distinct
-}
+// A scope identifies a meter: it is the text of the meter's tags. Without tags it is empty.
+type scope string
 
 const (
 	scopeTag      = "otel.scope."
@@ -48,27 +45,46 @@ const (
 
 // scopeOf returns the scope and its tags.
 func scopeOf(name string, config metric.MeterConfig) (scope, []metricsbuffer.Tag) {
-	attributes := config.InstrumentationAttributes()
-	s := scope{strings.Clone(name), config.InstrumentationVersion(), config.SchemaURL(), attributes.Equivalent()}
 	var tags []metricsbuffer.Tag
 	own := []metricsbuffer.Tag{
-		{Key: "name", Value: s.name}, {Key: "version", Value: s.version}, {Key: "schema_url", Value: s.schema},
+		{Key: "name", Value: name}, {Key: "version", Value: config.InstrumentationVersion()},
+		{Key: "schema_url", Value: config.SchemaURL()},
 	}
 	for _, tag := range own {
 		if tag.Value != "" {
-			tags = append(tags, metricsbuffer.Tag{Key: scopeTag + tag.Key, Value: tag.Value})
+			tags = append(tags, metricsbuffer.Tag{Key: scopeTag + tag.Key, Value: strings.Clone(tag.Value)})
 		}
 	}
+	attributes := config.InstrumentationAttributes()
 	for iter := attributes.Iter(); iter.Next(); {
 		pair := iter.Attribute()
-		key := string(pair.Key)
-		if slices.ContainsFunc(own, func(tag metricsbuffer.Tag) bool { return tag.Key == key }) {
-			key = "attribute." + key
-		}
-		tags = append(tags, metricsbuffer.Tag{Key: scopeTag + key, Value: pair.Value.String()})
+		key := keyOf(pair.Key, func(key string) bool {
+			return slices.ContainsFunc(own, func(tag metricsbuffer.Tag) bool { return tag.Key == key })
+		})
+		tags = append(tags, metricsbuffer.Tag{Key: scopeTag + key, Value: strings.Clone(pair.Value.String())})
 	}
-	return s, tags
+	return scope(appendTags(nil, tags)), tags
 }
+
+const attributePrefix = "attribute."
+
+// keyOf returns the key of an attribute's tag. Keys that are reserved for other tags get a prefix. So do keys that have
+// the prefix before a reserved key. Otherwise a renamed attribute and one that has the new name by itself would be the
+// same tag.
+func keyOf(attribute attribute.Key, isReserved func(string) bool) string {
+	key := string(attribute)
+	plain := key
+	for found := true; found; {
+		plain, found = strings.CutPrefix(plain, attributePrefix)
+	}
+	if isReserved(plain) {
+		return attributePrefix + key
+	}
+	return key
+}
+
+// isReserved says whether a tag with the key is the bridge's own, for some instrument.
+func isReserved(key string) bool { return key == instrumentTag || strings.HasPrefix(key, scopeTag) }
 
 // An identity tells instruments apart.
 type identity struct {
@@ -90,6 +106,7 @@ type seriesName struct {
 type definition struct {
 	Instrument
 
+	number  uint64           // no other definition of the provider has it
 	scale   scale            // of a histogram
 	allowed attribute.Filter // nil allows all attributes
 }
@@ -136,7 +153,7 @@ func (p *MeterProvider) define(
 				i.Name, owner.kind, owner.unit, i.Kind, i.Unit, instrumentTag, told))
 		}
 	}
-	d = &definition{Instrument: i, scale: id.scale, allowed: allowed}
+	d = &definition{Instrument: i, number: uint64(len(p.inOrder)), scale: id.scale, allowed: allowed}
 	p.definitions[id] = d
 	p.inOrder = append(p.inOrder, d)
 	return d, err

@@ -10,8 +10,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
-func newGauge(b *metricsbuffer.Buffer, d *definition, tags []metricsbuffer.Tag) *metricsbuffer.Gauge {
-	return b.Gauge(d.Name, tags...)
+func newGauge(p *MeterProvider, d *definition, tags []metricsbuffer.Tag) *metricsbuffer.Gauge {
+	return p.buffer.Gauge(d.Name, tags...)
 }
 
 type int64UpDownCounter struct {

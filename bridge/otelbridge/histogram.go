@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/bits"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -17,18 +18,15 @@ import (
 type distribution struct {
 	timer     *metricsbuffer.Timer
 	histogram *metricsbuffer.Histogram
-	rest      fraction.Rest
+	rests     *fraction.Rests
+	rest      atomic.Pointer[fraction.Rest] // of the series; nil before the first fraction
 }
 
-func newDistribution(b *metricsbuffer.Buffer, d *definition, tags []metricsbuffer.Tag) *distribution {
-	s := new(distribution)
-	s.rest.Rounding()
+func newDistribution(p *MeterProvider, d *definition, tags []metricsbuffer.Tag) *distribution {
 	if d.scale.timer {
-		s.timer = b.Timer(d.Name, tags...)
-	} else {
-		s.histogram = b.Histogram(d.Name, d.scale.unit, tags...)
+		return &distribution{timer: p.buffer.Timer(d.Name, tags...), rests: p.rests}
 	}
-	return s
+	return &distribution{histogram: p.buffer.Histogram(d.Name, d.scale.unit, tags...), rests: p.rests}
 }
 
 func (d *distribution) observe(v int64) {
@@ -83,7 +81,20 @@ func (d *distribution) record(v float64) {
 	case math.Abs(v-whole) <= v*noise:
 		d.observe(int64(whole))
 	default:
-		n, _ := d.rest.Add(v)
+		n, _ := d.restOf().Add(v)
 		d.observe(n)
 	}
+}
+
+func (d *distribution) restOf() *fraction.Rest {
+	rest := d.rest.Load()
+	if rest == nil {
+		if d.timer != nil {
+			rest = d.rests.OfTimer(d.timer)
+		} else {
+			rest = d.rests.OfHistogram(d.histogram)
+		}
+		d.rest.Store(rest)
+	}
+	return rest
 }

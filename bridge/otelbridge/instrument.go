@@ -3,21 +3,10 @@ package otelbridge
 import (
 	"context"
 
-	"github.com/puzpuzpuz/xsync/v3"
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
-
-// A table has the series of all instruments of one kind. S is the type that stands for a series.
-type table[S any] struct{ *xsync.MapOf[seriesKey, S] }
-
-type seriesKey struct {
-	of  *definition
-	set attribute.Distinct
-}
-
-func newTable[S any]() table[S] { return table[S]{xsync.NewMapOf[seriesKey, S]()} }
 
 // An instrument finds the series for a set of attributes.
 type instrument[S any] struct {
@@ -25,34 +14,40 @@ type instrument[S any] struct {
 
 	provider *MeterProvider
 	table    *table[S]
-	new      func(*metricsbuffer.Buffer, *definition, []metricsbuffer.Tag) S
+	new      func(*MeterProvider, *definition, []metricsbuffer.Tag) S
 }
 
 // Enabled returns true.
 func (*instrument[S]) Enabled(context.Context) bool { return true }
 
-// of returns the series for the set. It allocates only when it sees the set for the first time.
+// shortKey is the length of the keys that are put together without allocating memory.
+const shortKey = 512
+
+// of returns the series for the set. It allocates only when it sees the set for the first time, when the set's keys and
+// values are longer than shortKey, and for values that are slices or maps.
 func (i *instrument[S]) of(set attribute.Set) S {
 	if i.allowed != nil {
 		set, _ = set.Filter(i.allowed)
 	}
-	if s, ok := i.table.Load(seriesKey{i.definition, set.Equivalent()}); ok {
+	var memory [shortKey]byte
+	key := appendSet(memory[:0], &set)
+	if s, ok := i.table.load(i.definition, key); ok {
 		return s
 	}
-	return i.ofSlow(set)
+	return i.ofSlow(set, key)
 }
 
 var overflowSet = attribute.NewSet(attribute.Bool("otel.metric.overflow", true))
 
-func (i *instrument[S]) ofSlow(set attribute.Set) S {
-	if i.table.Size() >= i.provider.maxSeries {
+func (i *instrument[S]) ofSlow(set attribute.Set, key []byte) S {
+	if i.table.size() >= i.provider.maxSeries {
 		i.count("otelbridge.overflowed")
 		set = overflowSet
+		key = appendSet(key[:0], &set)
 	}
-	s, _ := i.table.LoadOrCompute(seriesKey{i.definition, set.Equivalent()}, func() S {
-		return i.new(i.provider.buffer, i.definition, i.tagsOf(set))
+	return i.table.loadOrMake(i.definition, key, func() S {
+		return i.new(i.provider, i.definition, i.tagsOf(set))
 	})
-	return s
 }
 
 // tagsOf returns the tags of the series with the set.
@@ -60,14 +55,7 @@ func (i *instrument[S]) tagsOf(set attribute.Set) []metricsbuffer.Tag {
 	tags := append(make([]metricsbuffer.Tag, 0, len(i.Tags)+set.Len()), i.Tags...)
 	for iter := set.Iter(); iter.Next(); {
 		pair := iter.Attribute()
-		key := string(pair.Key)
-		for _, tag := range i.Tags {
-			if tag.Key == key {
-				key = "attribute." + key
-				break
-			}
-		}
-		tags = append(tags, metricsbuffer.Tag{Key: key, Value: pair.Value.String()})
+		tags = append(tags, metricsbuffer.Tag{Key: keyOf(pair.Key, isReserved), Value: pair.Value.String()})
 	}
 	return tags
 }

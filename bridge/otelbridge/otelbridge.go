@@ -27,8 +27,12 @@
 //
 // A scope becomes the tags otel.scope.name, otel.scope.version and otel.scope.schema_url, and one tag
 // otel.scope.KEY for each of its attributes. Empty parts have no tag. [WithoutScope] leaves all of them out;
-// instruments of several scopes are then one instrument. If an attribute has the key of such a tag, its own tag is
-// called attribute.KEY.
+// instruments of several scopes are then one instrument.
+//
+// These keys, and otel.instrument, are reserved. An attribute with the key otel.instrument, or with one that begins
+// with otel.scope., has the tag attribute.KEY. An attribute of a scope with the key name, version or schema_url has the
+// tag otel.scope.attribute.KEY. A reserved key with attribute. before it gets one more, so no two attributes have one
+// tag.
 //
 // The buffer has no place for the unit of a counter or gauge, and none for descriptions and bucket boundaries:
 // [MeterProvider.Instruments] returns them. The boundaries are not used. The buffer's own buckets are 4.4 % wide,
@@ -38,7 +42,7 @@
 //
 // The buffer counts in whole numbers. A series keeps its fraction until it makes a whole, and no fraction is lost: the
 // delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
-// float64.
+// float64. All attributes whose updates go to an overflow series of the bridge or the buffer share its fraction.
 //
 //   - Float64Counter: the delivered sum is the recorded sum, rounded down. Nothing is delivered before it reaches 1.
 //   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
@@ -74,6 +78,7 @@ import (
 	"go.opentelemetry.io/otel/metric/embedded"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/internal/fraction"
 )
 
 // A MeterProvider makes meters whose instruments record into a buffer. [NewMeterProvider] makes one. It, its meters and
@@ -85,6 +90,7 @@ type MeterProvider struct {
 	withoutScope bool
 	maxSeries    int
 	decimals     func(name, unit string) int
+	rests        *fraction.Rests
 
 	counters      table[*sum]
 	gauges        table[*metricsbuffer.Gauge]
@@ -106,6 +112,7 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 		buffer:        buffer,
 		maxSeries:     defaultMaxSeries,
 		decimals:      func(_, unit string) int { return defaultDecimals(unit) },
+		rests:         fraction.NewRests(buffer),
 		counters:      newTable[*sum](),
 		gauges:        newTable[*metricsbuffer.Gauge](),
 		distributions: newTable[*distribution](),

@@ -72,21 +72,25 @@ type Series struct {
 type Option struct{ apply func(*Registry) }
 
 // WithSeries has a function say how a metric is recorded. It is called once for each metric that is made, with the
-// name that the metric is registered under.
+// name that the metric is registered under. WithSeries panics if the function is nil.
 func WithSeries(series func(name string) Series) Option {
+	if series == nil {
+		panic("rcrowleybridge: WithSeries: the function is nil; " +
+			"leave the option out for series with the names of the metrics")
+	}
 	return Option{func(r *Registry) { r.series = series }}
 }
 
 // New returns a registry without metrics. If the buffer is nil, its metrics do nothing.
 func New(buffer *metricsbuffer.Buffer, opts ...Option) *Registry {
-	r := &Registry{Registry: metrics.NewRegistry(), buffer: buffer}
+	r := &Registry{
+		Registry: metrics.NewRegistry(), buffer: buffer,
+		series: func(name string) Series { return Series{Name: name} },
+	}
 	for _, opt := range opts {
 		if opt.apply != nil {
 			opt.apply(r)
 		}
-	}
-	if r.series == nil {
-		r.series = func(name string) Series { return Series{Name: name} }
 	}
 	return r
 }

@@ -238,6 +238,12 @@ func TestNoBuffer(t *testing.T) {
 	require.Error(t, registry.Register("meter", metrics.NilMeter{}))
 }
 
+// An option without its function is not left out silently.
+func TestNilFunction(t *testing.T) {
+	require.PanicsWithValue(t, "rcrowleybridge: WithSeries: the function is nil; leave the option out for series with the "+
+		"names of the metrics", func() { rcrowleybridge.WithSeries(nil) })
+}
+
 func TestAllocations(t *testing.T) {
 	registry := rcrowleybridge.New(metricstest.New(t))
 	update := func() {

@@ -1,0 +1,70 @@
+package fraction_test
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/internal/fraction"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
+)
+
+// Instruments of one series share a rest, also if it is an overflow series. Other series have other rests.
+func TestRests(t *testing.T) {
+	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(6))
+	require.NoError(t, err)
+	a, b := metricsbuffer.T("a", "1"), metricsbuffer.T("b", "2")
+	rests := fraction.NewRests(buffer)
+	own := map[*fraction.Rest]bool{}
+	for range 2 {
+		own[rests.OfCounter(buffer.Counter("x", a, b))] = true
+		own[rests.OfCounter(buffer.Counter("y"))] = true
+		own[rests.OfTimer(buffer.Timer("x"))] = true
+		own[rests.OfTimer(buffer.Timer("y"))] = true
+		own[rests.OfHistogram(buffer.Histogram("x", "bytes"))] = true
+		own[rests.OfHistogram(buffer.Histogram("x", "records"))] = true
+	}
+	require.Len(t, own, 6)
+	require.Same(t, rests.OfCounter(buffer.Counter("x", a, b)), rests.OfCounter(buffer.Counter("x", b, a)))
+
+	overflow := rests.OfCounter(buffer.Counter("x", a))
+	require.False(t, own[overflow])
+	require.Same(t, overflow, rests.OfCounter(buffer.Counter("x", b)))
+	require.NotSame(t, overflow, rests.OfCounter(buffer.Counter("y", b)))
+	require.Same(t, rests.OfTimer(buffer.Timer("x", a)), rests.OfTimer(buffer.Timer("x", b)))
+	require.Same(t, rests.OfHistogram(buffer.Histogram("x", "", a)), rests.OfHistogram(buffer.Histogram("x", "", b)))
+}
+
+// A series with a rest is not forgotten, so no other series gets its slot and its rest.
+func TestRestsOfIdleSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(new(sinktest.Recorder)),
+			metricsbuffer.WithIdleExpiry(time.Minute))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, buffer.Close()) }()
+		rests := fraction.NewRests(buffer)
+		rest := rests.OfCounter(buffer.Counter("x"))
+		buffer.IncrCounter("y", 1)
+		for range 10 {
+			runtime.GC() // finds that nobody has the counter any more
+			time.Sleep(time.Minute)
+		}
+		require.Equal(t, 1, buffer.Stats().Series, "y is forgotten")
+		for _, name := range []string{"a", "b", "c"} {
+			require.NotSame(t, rest, rests.OfCounter(buffer.Counter(name)))
+		}
+		require.Same(t, rest, rests.OfCounter(buffer.Counter("x")))
+	})
+}
+
+// Without a buffer there is nothing to record in.
+func TestRestsOfNothing(t *testing.T) {
+	rests := fraction.NewRests(nil)
+	require.NotNil(t, rests.OfCounter(nil))
+	require.NotNil(t, rests.OfTimer(nil))
+	require.NotNil(t, rests.OfHistogram(nil))
+}
