@@ -79,13 +79,20 @@ func (d *Dumper) Attach(flush func(context.Context) error) error {
 		for {
 			select {
 			case <-arrived:
-				_ = d.Dump(ctx) // the buffer reports a failed Write to its error handler
+				d.dump(ctx)
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	return nil
+}
+
+// dump is Dump for a signal. The buffer reports a failed Write to its error handler. A line that says that there is no
+// update may be lost, and a writer that panics then must not end the process.
+func (d *Dumper) dump(ctx context.Context) {
+	defer func() { _ = recover() }()
+	_ = d.Dump(ctx)
 }
 
 // Dump prints a table of the updates since the last one, or one line if there are none. It returns when the table is
