@@ -20,6 +20,8 @@ func newlinesKept(s *sender) {
 	s.escape = func(text string) string { return strings.ReplaceAll(escape(text), "%0A", "\n") }
 }
 
+const notApart = "have not arrived as series of their own"
+
 var defects = map[string]flawed{
 	// Subjects that say nothing.
 	"no parser": {"Empty", "the subject has no Received", func(*testing.T) sinktest.Subject {
@@ -67,6 +69,30 @@ var defects = map[string]flawed{
 	})},
 	"folds case": {"Hostile", `counter "root" = `, sending(func(s *sender) {
 		s.escape = func(text string) string { return newSender().escape(strings.ToLower(text)) }
+	})},
+	"drops the last of two tags with one key": {"Hostile", notApart, sending(func(s *sender) {
+		s.tags = func(tags []metricsbuffer.Tag) []metricsbuffer.Tag {
+			return slices.CompactFunc(tags, func(a, b metricsbuffer.Tag) bool { return a.Key == b.Key })
+		}
+	})},
+	"drops the first of two tags with one key": {"Hostile", notApart, sending(func(s *sender) {
+		s.tags = func(tags []metricsbuffer.Tag) []metricsbuffer.Tag {
+			slices.Reverse(tags)
+			return slices.CompactFunc(tags, func(a, b metricsbuffer.Tag) bool { return a.Key == b.Key })
+		}
+	})},
+	"drops a tag that is given twice": {"Hostile", notApart, sending(func(s *sender) { s.tags = slices.Compact })},
+	"joins the values of a key": {"Hostile", notApart, sending(func(s *sender) {
+		s.tags = func(tags []metricsbuffer.Tag) (joined []metricsbuffer.Tag) {
+			for _, tag := range tags {
+				if n := len(joined); n > 0 && joined[n-1].Key == tag.Key {
+					joined[n-1].Value += "," + tag.Value
+				} else {
+					joined = append(joined, tag)
+				}
+			}
+			return joined
+		}
 	})},
 	"forgets the unit": {"Hostile", `histogram "size" = `, sending(func(s *sender) { s.unitless = true })},
 	"is poisoned by a name": {"Hostile", `A point that cannot be delivered must be dropped`, writing(
