@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -197,6 +198,27 @@ var defects = map[string]flawed{
 				}),
 			})
 		})},
+
+	"hangs without a deadline": {"Retention", "Write has not returned 2s after its context ended", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { select {} })},
+	"hangs on an empty batch": {"Empty", "Write has not returned 2s after its context ended", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { select {} })},
+	"waits for the end of its context": {"Hostile", "Write failed after 0 of", writing(
+		func(_ *sender, ctx context.Context, _ *metricsbuffer.Batch) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})},
+	"hangs when the backend fails": {"Failure", "Write has not returned 2s after its context ended", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			if s.server.isBroken() {
+				select {}
+			}
+			return s.Write(ctx, batch)
+		})},
+	"panics": {"Retention", "Write: Write panicked: at 1 o'clock", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { panic("at 1 o'clock") })},
+	"ends its goroutine": {"Retention", "Write: Write ended its goroutine (runtime.Goexit)", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { runtime.Goexit(); return nil })},
 
 	"keeps the batch": {"Retention", "", wrapping(func(s *sender) metricsbuffer.Sink {
 		var kept *metricsbuffer.Batch
