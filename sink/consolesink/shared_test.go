@@ -59,7 +59,7 @@ func TestTwoBuffers(t *testing.T) {
 	}
 	flushing.Wait()
 	for i := range 2 {
-		require.Equal(t, flushes, len(regexp.MustCompile(fmt.Sprintf(`(?m)^buffer%d +1( |$)`, i)).FindAll(out.Bytes(), -1)))
+		require.Len(t, regexp.MustCompile(fmt.Sprintf(`(?m)^buffer%d +1( |$)`, i)).FindAll(out.Bytes(), -1), flushes)
 	}
 	require.Equal(t, 2*flushes, bytes.Count(out.Bytes(), []byte("COUNTERS")))
 }
