@@ -11,8 +11,8 @@ import (
 // batch, and closing the sink, wait for Write to return.
 const Grace = 2 * time.Second
 
-// patience limits how long the suite waits for a sink that tries again, because its backend came back. Tests of the
-// suite have less.
+// patience is the time of each Write, and limits how long the suite waits for a sink that tries again, because its
+// backend came back. Tests of the suite have less.
 var patience = 10 * time.Second
 
 // A Subject is a sink under test, and the means to read and to disturb its backend.
@@ -50,7 +50,8 @@ type Subject struct {
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
 //   - Hostile: names, tags and units of any bytes neither add a series nor count in another one. Each point arrives so
-//     that it can be told from all others, or is dropped with a reason. An ordinary series after them arrives.
+//     that it can be told from all others, or is dropped with a reason; this includes several tags with one key. An
+//     ordinary series after them arrives.
 //   - Values: the same for extreme values, such as a gauge that is not a number.
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
@@ -60,6 +61,9 @@ type Subject struct {
 //     Close is harmless.
 //   - Attach: for a [metricsbuffer.Attacher]. Reading the backend delivers without a call of Flush, also after the
 //     buffer was closed. A second buffer is refused.
+//
+// Every Write gets a context that ends after at most 10 seconds. One that goes on for longer than [Grace] after that
+// fails the subtest.
 //
 // Run calls begin for each subtest, to get a sink with an empty backend. Use the race detector: it sees a batch that
 // is read too late.
@@ -125,7 +129,7 @@ func batchOf(points ...metricsbuffer.Point) *metricsbuffer.Batch {
 }
 
 func testEmpty(t *testing.T, s Subject) {
-	if err := s.Sink.Write(t.Context(), batchOf()); err != nil {
+	if err := s.tryWrite(t, batchOf()); err != nil {
 		t.Errorf("Write of a batch without points: %v", err)
 	}
 	for _, p := range s.arrived(t) {

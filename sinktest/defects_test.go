@@ -3,9 +3,9 @@ package sinktest_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,12 +14,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
-// newlinesKept escapes everything but the end of the line.
-func newlinesKept(s *sender) {
-	escape := s.escape
-	s.escape = func(text string) string { return strings.ReplaceAll(escape(text), "%0A", "\n") }
-}
-
+// defects has all defects. Those of names, tags and units are in defects_hostile_test.go.
 var defects = map[string]flawed{
 	// Subjects that say nothing.
 	"no parser": {"Empty", "the subject has no Received", func(*testing.T) sinktest.Subject {
@@ -48,98 +43,6 @@ var defects = map[string]flawed{
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			return errors.Join(s.server.send("batches counter/=1\n"), s.Write(ctx, batch))
 		})},
-
-	"does not escape newlines": {"Hostile", "the output is not valid", sending(newlinesKept)},
-	"does not escape newlines, with a lenient parser": {"Hostile", `counter "root" = `, sending(func(s *sender) {
-		newlinesKept(s)
-		s.server.lenient = true
-	})},
-	"writes empty values": {"Hostile", "the output is not valid", sending(func(s *sender) { s.drop = infinite })},
-	"replaces what it cannot write": {"Hostile", "have not arrived as series of their own", sending(func(s *sender) {
-		s.escape = func(text string) string {
-			return strings.Map(func(r rune) rune {
-				if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz", r) {
-					return r
-				}
-				return '_'
-			}, text)
-		}
-	})},
-	"folds case": {"Hostile", `counter "root" = `, sending(func(s *sender) {
-		s.escape = func(text string) string { return newSender().escape(strings.ToLower(text)) }
-	})},
-	"forgets the unit": {"Hostile", `histogram "size" = `, sending(func(s *sender) { s.unitless = true })},
-	"is poisoned by a name": {"Hostile", `A point that cannot be delivered must be dropped`, writing(
-		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
-			for _, p := range batch.Points {
-				if p.Name == "\xff" {
-					return errBroken
-				}
-			}
-			return s.Write(ctx, batch)
-		})},
-	"changes a tag": {"Hostile", "Write changed a point of the batch", writing(
-		func(_ *sender, _ context.Context, batch *metricsbuffer.Batch) error {
-			for _, p := range batch.Points {
-				if len(p.Tags) > 0 {
-					p.Tags[0].Key = "changed"
-				}
-			}
-			return nil
-		})},
-	"has a reason for each point": {"Hostile", "reasons must be few", sending(func(s *sender) {
-		s.drop = func(p *metricsbuffer.Point) string { return fmt.Sprintf("cannot deliver %q", p.Name) }
-	})},
-	"drops without a reason": {"Hostile", "reasons must be few, constant and not empty", writing(
-		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
-			err := s.Write(ctx, batch)
-			for i := range batch.Points {
-				if _, dropped := batch.Dropped(i); dropped {
-					batch.Drop(i, "")
-				}
-			}
-			return err
-		})},
-	"skips without dropping": {"Hostile", "have not arrived as series of their own", writing(
-		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
-			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points})
-		})},
-	"delivers dropped points": {"Hostile", "series arrived that were not recorded", writing(
-		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
-			err := s.Write(ctx, batch)
-			if len(batch.Points) > 100 {
-				batch.Drop(100, "cannot be delivered")
-			}
-			return err
-		})},
-	"gives up at the first drop": {"Hostile", "have not arrived as series of their own", writing(
-		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
-			first := slices.IndexFunc(batch.Points, func(p metricsbuffer.Point) bool { return s.drop(&p) != "" })
-			if first < 0 {
-				return s.Write(ctx, batch)
-			}
-			batch.Drop(first, "the name is empty")
-			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:first]})
-		})},
-	"drops everything after a hostile batch": {"Hostile", `counter "conformance_jobs" "worker"="a" = 5 has not arrived`,
-		sending(func(s *sender) {
-			drop, seen := s.drop, false
-			s.drop = func(p *metricsbuffer.Point) string {
-				if seen && strings.HasPrefix(p.Name, "conformance") {
-					return "blocked"
-				}
-				seen = true
-				return drop(p)
-			}
-		})},
-	"counts wrong": {"Hostile", "series have got another value", sending(func(s *sender) {
-		s.value = func(p *metricsbuffer.Point) string {
-			if p.Name == "root" && len(p.Tags) > 0 {
-				return "7"
-			}
-			return number(p)
-		}
-	})},
 
 	"writes NaN": {"Values", "the output is not valid", sending(func(s *sender) {
 		s.drop = func(p *metricsbuffer.Point) string {
@@ -171,6 +74,27 @@ var defects = map[string]flawed{
 				}),
 			})
 		})},
+
+	"hangs without a deadline": {"Retention", "Write has not returned 2s after its context ended", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { select {} })},
+	"hangs on an empty batch": {"Empty", "Write has not returned 2s after its context ended", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { select {} })},
+	"waits for the end of its context": {"Hostile", "Write failed after 0 of", writing(
+		func(_ *sender, ctx context.Context, _ *metricsbuffer.Batch) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})},
+	"hangs when the backend fails": {"Failure", "Write has not returned 2s after its context ended", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			if s.server.isBroken() {
+				select {}
+			}
+			return s.Write(ctx, batch)
+		})},
+	"panics": {"Retention", "Write: Write panicked: at 1 o'clock", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { panic("at 1 o'clock") })},
+	"ends its goroutine": {"Retention", "Write: Write ended its goroutine (runtime.Goexit)", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { runtime.Goexit(); return nil })},
 
 	"keeps the batch": {"Retention", "", wrapping(func(s *sender) metricsbuffer.Sink {
 		var kept *metricsbuffer.Batch
@@ -297,3 +221,5 @@ var defects = map[string]flawed{
 	"does not ask":     {"Attach", "has not arrived", askedWith(func(a *asked) { a.silent = true })},
 	"refuses a buffer": {"Attach", "a buffer with the sink", askedWith(func(a *asked) { a.flush = otherBuffer })},
 }
+
+func init() { maps.Copy(defects, hostileDefects) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -13,10 +14,18 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
+// tryWrite calls Write with a context that ends, as a buffer does.
+func (s Subject) tryWrite(t *testing.T, batch *metricsbuffer.Batch) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return s.writeUntil(ctx, t, batch)
+}
+
 // write fails the test if Write returns an error.
 func (s Subject) write(t *testing.T, batch *metricsbuffer.Batch) {
 	t.Helper()
-	if err := s.Sink.Write(t.Context(), batch); err != nil {
+	if err := s.tryWrite(t, batch); err != nil {
 		t.Fatalf("Write: %v", err)
 	}
 }
@@ -26,7 +35,7 @@ func (s Subject) write(t *testing.T, batch *metricsbuffer.Batch) {
 func (s Subject) writeAll(t *testing.T, points []metricsbuffer.Point) (dropped []bool) {
 	t.Helper()
 	batch := batchOf(clonePoints(points)...)
-	err := s.Sink.Write(t.Context(), batch)
+	err := s.tryWrite(t, batch)
 	if err != nil && batch.Acknowledged() < len(points) {
 		at := min(batch.Acknowledged(), len(points)-1)
 		t.Fatalf("Write failed after %d of %d points, at %s. A point that cannot be delivered must be dropped: %.300v",
@@ -86,11 +95,21 @@ func testRetention(t *testing.T, s Subject) {
 	}
 }
 
-// writeUntil writes the batch, and fails the test if Write goes on for longer than Grace after its context ended.
+// writeUntil writes the batch, and fails the test if Write goes on for longer than Grace after its context ended. A
+// panic is an error, as it is to a buffer.
 func (s Subject) writeUntil(ctx context.Context, t *testing.T, batch *metricsbuffer.Batch) error {
 	t.Helper()
 	returned := make(chan error, 1)
-	go func() { returned <- s.Sink.Write(ctx, batch) }()
+	go func() {
+		err := errors.New("Write ended its goroutine (runtime.Goexit)")
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("Write panicked: %v\n%s", v, debug.Stack())
+			}
+			returned <- err
+		}()
+		err = s.Sink.Write(ctx, batch)
+	}()
 	select {
 	case err := <-returned:
 		return err
@@ -142,7 +161,7 @@ func (s Subject) finish(t *testing.T, batch *metricsbuffer.Batch, err error) {
 			}
 		}
 		batch = batchOf(batch.Points[batch.Acknowledged():]...)
-		if err = s.Sink.Write(t.Context(), batch); err != nil && time.Since(began) > patience {
+		if err = s.tryWrite(t, batch); err != nil && time.Since(began) > patience {
 			t.Fatalf("Write still fails %v after one that failed: %v", patience, err)
 		}
 	}
@@ -155,7 +174,7 @@ func testFailure(t *testing.T, s Subject) {
 	for n := range int64(2) {
 		s.Break()
 		batch := some(5)
-		err := s.Sink.Write(t.Context(), batch)
+		err := s.tryWrite(t, batch)
 		if err == nil {
 			t.Error("Write acknowledged a batch while the backend was broken")
 		}

@@ -22,6 +22,22 @@ var hostileStrings = []string{
 	`root\nadmin`, "<b>root", `"},{"name":"root","count":7}`, "\x1b[2Jroot",
 }
 
+// repeated are tags that become equal to others of the list when a key is given only one of its values, when equal tags
+// become one, or when the values of a key are joined.
+var repeated = [][]metricsbuffer.Tag{
+	twice("a"), twice("b"), twice("c"), twice("a", "a"), twice("a", "b"), twice("b", "c"), twice("a", "b", "c"),
+	twice("ab"), twice("a b"), twice("a,b"), twice("a, b"), twice("a;b"), twice("a:b"), twice("a|b"), twice("a/b"),
+	twice("[a b]"), twice("[a,b]"), twice(`["a","b"]`), twice("a,twice=b"), twice("a,twice:b"), twice("a;twice=b"),
+}
+
+// twice returns tags with one key.
+func twice(values ...string) (tags []metricsbuffer.Tag) {
+	for _, value := range values {
+		tags = append(tags, metricsbuffer.Tag{Key: "twice", Value: value})
+	}
+	return tags
+}
+
 // decoys are ordinary series, into which a hostile series falls if its separators are not escaped.
 var decoys = []struct {
 	name string
@@ -36,7 +52,7 @@ var decoys = []struct {
 // have the same value, and no value is the sum of others: so a value tells which point has arrived.
 func hostile() (points []metricsbuffer.Point) {
 	add := func(name, unit string, tags ...metricsbuffer.Tag) {
-		tags = slices.Compact(slices.SortedFunc(slices.Values(tags), compareTags))
+		tags = slices.SortedFunc(slices.Values(tags), compareTags)
 		for _, kind := range []metricsbuffer.Kind{
 			metricsbuffer.KindCounter, metricsbuffer.KindGauge, metricsbuffer.KindTimer, metricsbuffer.KindHistogram,
 		} {
@@ -55,6 +71,9 @@ func hostile() (points []metricsbuffer.Point) {
 		add(s, s, metricsbuffer.Tag{Key: "key", Value: s}, metricsbuffer.Tag{Key: s, Value: next},
 			metricsbuffer.Tag{Key: s, Value: "x"})
 		points = append(points, metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: s})
+	}
+	for _, tags := range repeated {
+		add("plain", "", tags...)
 	}
 	for _, d := range decoys {
 		add(d.name, "", d.tags...)

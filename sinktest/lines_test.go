@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -100,6 +101,7 @@ func parseLine(line string) (p metricsbuffer.Point, err error) {
 type sender struct {
 	server *server
 	escape func(s string) string
+	tags   func(tags []metricsbuffer.Tag) []metricsbuffer.Tag
 	value  func(p *metricsbuffer.Point) string
 	drop   func(p *metricsbuffer.Point) (reason string)
 	done   func(err error, batch *metricsbuffer.Batch) error
@@ -110,6 +112,7 @@ type sender struct {
 func newSender() *sender {
 	return &sender{
 		server: new(server), escape: url.QueryEscape, value: number, drop: inexpressible,
+		tags: func(tags []metricsbuffer.Tag) []metricsbuffer.Tag { return tags },
 		done: func(err error, _ *metricsbuffer.Batch) error { return err },
 	}
 }
@@ -152,7 +155,7 @@ func (s *sender) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 			continue
 		}
 		text.WriteString(s.escape(p.Name))
-		for _, tag := range p.Tags {
+		for _, tag := range s.tags(slices.Clone(p.Tags)) {
 			text.WriteString("," + s.escape(tag.Key) + "=" + s.escape(tag.Value))
 		}
 		text.WriteString(" " + p.Kind.String() + "/")

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -39,8 +40,12 @@ type Backend interface {
 	Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error
 }
 
-// A Sink delivers batches to a backend. Make one with [New], one for each buffer.
-type Sink struct{ backend Backend }
+// A Sink delivers batches to a backend. Make one with [New]. If several buffers share it, their batches are delivered
+// one after the other: a backend that hangs then holds up all of them.
+type Sink struct {
+	mu      sync.Mutex // held by Write: a backend need not be safe for concurrent use
+	backend Backend
+}
 
 // An Option changes a [Sink]. There is none yet; [New] takes options so that adding one breaks no caller.
 type Option func(*Sink) error
@@ -51,7 +56,7 @@ func New(backend Backend, opts ...Option) (*Sink, error) {
 	if err := option.Target(call, "backend", backend, "give it your implementation of Backend"); err != nil {
 		return nil, err
 	}
-	s := &Sink{backend}
+	s := &Sink{backend: backend}
 	if err := option.Apply(call, s, opts); err != nil {
 		return nil, err
 	}
@@ -63,6 +68,8 @@ func (s *Sink) String() string { return fmt.Sprintf("backend %T", s.backend) }
 
 // Write calls the backend for each point. It returns the first error of the backend, or that of ctx.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range batch.Points {
 		if ctx.Err() != nil {
 			return fmt.Errorf("backendsink: after %d of %d points: %w", i, len(batch.Points), context.Cause(ctx))

@@ -43,6 +43,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
@@ -51,18 +53,21 @@ import (
 // defaultMaxRows is about as much as a person scrolls back through.
 const defaultMaxRows = 100
 
-// A Sink prints batches to a writer. Make one with [New], one for each buffer. Several may share a writer that is safe
-// for concurrent use, such as an [os.File]; on a terminal they need [WithScrolling].
+// A Sink prints batches to a writer. Make one with [New] for each buffer. Several may share a writer that is safe for
+// concurrent use, such as an [os.File]; on a terminal they need [WithScrolling]. If several buffers share a sink, their
+// tables are printed one after the other, and on a terminal replace one another.
 type Sink struct {
 	w         io.Writer
 	maxRows   int
 	scrolling bool
 	signals   []os.Signal
 
+	mu       sync.Mutex // held by Write, and by Dump while it prints a note; guards the fields below
 	table    table
 	terminal *terminal    // nil if w is none
 	out      bytes.Buffer // reused by every Write
 	cut      bool         // the writer failed within the last table
+	tables   atomic.Int64 // that were printed; read without mu, too
 }
 
 // An Option changes a [Sink] or a [Dumper]; see [New] and [DumpOnSignal].
@@ -123,6 +128,8 @@ func (s *Sink) String() string { return "console" }
 // An [io.Writer] knows no context: Write returns when the writer does, even if ctx has ended. A pipe that nobody reads
 // from and a stopped terminal make it wait.
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.out.Reset()
 	if s.cut {
 		s.terminal.forget()
@@ -153,5 +160,6 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 			len(batch.Points), n, s.out.Len(), err)
 	}
 	s.cut = false
+	s.tables.Add(1)
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,9 +26,6 @@ type Dumper struct {
 
 	flush  atomic.Pointer[func(context.Context) error] // nil until Attach
 	cancel context.CancelFunc                          // ends the goroutine; set by Attach
-
-	writing sync.Mutex // orders tables and notes
-	tables  atomic.Int64
 }
 
 // WithSignals replaces the signals of [DumpOnSignal]. They lose their usual effect: [os.Interrupt], for example, no
@@ -83,7 +79,7 @@ func (d *Dumper) Attach(flush func(context.Context) error) error {
 		for {
 			select {
 			case <-arrived:
-				_ = d.Dump(ctx) // the buffer reports a failed Write to its error handler
+				d.dump(ctx)
 			case <-ctx.Done():
 				return
 			}
@@ -92,19 +88,26 @@ func (d *Dumper) Attach(flush func(context.Context) error) error {
 	return nil
 }
 
+// dump is Dump for a signal. The buffer reports a failed Write to its error handler. A line that says that there is no
+// update may be lost, and a writer that panics then must not end the process.
+func (d *Dumper) dump(ctx context.Context) {
+	defer func() { _ = recover() }()
+	_ = d.Dump(ctx)
+}
+
 // Dump prints a table of the updates since the last one, or one line if there are none. It returns when the table is
 // printed, or with an error when ctx ends, the writer fails or the buffer is closed.
 func (d *Dumper) Dump(ctx context.Context) error {
-	flush, tables := d.flush.Load(), d.tables.Load()
+	flush, tables := d.flush.Load(), d.sink.tables.Load()
 	if flush == nil {
 		return errors.New("consolesink: Dump: the dumper is in no buffer; give it to metricsbuffer.WithSink")
 	}
 	if err := (*flush)(ctx); err != nil {
 		return fmt.Errorf("consolesink: Dump: %w", err)
 	}
-	d.writing.Lock()
-	defer d.writing.Unlock()
-	if d.tables.Load() != tables {
+	d.sink.mu.Lock()
+	defer d.sink.mu.Unlock()
+	if d.sink.tables.Load() != tables {
 		return nil
 	}
 	note := time.Now().Format("2006-01-02 15:04:05.000") + "  no update since the last table\n\n"
@@ -116,13 +119,7 @@ func (d *Dumper) Dump(ctx context.Context) error {
 
 // Write prints the batch, as [Sink.Write] does.
 func (d *Dumper) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
-	d.writing.Lock()
-	defer d.writing.Unlock()
-	err := d.sink.Write(ctx, batch)
-	if err == nil {
-		d.tables.Add(1)
-	}
-	return err
+	return d.sink.Write(ctx, batch)
 }
 
 // Close stops catching the signals. The buffer calls it after the last Write.

@@ -85,6 +85,28 @@ func TestSignal(t *testing.T) {
 	}
 }
 
+// A writer that panics when there is no update does not end the process: nobody else recovers from it.
+func TestSignalAndPanic(t *testing.T) {
+	w := &exploding{writes: make(chan struct{}, 1)}
+	dump, err := consolesink.DumpOnSignal(w)
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(dump))
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGUSR1))
+		<-w.writes
+	}
+	require.NoError(t, buffer.Close())
+}
+
+// An exploding writer panics in each Write.
+type exploding struct{ writes chan struct{} }
+
+func (p *exploding) Write([]byte) (int, error) {
+	defer func() { p.writes <- struct{}{} }()
+	panic("the writer panics")
+}
+
 // After Close a signal has its usual effect again. SIGINT ends a Go process; SIGUSR1 would be ignored.
 func TestCloseGivesTheSignalBack(t *testing.T) {
 	const variable = "CONSOLESINK_TEST_CLOSE"

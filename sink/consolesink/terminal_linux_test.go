@@ -237,9 +237,10 @@ func (f *torn) Write(text []byte) (int, error) {
 	if !f.fails {
 		return f.File.Write(text)
 	}
-	f.fails = false
+	panics := f.panics
+	f.fails, f.panics = false, false
 	n, _ := f.File.Write(text[:f.after])
-	if f.panics {
+	if panics {
 		panic(errTorn)
 	}
 	return n, errTorn

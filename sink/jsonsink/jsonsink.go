@@ -22,6 +22,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -29,14 +30,16 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
-// A Sink writes batches to a writer. Make one with [New], one for each buffer.
+// A Sink writes batches to a writer. Make one with [New]. If several buffers share it, their batches are written one
+// after the other: a writer that hangs then holds up all of them.
 type Sink struct {
 	w              io.Writer
 	withoutBuckets bool
 
-	lines []byte // reused by every Write
-	ends  []int  // the end of each point's line in lines
-	cut   bool   // the last line in the writer lacks its newline
+	mu    sync.Mutex // held by Write; guards the fields below
+	lines []byte     // reused by every Write
+	ends  []int      // the end of each point's line in lines
+	cut   bool       // the last line in the writer lacks its newline
 }
 
 // An Option changes a [Sink]; see [New].
@@ -73,6 +76,8 @@ func (s *Sink) String() string { return "json" }
 //
 // An [io.Writer] knows no context: Write returns when the writer does, even if ctx has ended.
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.encode(batch)
 	if len(s.lines) == 0 {
 		return nil
@@ -99,7 +104,7 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	return fmt.Errorf("jsonsink: after %d of %d lines: %w", whole, len(batch.Points), err)
 }
 
-// encode fills lines and ends.
+// encode fills lines and ends. s.mu is locked.
 func (s *Sink) encode(batch *metricsbuffer.Batch) {
 	s.lines, s.ends = s.lines[:0], s.ends[:0]
 	if s.cut {

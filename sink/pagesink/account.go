@@ -1,6 +1,7 @@
 package pagesink
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -15,7 +16,7 @@ type tick struct {
 	Buffer *buffer `json:"buffer"`
 }
 
-// buffer is what the page shows of [metricsbuffer.Stats].
+// A buffer is the part of [metricsbuffer.Stats] that the page shows.
 type buffer struct {
 	Recorded   amount     `json:"recorded"`
 	Overflowed amount     `json:"overflowed"`
@@ -64,7 +65,7 @@ func (n exact) MarshalJSON() ([]byte, error) { return event(nil).integer(int64(n
 func (s *Sink) tickEvent(took time.Duration, err error) []byte {
 	t := tick{Time: time.Now().UnixMilli(), Flush: took.Seconds(), Buffer: s.account()}
 	if err != nil {
-		t.Error = visible(err.Error())
+		t.Error = textOf(err)
 	}
 	return begin("tick").json(t).end()
 }
@@ -106,14 +107,25 @@ func sinkOf(s *metricsbuffer.SinkStats) sink {
 		Batches: exact(s.Batches), Failures: exact(s.Failures), LastSeconds: s.LastDuration.Seconds(),
 	}
 	if s.LastError != nil {
-		const longest = 300
-		shown.LastError = s.LastError.Error()
-		if len(shown.LastError) > longest {
-			shown.LastError = shown.LastError[:longest] + "… (" + strconv.Itoa(len(shown.LastError)) + " bytes)"
-		}
-		shown.LastError = visible(shown.LastError)
+		shown.LastError = textOf(s.LastError)
 	}
 	return shown
+}
+
+// textOf returns the beginning of an error's text. The error is the code of another sink: a panic of it must not end
+// the process. Package fmt would not do, as it panics if the value of the panic cannot be formatted either.
+func textOf(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("an error of type %T, whose method Error panics", err)
+		}
+	}()
+	const longest = 300
+	text = err.Error()
+	if len(text) > longest {
+		text = text[:longest] + "… (" + strconv.Itoa(len(text)) + " bytes)"
+	}
+	return visible(text)
 }
 
 func amountOf(t metricsbuffer.Totals) amount {

@@ -224,7 +224,7 @@ func serve(t *testing.T, page *pagesink.Sink) (address string) {
 	return server.URL + "/debug/metrics/"
 }
 
-// look returns what a new viewer sees at first.
+// look returns the snapshot with which a new viewer begins.
 func look(t *testing.T, address string) (snapshot, error) {
 	var seen snapshot
 	stream := connect(t, address)

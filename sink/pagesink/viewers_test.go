@@ -15,7 +15,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/pagesink"
 )
 
-// A viewer who does not read is left behind, and delays nobody.
+// A viewer that does not read is disconnected, and delays nobody.
 func TestSlowViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		page, err := pagesink.New()

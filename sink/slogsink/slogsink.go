@@ -30,7 +30,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
-// A Sink writes batches to a log. Make one with [New], one for each buffer.
+// A Sink writes batches to a log. Make one with [New]. Several buffers may share it: a [slog.Handler] is safe for
+// concurrent use.
 type Sink struct {
 	handler slog.Handler
 	level   slog.Level
