@@ -82,7 +82,7 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 	d.err = errors.New("Write ended its goroutine (runtime.Goexit)")
 	defer func() {
 		if v := recover(); v != nil {
-			d.err = fmt.Errorf("Write panicked: %v\n%s", v, debug.Stack())
+			d.err = fmt.Errorf("Write panicked: %s\n%s", textOf(v), debug.Stack())
 		}
 		d.duration = time.Since(d.began)
 		f.returned <- d
@@ -94,7 +94,7 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
 		scratches.Put(scratch)
 	}()
-	d.err = d.outlet.sink.Write(ctx, batch)
+	d.err = readable(d.outlet.sink.Write(ctx, batch))
 }
 
 // settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone;
@@ -333,10 +333,10 @@ func (o *outlet) close() {
 		o.closeErr = errors.New("Close ended its goroutine (runtime.Goexit)")
 		defer func() {
 			if v := recover(); v != nil {
-				o.closeErr = fmt.Errorf("Close panicked: %v\n%s", v, debug.Stack())
+				o.closeErr = fmt.Errorf("Close panicked: %s\n%s", textOf(v), debug.Stack())
 			}
 		}()
-		o.closeErr = o.closer.Close()
+		o.closeErr = readable(o.closer.Close())
 	}()
 }
 
@@ -344,10 +344,10 @@ func (o *outlet) close() {
 func (o *outlet) attach(attacher Attacher, flush func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("a panic in Attach: %v\n%s", v, debug.Stack())
+			err = fmt.Errorf("a panic in Attach: %s\n%s", textOf(v), debug.Stack())
 		}
 	}()
-	return attacher.Attach(flush)
+	return readable(attacher.Attach(flush))
 }
 
 // awaitClosed waits until the sink is closed, and returns the error of its Close. If ctx ends before, it returns an
@@ -370,3 +370,37 @@ func (o *outlet) awaitClosed(ctx context.Context) error {
 	}
 	return nil
 }
+
+// A sink's errors and panics are read by goroutines of the buffer and of other sinks, which their methods must not end.
+
+// readable returns the error, or one in its place if its Error method panics.
+func readable(err error) (read error) {
+	defer func() {
+		if recover() != nil {
+			read = &unreadable{err}
+		}
+	}()
+	if err != nil {
+		_ = err.Error()
+	}
+	return err
+}
+
+// textOf returns the text of a value, also if its methods panic.
+func textOf(v any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("a %T whose methods panic", v)
+		}
+	}()
+	return fmt.Sprint(v)
+}
+
+// unreadable stands for an error whose Error method panics.
+type unreadable struct{ err error }
+
+func (u *unreadable) Error() string {
+	return fmt.Sprintf("an error of type %T, whose method Error panics", u.err)
+}
+
+func (u *unreadable) Unwrap() error { return u.err }

@@ -81,8 +81,10 @@ func WithSink(sink Sink, opts ...SinkOption) Option {
 
 // sinkName returns the default name of a sink.
 func sinkName(sink Sink) string {
-	if s, ok := sink.(fmt.Stringer); ok && s.String() != "" {
-		return s.String()
+	if s, ok := sink.(fmt.Stringer); ok {
+		if name := textOf(s); name != "" {
+			return name
+		}
 	}
 	return fmt.Sprintf("%T", sink)
 }

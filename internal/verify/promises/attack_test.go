@@ -224,3 +224,36 @@ func TestOverflowWithoutSinks(t *testing.T) {
 		}, stats.Overflows, name)
 	}
 }
+
+// deadly is an error that panics with itself when anybody reads it.
+type deadly struct{ closes int }
+
+func (d *deadly) Error() string { panic(d) }
+
+func (d *deadly) String() string { panic(d) }
+
+func (d *deadly) Write(context.Context, *metricsbuffer.Batch) error { return d }
+
+func (d *deadly) Close() error { return d }
+
+// TestErrorsThatPanic: an error, or the value of a panic, harms nobody that reads it, also if its methods panic.
+func TestErrorsThatPanic(t *testing.T) {
+	var typed *deadly
+	for name, write := range map[string]func() error{
+		"error": func() error { return new(deadly) }, "nil of a type": func() error { return typed },
+		"panic": func() error { panic(new(deadly)) },
+	} {
+		told := make(chan string, 10)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+			metricsbuffer.WithErrorHandler(func(err error) { told <- err.Error() }),
+			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return write() })),
+			metricsbuffer.WithSink(new(deadly)))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		err = b.Flush(t.Context())
+		require.ErrorContains(t, err, "panic", name)
+		require.Contains(t, <-told, "panic")
+		require.ErrorContains(t, b.Stats().Sinks[0].LastError, "panic")
+		require.ErrorContains(t, b.Close(), "Close: an error of type *promises.deadly")
+	}
+}
