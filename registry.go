@@ -160,9 +160,10 @@ func (r *registry) overflowed(shards *shards) map[*series]int64 {
 	return amounts
 }
 
-// A by-name writer looks its series up while it is pinned, when nothing can interrupt it. Comparing names and tags takes
-// time with the length of the strings and the square of the number of tags. So a series that takes long to compare is
-// kept under another hash: the pinned look-up compares it with nothing and does not find it, and the slow way does.
+// A by-name writer looks its series up while it is pinned, when nothing can interrupt it. Comparing names and tags
+// takes time with the length of the strings and the square of the number of tags. So a series that takes long to
+// compare is kept under another hash: the pinned look-up compares it with nothing and does not find it, and the slow
+// way does.
 const (
 	maxPinnedBytes = 4096 // of a name with its tags
 	maxPinnedTags  = 64

@@ -19,11 +19,14 @@ type Stats struct {
 	Overflows  []Overflow // the ten names with most of Overflowed, or fewer, in descending order
 	Negatives  int64      // observations below zero, which are recorded as zero
 
-	Series int    // number of known series, overflow series included
-	Shards int    // Ps that have recorded anything
-	Bytes  int64  // memory for values, in shards and for sinks; names and instruments are not included
-	Flips  int64  // of banks
-	Fence  string // the barrier between a flip and its drain: "membarrier", "FlushProcessWriteBuffers", "stop-the-world", "atomics"
+	Series int   // number of known series, overflow series included
+	Shards int   // Ps that have recorded anything
+	Bytes  int64 // memory for values, in shards and for sinks; names and instruments are not included
+	Flips  int64 // of banks
+
+	// Fence is the barrier between a flip and its drain: "membarrier", "FlushProcessWriteBuffers", "stop-the-world" or
+	// "atomics".
+	Fence string
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock

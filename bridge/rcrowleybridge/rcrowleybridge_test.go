@@ -240,7 +240,8 @@ func TestNoBuffer(t *testing.T) {
 
 // An option without its function is not left out silently.
 func TestNilFunction(t *testing.T) {
-	require.PanicsWithValue(t, "rcrowleybridge: WithSeries: the function is nil; leave the option out for series with the "+
+	require.PanicsWithValue(t, "rcrowleybridge: WithSeries: the function is nil;"+
+		" leave the option out for series with the "+
 		"names of the metrics", func() { rcrowleybridge.WithSeries(nil) })
 }
 

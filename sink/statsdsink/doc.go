@@ -5,7 +5,8 @@
 //	// handle err
 //	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 //
-// [FromEnvironment] takes the server from DD_AGENT_HOST, STATSD_HOST and similar variables. Closing the buffer also closes the sink.
+// [FromEnvironment] takes the server from DD_AGENT_HOST, STATSD_HOST and similar variables. Closing the buffer also
+// closes the sink.
 //
 // # Lines
 //
@@ -110,9 +111,10 @@
 //   - The Collector's statsdreceiver aggregates by the client's address. By default this sink opens a TCP connection
 //     per batch, so the Collector treats each batch as a different client: 10 batches in an interval make 10 points
 //     of each counter and of each gauge, in no order. Set ignore_host: true, or use udp or WithKeptConnection.
-//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives both lines of a negative gauge the same timestamp and keeps only the first, name:0|g, so that without WithSignedGauges every
-//     negative gauge is 0. The other servers need the two lines: with WithSignedGauges, a gauge of 2 that is set to
-//     -3 becomes -1 there.
+//   - Datadog's agent, gostatsd and veneur take the sign of a gauge for a part of the number. Gostatsd also gives
+//     both lines of a negative gauge the same timestamp and keeps only the first, name:0|g, so that without
+//     WithSignedGauges every negative gauge is 0. The other servers need the two lines: with WithSignedGauges, a
+//     gauge of 2 that is set to -3 becomes -1 there.
 //   - Veneur refuses lines with a container id or a timestamp.
 //   - Brubeck keeps values as float32: sums are exact up to 2^24. It ignores DogStatsD tags. Old versions read only the
 //     first line of a packet and cannot be used.

@@ -7,8 +7,8 @@ import (
 )
 
 // Rests has one [Rest] for each series that takes fractions. An instrument of a new series is an instrument of an
-// overflow series if the buffer has reached its limit of series ([metricsbuffer.WithMaxSeries]). All instruments of that
-// series share its rest, so their fractions add up to wholes. All methods may be called concurrently.
+// overflow series if the buffer has reached its limit of series ([metricsbuffer.WithMaxSeries]). All instruments of
+// that series share its rest, so their fractions add up to wholes. All methods may be called concurrently.
 //
 // The buffer does not forget a series that has a rest, however long it is idle.
 type Rests struct {

@@ -226,7 +226,7 @@ func TestOverflowWithoutSinks(t *testing.T) {
 }
 
 // deadly is an error that panics with itself when anybody reads it.
-type deadly struct{ closes int }
+type deadly struct{ _ int }
 
 func (d *deadly) Error() string { panic(d) }
 
