@@ -825,6 +825,8 @@ func TestInstrumentsStayAlive(t *testing.T) {
 		`buffer.go.*call to .*Buffer\).addNamed: b`:     1,
 		`buffer.go.*call to .*Buffer\).observeNamed: b`: 2,
 		`buffer.go.*call to .*Buffer\).setNamed: b`:     1,
+		`record.go.*call to .*group.recordOwn: updates`:  1,
+		`record.go.*call to .*group.recordSlow: updates`: 1,
 	} {
 		live := regexp.MustCompile(`(?m)^.*`+callee).FindAllString(string(out), -1)
 		require.Len(t, live, callers, "live at calls of %s", callee)
