@@ -88,7 +88,8 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 		f.returned <- d
 	}()
 	scratch := scratches.Get().(*scratch)
-	batch := &Batch{Start: d.content.start, End: d.end, Points: scratch.fill(d.content, series, f.registry)}
+	batch := &Batch{Start: d.content.start, End: d.end}
+	batch.Points, batch.Ended = scratch.fill(d.content, series, f.registry)
 	defer func() {
 		d.outcome = batch.outcome
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
@@ -110,8 +111,10 @@ func (f *flusher) settle(d *delivery) {
 		o.report(d.err)
 	}
 	o.account(d, f.series)
+	o.writing = nil
+	f.forget(d.content)
 	d.content.reset(time.Time{})
-	o.writing, o.next = nil, d.content
+	o.next = d.content
 	answer(o, &d.replies, d.err)
 	switch {
 	case len(o.waiting) == 0:
@@ -232,6 +235,11 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 	if d.err == nil && len(d.outcome.dropped) == 0 {
 		o.stats.Acknowledged.add(d.content.totals)
 		return
+	}
+	if d.err != nil {
+		for i := range d.content.ended {
+			o.pending.ended[i].addAll(d.content.ended[i])
+		}
 	}
 	i := 0
 	for storage, slot := range d.content.all() {

@@ -57,7 +57,7 @@ func (e *expiry) end(f *flusher) {
 		storage, slot := s.Value.kind.storage(), s.Value.slot
 		if e.touched[storage][slot] != e.now && !f.isPending(storage, slot) && s.Value.state.CompareAndSwap(idle, gone) {
 			f.registry.remove(s)
-			f.vacate(storage, slot)
+			f.end(storage, slot)
 		} else {
 			s.Value.state.CompareAndSwap(idle, open)
 		}
@@ -71,9 +71,7 @@ func (e *expiry) end(f *flusher) {
 		for slot, s := range f.series[storage] {
 			switch {
 			case s == nil || e.now-e.touched[storage][slot] < e.after:
-			case s.Value.state.Load() == gone: // lost the race for its name: see registry.store
-				f.vacate(s.Value.kind.storage(), uint32(slot))
-			case f.registry.isPublished(s) && s.Value.state.CompareAndSwap(open, idle):
+			case s.Value.state.CompareAndSwap(open, idle):
 				e.suspended = append(e.suspended, s)
 			}
 		}
@@ -82,30 +80,21 @@ func (e *expiry) end(f *flusher) {
 
 // overflows is the flusher's account of updates of overflow series.
 type overflows struct {
-	is     [storages][]uint64         // a bit for each slot, set if its series is an overflow series
+	is     [storages]slotSet          // the slots of overflow series
 	counts [storages]map[uint32]int64 // by slot, of series that exist
 	totals Totals                     // of series that exist and of series that have expired
 }
 
 // welcome notes a new overflow series.
-func (o *overflows) welcome(storage storage, slot uint32) {
-	for uint32(len(o.is[storage])) <= slot/64 {
-		o.is[storage] = append(o.is[storage], 0)
-	}
-	o.is[storage][slot/64] |= 1 << (slot % 64)
-}
+func (o *overflows) welcome(storage storage, slot uint32) { o.is[storage].add(slot) }
 
 // forget notes that the slot is given back.
 func (o *overflows) forget(storage storage, slot uint32) {
-	if o.has(storage, slot) {
-		o.is[storage][slot/64] &^= 1 << (slot % 64)
-		delete(o.counts[storage], slot)
-	}
+	o.is[storage].remove(slot)
+	delete(o.counts[storage], slot)
 }
 
-func (o *overflows) has(storage storage, slot uint32) bool {
-	return slot/64 < uint32(len(o.is[storage])) && o.is[storage][slot/64]>>(slot%64)&1 != 0
-}
+func (o *overflows) has(storage storage, slot uint32) bool { return o.is[storage].has(slot) }
 
 // count notes n updates that were drained from the slot of an overflow series.
 func (o *overflows) count(storage storage, slot uint32, n int64) {

@@ -42,7 +42,8 @@ type flusher struct {
 	tap *atomic.Pointer[flusher]
 
 	sinks     []*outlet
-	series    [storages][]*series // by slot
+	arriving  []*series           // registered, but not published yet
+	series    [storages][]*series // by slot: those that are published, and those whose end is pending
 	collected time.Time           // when the last collection began
 	drained   *pending            // from the banks in this collection; empty otherwise
 	dropped   dropped
@@ -219,26 +220,36 @@ func (d *dropped) peek() (t Totals) {
 	return t
 }
 
-// adopt takes over the series registered since the last time. It comes after the flip: see registry.
+// adopt takes over the series registered since the last time. It comes after the flip: see registry. A series is
+// registered, then published, then written to. So it is adopted at the latest when the drained bank has its updates.
 func (f *flusher) adopt() {
-	fresh := f.registry.fresh.Swap(nil)
+	arrived := f.arriving
+	for a := f.registry.fresh.Swap(nil); a != nil; a = a.older {
+		arrived = append(arrived, a.series)
+	}
+	f.arriving = nil
 	for in := range f.series {
 		// Room for all slots there are, and a little more: doubling would cost more memory than the series' counts.
 		if slots := int(f.registry.slots[in].Load()); slots > len(f.series[in]) {
 			f.series[in] = append(make([]*series, 0, slots+slots/256), f.series[in]...)[:slots+slots/256]
 		}
 	}
-	for a := fresh; a != nil; a = a.older {
-		place := &a.series.Value
-		in := place.kind.storage()
-		if place.state.Load() == gone { // lost the race for its name: see registry.store
-			f.registry.giveBack(in, place.slot)
-			continue
-		}
-		f.series[in][place.slot] = a.series
-		f.expiry.welcome(in, place.slot)
-		if place.class != ordinary {
-			f.overflows.welcome(in, place.slot)
+	for _, s := range arrived {
+		in, slot := s.Value.kind.storage(), s.Value.slot
+		switch {
+		case s.Value.state.Load() == gone: // lost the race for its name: see registry.store
+			f.registry.giveBack(in, slot)
+		case !f.registry.isPublished(s):
+			f.arriving = append(f.arriving, s)
+		default:
+			f.series[in][slot] = s
+			f.expiry.welcome(in, slot)
+			if s.Value.class != ordinary {
+				f.overflows.welcome(in, slot)
+			}
+			if s.Value.class != lastResort { // it exists before a program needs it
+				f.drained.begin(in, slot)
+			}
 		}
 	}
 }
@@ -307,7 +318,7 @@ func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, ba
 func (f *flusher) drainGauges() {
 	for slot, s := range f.series[gauges] {
 		if s != nil && f.registry.gauge(uint32(slot)).take() {
-			f.drained.markGauge(uint32(slot))
+			f.drained.gauges.add(uint32(slot))
 		}
 	}
 }
@@ -366,6 +377,33 @@ func (f *flusher) closeSinks() bool {
 func (f *flusher) isPending(storage storage, slot uint32) bool {
 	for _, o := range f.sinks {
 		if o.pending.has(storage, slot) || o.writing != nil && o.writing.content.has(storage, slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// end tells every sink that the series in the slot has expired.
+func (f *flusher) end(storage storage, slot uint32) {
+	for _, o := range f.sinks {
+		o.pending.ended[storage].add(slot)
+	}
+}
+
+// forget gives back the slots of the series whose end all sinks have acknowledged, this one being the latest.
+func (f *flusher) forget(acknowledged *pending) {
+	for i := range acknowledged.ended {
+		for slot := range acknowledged.ended[i].all() {
+			if !f.isEndPending(storage(i), slot) {
+				f.vacate(storage(i), slot)
+			}
+		}
+	}
+}
+
+func (f *flusher) isEndPending(storage storage, slot uint32) bool {
+	for _, o := range f.sinks {
+		if o.pending.ended[storage].has(slot) || o.writing != nil && o.writing.content.ended[storage].has(slot) {
 			return true
 		}
 	}

@@ -17,7 +17,10 @@ type pending struct {
 	totals        Totals
 	counters      []*[countersPerChunk]int64 // by chunk, nil if untouched
 	distributions []*distribution            // by slot, nil if untouched
-	gauges        []uint64                   // a bit for each slot: set, and not acknowledged since
+	gauges        slotSet                    // set, and not acknowledged since
+
+	begun [storages]slotSet // series that are new to the sink: it gets them even if they are zero; gauges are in gauges
+	ended [storages]slotSet // series that have expired; nothing else is pending for them
 }
 
 // These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most
@@ -160,15 +163,19 @@ func (p *pending) distribution(slot uint32) *distribution {
 	return p.distributions[slot]
 }
 
-// markGauges marks 64 gauges, from slot 64 i on, that have a bit in marks.
-func (p *pending) markGauges(i int, marks uint64) {
-	for len(p.gauges) <= i {
-		p.gauges = append(p.gauges, 0)
+// begin notes a series that is new.
+func (p *pending) begin(storage storage, slot uint32) {
+	switch storage {
+	case sums:
+		p.counterChunk(slot / countersPerChunk)
+		p.begun[storage].add(slot)
+	case distributed:
+		p.distribution(slot)
+		p.begun[storage].add(slot)
+	case gauges:
+		p.gauges.add(slot)
 	}
-	p.gauges[i] |= marks
 }
-
-func (p *pending) markGauge(slot uint32) { p.markGauges(int(slot/64), 1<<(slot%64)) }
 
 // all yields every slot in which something is pending, always in the same order.
 func (p *pending) all() iter.Seq2[storage, uint32] {
@@ -178,21 +185,20 @@ func (p *pending) all() iter.Seq2[storage, uint32] {
 				continue
 			}
 			for j, v := range chunk {
-				if v != 0 && !yield(sums, uint32(i*countersPerChunk+j)) {
+				slot := uint32(i*countersPerChunk + j)
+				if (v != 0 || p.begun[sums].has(slot)) && !yield(sums, slot) {
 					return
 				}
 			}
 		}
-		for slot, d := range p.distributions {
-			if d != nil && d.count != 0 && !yield(distributed, uint32(slot)) {
+		for i, d := range p.distributions {
+			if slot := uint32(i); d != nil && (d.count != 0 || p.begun[distributed].has(slot)) && !yield(distributed, slot) {
 				return
 			}
 		}
-		for i, word := range p.gauges {
-			for ; word != 0; word &= word - 1 {
-				if !yield(gauges, uint32(i*64+bits.TrailingZeros64(word))) {
-					return
-				}
+		for slot := range p.gauges.all() {
+			if !yield(gauges, slot) {
+				return
 			}
 		}
 	}
@@ -202,6 +208,11 @@ func (p *pending) all() iter.Seq2[storage, uint32] {
 func (p *pending) isEmpty() bool {
 	for range p.all() {
 		return false
+	}
+	for i := range p.ended {
+		for range p.ended[i].all() {
+			return false
+		}
 	}
 	return true
 }
@@ -231,10 +242,10 @@ func (p *pending) absorb(other *pending) {
 			p.distribution(uint32(slot)).add(d)
 		}
 	}
-	for i, marks := range other.gauges {
-		if marks != 0 {
-			p.markGauges(i, marks)
-		}
+	p.gauges.addAll(other.gauges)
+	for i := range p.begun {
+		p.begun[i].addAll(other.begun[i])
+		p.ended[i].addAll(other.ended[i])
 	}
 }
 
@@ -246,7 +257,10 @@ func (p *pending) merge(other *pending, storage storage, slot uint32) {
 	case distributed:
 		p.distribution(slot).add(other.distributions[slot])
 	case gauges:
-		p.markGauge(slot)
+		p.gauges.add(slot)
+	}
+	if other.begun[storage].has(slot) {
+		p.begun[storage].add(slot)
 	}
 	p.totals.count(storage, other.amount(storage, slot))
 }
@@ -262,8 +276,11 @@ func (p *pending) amount(storage storage, slot uint32) int64 {
 	return 0
 }
 
-// has says whether anything is pending in the slot.
+// has says whether anything is pending in the slot, but for its end.
 func (p *pending) has(storage storage, slot uint32) bool {
+	if p.begun[storage].has(slot) {
+		return true
+	}
 	switch storage {
 	case sums:
 		i := int(slot / countersPerChunk)
@@ -271,8 +288,7 @@ func (p *pending) has(storage storage, slot uint32) bool {
 	case distributed:
 		return int(slot) < len(p.distributions) && p.distributions[slot] != nil && p.amount(storage, slot) != 0
 	}
-	i := int(slot / 64)
-	return i < len(p.gauges) && p.gauges[i]>>(slot%64)&1 != 0
+	return p.gauges.has(slot)
 }
 
 // reset empties p, whose next content is not older than start.
@@ -292,11 +308,18 @@ func (p *pending) reset(start time.Time) {
 		}
 	}
 	clear(p.gauges)
+	for i := range p.begun {
+		clear(p.begun[i])
+		clear(p.ended[i])
+	}
 }
 
 // bytes returns the memory of p.
 func (p *pending) bytes() int64 {
 	n := int64(unsafe.Sizeof(*p)) + int64(cap(p.counters)+cap(p.distributions)+cap(p.gauges))*8
+	for i := range p.begun {
+		n += int64(cap(p.begun[i])+cap(p.ended[i])) * 8
+	}
 	for _, chunk := range p.counters {
 		if chunk != nil {
 			n += int64(unsafe.Sizeof(*chunk))
@@ -310,9 +333,55 @@ func (p *pending) bytes() int64 {
 	return n
 }
 
+// A slotSet is a set of slots, with a bit for each.
+type slotSet []uint64
+
+func (s *slotSet) add(slot uint32) { s.addMany(int(slot/64), 1<<(slot%64)) }
+
+// addMany adds the slots from 64 i on that have a bit in marks.
+func (s *slotSet) addMany(i int, marks uint64) {
+	for len(*s) <= i {
+		*s = append(*s, 0)
+	}
+	(*s)[i] |= marks
+}
+
+func (s *slotSet) addAll(other slotSet) {
+	for i, marks := range other {
+		if marks != 0 {
+			s.addMany(i, marks)
+		}
+	}
+}
+
+func (s slotSet) remove(slot uint32) {
+	if s.has(slot) {
+		s[slot/64] &^= 1 << (slot % 64)
+	}
+}
+
+func (s slotSet) has(slot uint32) bool {
+	i := slot / 64
+	return i < uint32(len(s)) && s[i]>>(slot%64)&1 != 0
+}
+
+// all yields the slots, in ascending order.
+func (s slotSet) all() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for i, word := range s {
+			for ; word != 0; word &= word - 1 {
+				if !yield(uint32(i*64 + bits.TrailingZeros64(word))) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // A scratch is the memory of a batch.
 type scratch struct {
 	points  []Point
+	ended   []Point
 	buckets []Buckets
 	counts  []uint64
 }
@@ -320,9 +389,29 @@ type scratch struct {
 // scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
-// copy many points, and leave as much garbage again.
-func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Point {
+// fill makes a point for every slot in which something is pending, and one for every series that has ended. All memory
+// is sized first: growing by doubling would copy many points, and leave as much garbage again.
+func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) (points, ended []Point) {
+	s.fillPoints(p, series, r)
+	s.ended = s.ended[:0]
+	for storage := range p.ended {
+		for slot := range p.ended[storage].all() {
+			s.ended = append(s.ended, newPoint(series[storage][slot], r))
+		}
+	}
+	return s.points, s.ended
+}
+
+// newPoint returns a point of the series without a value.
+func newPoint(of *series, r *registry) Point {
+	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
+	if point.Kind == KindHistogram {
+		point.Unit = r.familyOf(of).unit
+	}
+	return point
+}
+
+func (s *scratch) fillPoints(p *pending, series [storages][]*series, r *registry) {
 	points, buckets, counts := 0, 0, 0
 	for storage, slot := range p.all() {
 		points++
@@ -334,25 +423,22 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 	s.points = slices.Grow(s.points[:0], points)
 	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
 	for storage, slot := range p.all() {
-		of := series[storage][slot]
-		point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind}
+		point := newPoint(series[storage][slot], r)
 		switch storage {
 		case sums:
 			point.Count = p.amount(storage, slot)
 		case distributed:
 			d := p.distributions[slot]
 			point.Count, point.Sum = d.count, d.sum
-			point.Min, point.Max = math.MaxInt64-d.least, d.greatest
-			point.Buckets = s.spread(d)
-			if point.Kind == KindHistogram {
-				point.Unit = r.familyOf(of).unit
+			if d.count != 0 {
+				point.Min, point.Max = math.MaxInt64-d.least, d.greatest
 			}
+			point.Buckets = s.spread(d)
 		case gauges:
 			point.Value = r.gauge(slot).value()
 		}
 		s.points = append(s.points, point)
 	}
-	return s.points
 }
 
 // spread returns the distribution's buckets.

@@ -105,13 +105,20 @@ type SinkFunc func(ctx context.Context, batch *Batch) error
 func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx, batch) }
 
 // A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
-// once, and only if something was recorded in it. A Batch is valid during [Sink.Write] only.
+// once. A series is in the first batch after it was made, even if its value is zero: a backend that computes rates needs
+// to see a counter before it counts. Later it is in a batch only if something was recorded in it. A Batch is valid during
+// [Sink.Write] only.
 type Batch struct {
 	// All updates of the batch were recorded before End. Start is the End of the batch before, so that the batches of a
 	// sink leave no gap. Collecting a batch takes some microseconds; an update that is recorded in that time may be in
 	// either batch. A failed batch is merged into the next one, whose Start is that of the failed batch.
 	Start, End time.Time
 	Points     []Point
+
+	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
+	// each series can drop it. Name and tags may have come back as a new series, with another ID; so a sink looks at
+	// Ended first. They are acknowledged if Write returns nil. A batch may have nothing else.
+	Ended []Point
 
 	outcome outcome
 }
@@ -122,6 +129,7 @@ type Point struct {
 	Tags    []Tag // sorted; never changed, shared by all batches
 	Kind    Kind
 	Unit    string   // histogram: as given, may be empty
+	ID      uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
 	Count   int64    // counter: sum of the deltas; timer, histogram: number of observations
 	Sum     int64    // timer: nanoseconds; histogram: in its unit
 	Min     int64    // likewise

@@ -79,7 +79,9 @@ func (a *auditor) Write(_ context.Context, batch *Batch) error {
 		acknowledge, err = a.fault(batch)
 	}
 	for _, p := range batch.Points[:acknowledge] {
-		a.got[key(p.Kind, p.Name, p.Tags...)] += p.Count
+		if p.Count != 0 || p.Kind == KindGauge {
+			a.got[key(p.Kind, p.Name, p.Tags...)] += p.Count
+		}
 	}
 	if err == nil {
 		a.batches++
@@ -112,6 +114,9 @@ func (a *auditor) check(batch *Batch) {
 			a.t.Errorf("inconsistent: %d observations in %s, %d in its buckets", p.Count, p.Name, inBuckets)
 		}
 		d := int64(cmp.Or(a.always, constant(p.Name)))
+		if p.Count == 0 { // the series is new
+			d = 0
+		}
 		if p.Min != d || p.Max != d || p.Sum != p.Count*d {
 			a.t.Errorf("inconsistent: %d observations of %d in %s have sum %d (off by %d), min %d, max %d",
 				p.Count, d, p.Name, p.Sum, p.Sum-p.Count*d, p.Min, p.Max)
