@@ -48,10 +48,14 @@ func seriesKey(p *metricsbuffer.Point) string {
 // merge adds a later point of the same series to its total. It works for every kind, since a field that a kind does not
 // use is zero in all its points.
 func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
+	switch {
+	case total.Count == 0: // it has no minimum and maximum yet
+		total.Min, total.Max = p.Min, p.Max
+	case p.Count != 0:
+		total.Min, total.Max = min(total.Min, p.Min), max(total.Max, p.Max)
+	}
 	total.Count += p.Count
 	total.Sum += p.Sum
-	total.Min = min(total.Min, p.Min)
-	total.Max = max(total.Max, p.Max)
 	total.Value = p.Value
 	if p.Buckets != nil {
 		buckets := p.Buckets.Clone() // the total's own buckets belong to the first batch
@@ -93,8 +97,10 @@ func checkPoint(p metricsbuffer.Point) string {
 		return fmt.Sprintf("has a minimum of %d above its maximum of %d", p.Min, p.Max)
 	case p.Kind != metricsbuffer.KindTimer && p.Kind != metricsbuffer.KindHistogram:
 		return ""
-	case p.Count <= 0:
-		return fmt.Sprintf("has a count of %d: a %v without observations does not belong in a batch", p.Count, p.Kind)
+	case p.Count < 0:
+		return fmt.Sprintf("has a count of %d, below zero", p.Count)
+	case p.Count == 0 && (p.Min != 0 || p.Max != 0): // a sum is checked below
+		return fmt.Sprintf("has no observations, and a minimum of %d and a maximum of %d", p.Min, p.Max)
 	case p.Buckets != nil && inBuckets(p.Buckets) != uint64(p.Count):
 		return fmt.Sprintf("has a count of %d, and %d observations in its buckets", p.Count, inBuckets(p.Buckets))
 	}

@@ -55,12 +55,14 @@ func (r *Recorder) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	defer r.mu.Unlock()
 	r.batches = append(r.batches, metricsbuffer.Batch{
 		Start: batch.Start, End: batch.End, Points: clonePoints(batch.Points),
+		Ended: clonePoints(batch.Ended),
 	})
 	if r.totals == nil {
 		r.totals = make(map[string]metricsbuffer.Point)
 	}
 	for _, p := range r.batches[len(r.batches)-1].Points {
 		key := seriesKey(&p)
+		p.ID = 0 // a series that came back has another one
 		if total, ok := r.totals[key]; ok {
 			p = merge(total, p)
 		}
@@ -144,7 +146,7 @@ func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbu
 }
 
 // Totals returns the total of every series, sorted by name, tags, kind and unit. A series without tags
-// has nil Tags. The caller may change the result.
+// has nil Tags. The ID of a total is 0. The caller may change the result.
 func (r *Recorder) Totals() []metricsbuffer.Point {
 	r.mu.Lock()
 	defer r.mu.Unlock()

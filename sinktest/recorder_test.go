@@ -127,7 +127,7 @@ func TestEveryFieldIsKnown(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{
-		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string",
+		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "ID uint32",
 		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64",
 		"Buckets *metricsbuffer.Buckets",
 	}, fields(metricsbuffer.Point{}))
@@ -146,7 +146,8 @@ func TestMalformedBatchesAreRefused(t *testing.T) {
 
 		"tags that are not sorted":                                     second(counter("apples", 1, small, red)),
 		"minimum of 2 above its maximum of 1":                          second(timer("ripening", 1, 1, 2, 1)),
-		"count of 0":                                                   second(timer("ripening", 0, 0, 0, 0)),
+		"count of -1":                                                  second(timer("ripening", -1, 0, 0, 0)),
+		"no observations, and a minimum of 1":                          second(timer("ripening", 0, 0, 1, 1)),
 		"has a count of 2, and 1 observations in its buckets":          second(miscounted),
 		"sum of 11, which 2 observations between 1 and 5 cannot have":  second(timer("ripening", 2, 11, 1, 5)),
 		"sum of -5, which 2 observations between -2 and 5 cannot have": second(timer("ripening", 2, -5, -2, 5)),

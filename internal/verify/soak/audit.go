@@ -60,6 +60,9 @@ func (s *sink) whole(id int, p *metricsbuffer.Point) {
 		n := int64(b.Count)
 		count, sum, low, high = count+n, sum+n*v, min(low, v), max(high, v)
 	}
+	if count == 0 { // the series is new
+		low = 0
+	}
 	if count != p.Count || sum != p.Sum || low != p.Min || high != p.Max {
 		s.report.problem(torn, "%s: %q %v has count %d, sum %d, min %d, max %d, and in its buckets %d, %d, %d, %d",
 			s.label, p.Name, p.Tags, p.Count, p.Sum, p.Min, p.Max, count, sum, low, high)
