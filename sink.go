@@ -105,9 +105,9 @@ type SinkFunc func(ctx context.Context, batch *Batch) error
 func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx, batch) }
 
 // A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
-// once. A series is in the first batch after it was made, even if its value is zero: a backend that computes rates needs
-// to see a counter before it counts. Later it is in a batch only if something was recorded in it. A Batch is valid during
-// [Sink.Write] only.
+// once. A series is in the first batch after it was made, even if its value is zero: a backend that computes rates
+// needs to see a counter before it counts. Later it is in a batch only if something was recorded in it. A Batch is
+// valid during [Sink.Write] only.
 type Batch struct {
 	// All updates of the batch were recorded before End. Start is the End of the batch before, so that the batches of a
 	// sink leave no gap. Collecting a batch takes some microseconds; an update that is recorded in that time may be in

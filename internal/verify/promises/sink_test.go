@@ -117,8 +117,8 @@ func TestAttachRefuses(t *testing.T) {
 
 // TestAttachedSinkKeepsNothing: a buffer that only its sink refers to is closed.
 func TestAttachedSinkKeepsNothing(t *testing.T) {
-	scraped := new(asked)
-	sink := &closable{Sink: scraped}
+	wrapped, scraped := new(asked), new(asked)
+	sink := &closable{Sink: wrapped}
 	closed := make(chan struct{})
 	sink.onClose = func() error { close(closed); return nil }
 	b, err := metricsbuffer.New(metricsbuffer.WithSink(&wrapper{sink}), metricsbuffer.WithSink(scraped))
@@ -130,7 +130,7 @@ func TestAttachedSinkKeepsNothing(t *testing.T) {
 		select {
 		case <-closed:
 			require.ErrorIs(t, scraped.flush(t.Context()), metricsbuffer.ErrClosed)
-			require.NotZero(t, scraped.Total(metricsbuffer.KindCounter, "c").Count)
+			require.NotZero(t, wrapped.Total(metricsbuffer.KindCounter, "c").Count)
 			return
 		case <-time.After(time.Millisecond):
 		}
