@@ -135,6 +135,10 @@ func (s *scene) write(_ context.Context, batch *Batch) error {
 	for _, p := range batch.Points {
 		s.delivered += p.Count
 		counts[p.Kind] += p.Count
+		observed := int64(observed)
+		if p.Count == 0 { // the series is new
+			observed = 0
+		}
 		if p.Kind == KindTimer && (p.Sum != p.Count*observed || p.Min != observed || p.Max != observed) {
 			s.wrong = fmt.Errorf("torn: %d observations with sum %d, min %d, max %d", p.Count, p.Sum, p.Min, p.Max)
 		}
