@@ -88,8 +88,10 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 		f.returned <- d
 	}()
 	scratch := scratches.Get().(*scratch)
-	batch := &Batch{Start: d.content.start, End: d.end}
-	batch.Points, batch.Ended = scratch.fill(d.content, series, f.registry)
+	batch := &Batch{
+		Start: d.content.start, End: d.end,
+		Points: scratch.fill(d.content, series, f.registry), Ended: scratch.fillEnded(d.content, series, f.registry),
+	}
 	defer func() {
 		d.outcome = batch.outcome
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more

@@ -248,7 +248,7 @@ func (f *flusher) adopt() {
 				f.overflows.welcome(in, slot)
 			}
 			if s.Value.class != lastResort { // it exists before a program needs it
-				f.drained.begin(in, slot)
+				f.drained.mark(in, slot)
 			}
 		}
 	}
@@ -318,7 +318,7 @@ func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, ba
 func (f *flusher) drainGauges() {
 	for slot, s := range f.series[gauges] {
 		if s != nil && f.registry.gauge(uint32(slot)).take() {
-			f.drained.gauges.add(uint32(slot))
+			f.drained.mark(gauges, uint32(slot))
 		}
 	}
 }
@@ -375,8 +375,18 @@ func (f *flusher) closeSinks() bool {
 
 // isPending says whether any sink has yet to acknowledge updates of the slot.
 func (f *flusher) isPending(storage storage, slot uint32) bool {
+	return f.anyPending(func(p *pending) bool { return p.has(storage, slot) })
+}
+
+// isEndPending says whether any sink has yet to acknowledge that the series in the slot has expired.
+func (f *flusher) isEndPending(storage storage, slot uint32) bool {
+	return f.anyPending(func(p *pending) bool { return p.ended[storage].has(slot) })
+}
+
+// anyPending says whether it is true of anything that a sink has yet to acknowledge.
+func (f *flusher) anyPending(is func(*pending) bool) bool {
 	for _, o := range f.sinks {
-		if o.pending.has(storage, slot) || o.writing != nil && o.writing.content.has(storage, slot) {
+		if is(o.pending) || o.writing != nil && is(o.writing.content) {
 			return true
 		}
 	}
@@ -399,15 +409,6 @@ func (f *flusher) forget(acknowledged *pending) {
 			}
 		}
 	}
-}
-
-func (f *flusher) isEndPending(storage storage, slot uint32) bool {
-	for _, o := range f.sinks {
-		if o.pending.ended[storage].has(slot) || o.writing != nil && o.writing.content.ended[storage].has(slot) {
-			return true
-		}
-	}
-	return false
 }
 
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.

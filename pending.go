@@ -17,10 +17,9 @@ type pending struct {
 	totals        Totals
 	counters      []*[countersPerChunk]int64 // by chunk, nil if untouched
 	distributions []*distribution            // by slot, nil if untouched
-	gauges        slotSet                    // set, and not acknowledged since
 
-	begun [storages]slotSet // series that are new to the sink: it gets them even if they are zero; gauges are in gauges
-	ended [storages]slotSet // series that have expired; nothing else is pending for them
+	marked [storages]slotSet // to be delivered even if they are zero: new series, and gauges that were set
+	ended  [storages]slotSet // series that have expired; nothing else is pending for them
 }
 
 // These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most
@@ -163,17 +162,14 @@ func (p *pending) distribution(slot uint32) *distribution {
 	return p.distributions[slot]
 }
 
-// begin notes a series that is new.
-func (p *pending) begin(storage storage, slot uint32) {
-	switch storage {
+// mark has the slot delivered even if its value is zero.
+func (p *pending) mark(storage storage, slot uint32) {
+	p.marked[storage].add(slot)
+	switch storage { // all looks for marks where there is memory for values
 	case sums:
 		p.counterChunk(slot / countersPerChunk)
-		p.begun[storage].add(slot)
 	case distributed:
 		p.distribution(slot)
-		p.begun[storage].add(slot)
-	case gauges:
-		p.gauges.add(slot)
 	}
 }
 
@@ -186,17 +182,17 @@ func (p *pending) all() iter.Seq2[storage, uint32] {
 			}
 			for j, v := range chunk {
 				slot := uint32(i*countersPerChunk + j)
-				if (v != 0 || p.begun[sums].has(slot)) && !yield(sums, slot) {
+				if (v != 0 || p.marked[sums].has(slot)) && !yield(sums, slot) {
 					return
 				}
 			}
 		}
 		for i, d := range p.distributions {
-			if slot := uint32(i); d != nil && (d.count != 0 || p.begun[distributed].has(slot)) && !yield(distributed, slot) {
+			if slot := uint32(i); d != nil && (d.count != 0 || p.marked[distributed].has(slot)) && !yield(distributed, slot) {
 				return
 			}
 		}
-		for slot := range p.gauges.all() {
+		for slot := range p.marked[gauges].all() {
 			if !yield(gauges, slot) {
 				return
 			}
@@ -242,10 +238,8 @@ func (p *pending) absorb(other *pending) {
 			p.distribution(uint32(slot)).add(d)
 		}
 	}
-	p.gauges.addAll(other.gauges)
-	for i := range p.begun {
-		p.begun[i].addAll(other.begun[i])
-		p.ended[i].addAll(other.ended[i])
+	for i := range p.marked {
+		p.marked[i].addAll(other.marked[i])
 	}
 }
 
@@ -256,11 +250,9 @@ func (p *pending) merge(other *pending, storage storage, slot uint32) {
 		p.counterChunk(slot / countersPerChunk)[slot%countersPerChunk] += other.amount(storage, slot)
 	case distributed:
 		p.distribution(slot).add(other.distributions[slot])
-	case gauges:
-		p.gauges.add(slot)
 	}
-	if other.begun[storage].has(slot) {
-		p.begun[storage].add(slot)
+	if other.marked[storage].has(slot) {
+		p.marked[storage].add(slot)
 	}
 	p.totals.count(storage, other.amount(storage, slot))
 }
@@ -278,7 +270,7 @@ func (p *pending) amount(storage storage, slot uint32) int64 {
 
 // has says whether anything is pending in the slot, but for its end.
 func (p *pending) has(storage storage, slot uint32) bool {
-	if p.begun[storage].has(slot) {
+	if p.marked[storage].has(slot) {
 		return true
 	}
 	switch storage {
@@ -288,7 +280,7 @@ func (p *pending) has(storage storage, slot uint32) bool {
 	case distributed:
 		return int(slot) < len(p.distributions) && p.distributions[slot] != nil && p.amount(storage, slot) != 0
 	}
-	return p.gauges.has(slot)
+	return false
 }
 
 // reset empties p, whose next content is not older than start.
@@ -307,18 +299,17 @@ func (p *pending) reset(start time.Time) {
 			p.distributions[slot] = nil
 		}
 	}
-	clear(p.gauges)
-	for i := range p.begun {
-		clear(p.begun[i])
+	for i := range p.marked {
+		clear(p.marked[i])
 		clear(p.ended[i])
 	}
 }
 
 // bytes returns the memory of p.
 func (p *pending) bytes() int64 {
-	n := int64(unsafe.Sizeof(*p)) + int64(cap(p.counters)+cap(p.distributions)+cap(p.gauges))*8
-	for i := range p.begun {
-		n += int64(cap(p.begun[i])+cap(p.ended[i])) * 8
+	n := int64(unsafe.Sizeof(*p)) + int64(cap(p.counters)+cap(p.distributions))*8
+	for i := range p.marked {
+		n += int64(cap(p.marked[i])+cap(p.ended[i])) * 8
 	}
 	for _, chunk := range p.counters {
 		if chunk != nil {
@@ -389,29 +380,9 @@ type scratch struct {
 // scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// fill makes a point for every slot in which something is pending, and one for every series that has ended. All memory
-// is sized first: growing by doubling would copy many points, and leave as much garbage again.
-func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) (points, ended []Point) {
-	s.fillPoints(p, series, r)
-	s.ended = s.ended[:0]
-	for storage := range p.ended {
-		for slot := range p.ended[storage].all() {
-			s.ended = append(s.ended, newPoint(series[storage][slot], r))
-		}
-	}
-	return s.points, s.ended
-}
-
-// newPoint returns a point of the series without a value.
-func newPoint(of *series, r *registry) Point {
-	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
-	if point.Kind == KindHistogram {
-		point.Unit = r.familyOf(of).unit
-	}
-	return point
-}
-
-func (s *scratch) fillPoints(p *pending, series [storages][]*series, r *registry) {
+// fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
+// copy many points, and leave as much garbage again.
+func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Point {
 	points, buckets, counts := 0, 0, 0
 	for storage, slot := range p.all() {
 		points++
@@ -439,6 +410,27 @@ func (s *scratch) fillPoints(p *pending, series [storages][]*series, r *registry
 		}
 		s.points = append(s.points, point)
 	}
+	return s.points
+}
+
+// fillEnded makes a point for every series that has ended.
+func (s *scratch) fillEnded(p *pending, series [storages][]*series, r *registry) []Point {
+	s.ended = s.ended[:0]
+	for storage := range p.ended {
+		for slot := range p.ended[storage].all() {
+			s.ended = append(s.ended, newPoint(series[storage][slot], r))
+		}
+	}
+	return s.ended
+}
+
+// newPoint returns a point of the series without a value.
+func newPoint(of *series, r *registry) Point {
+	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
+	if point.Kind == KindHistogram {
+		point.Unit = r.familyOf(of).unit
+	}
+	return point
 }
 
 // spread returns the distribution's buckets.

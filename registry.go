@@ -377,9 +377,9 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 // By-name writers look a series up, and check its state, inside the section in which they write (shard.go). If a series
 // was not touched for long enough, the flusher makes it idle and waits for the next flip. After that flip, every writer
 // that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has updates
-// pending for it, and it still is idle, then it is gone: its slot is empty everywhere and can be given away. Otherwise
-// it is open again. No updates of a series are pending when it goes. So a name that comes back as a new series cannot
-// be in one batch twice.
+// pending for it, and it still is idle, then it is gone: its slot is empty everywhere, and can be given away as soon as
+// all sinks have acknowledged the end of the series. Otherwise it is open again. No updates of a series are pending when
+// it goes. So a name that comes back as a new series cannot be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]
