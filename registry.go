@@ -378,8 +378,8 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 // was not touched for long enough, the flusher makes it idle and waits for the next flip. After that flip, every writer
 // that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has updates
 // pending for it, and it still is idle, then it is gone: its slot is empty everywhere, and can be given away as soon as
-// all sinks have acknowledged the end of the series. Otherwise it is open again. No updates of a series are pending when
-// it goes. So a name that comes back as a new series cannot be in one batch twice.
+// all sinks have acknowledged the end of the series. Otherwise it is open again. No updates of a series are pending
+// when it goes. So a name that comes back as a new series cannot be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]

@@ -130,9 +130,11 @@ fi=(2) inlined.go
 20 2000
 fe=(1)
 21 1000
+fn=(3) main.hot'2
+20 500
 fn=(1)
 9 1
 `)
 	require.NoError(t, err)
-	require.Equal(t, map[string]int64{"main.main": 20, "main.hot": 3000}, functions)
+	require.Equal(t, map[string]int64{"main.main": 20, "main.hot": 3500}, functions)
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // parse reads a file in the format of callgrind (valgrind's manual, section "Callgrind Format Specification") and
-// returns the cost of each function itself, without that of the functions it calls.
+// returns the cost of each function itself, without that of the functions it calls. Callgrind writes a recursive call
+// as NAME'2. It takes a function for recursive, too, if a signal interrupts it in a bad moment.
 func parse(text string) (map[string]int64, error) {
 	costs := make(map[string]int64)
 	names := make(map[string]string) // a name stands in full the first time, then as its number: (7)
@@ -20,7 +21,7 @@ func parse(text string) (map[string]int64, error) {
 		case "fn", "cfn":
 			number, name, _ := strings.Cut(value, " ")
 			if name != "" {
-				names[number] = name
+				names[number] = strings.TrimSuffix(name, "'2")
 			}
 			if key == "fn" {
 				function = names[number]
