@@ -49,6 +49,7 @@ type machine struct {
 	sinks   []*modelSink
 	locals  map[string]total
 	values  map[string]float64 // of gauges
+	known   map[string]bool    // series that exist, or have existed
 	all     metricsbuffer.Totals
 	closing bool
 	closed  bool
@@ -60,6 +61,9 @@ type modelSink struct {
 	plan     int
 	at       int
 	pending  map[string]total
+	begun    map[string]bool // series that are new to it: they have to be in its next batch, also if they are zero
+	ended    map[string]bool // series that have expired: they may come back as new ones, which the model cannot foresee
+	refused  bool            // it failed with a batch without points, which the model cannot foresee either
 	dropped  metricsbuffer.Totals
 	got      metricsbuffer.Totals
 	mistakes []string
@@ -80,24 +84,42 @@ func key(kind metricsbuffer.Kind, name string) string { return fmt.Sprint(kind, 
 
 // Write compares the batch with the model, and follows the plan.
 func (s *modelSink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
-	want := maps.Clone(s.pending)
+	want, begun := maps.Clone(s.pending), maps.Clone(s.begun)
+	for _, p := range batch.Ended {
+		s.ended[key(p.Kind, p.Name)] = true
+	}
 	for _, p := range batch.Points {
 		k := key(p.Kind, p.Name)
-		if mistake := compare(p, want[k], s.m.values[k]); mistake != "" {
+		mistake := compare(p, want[k], s.m.values[k])
+		if want[k].isEmpty() && !begun[k] && !s.ended[k] {
+			mistake = "is in the batch and not pending"
+		}
+		if mistake != "" {
 			s.mistakes = append(s.mistakes, k+": "+mistake)
 		}
 		delete(want, k)
+		delete(begun, k)
 	}
 	for k := range want {
 		s.mistakes = append(s.mistakes, k+": is pending and not in the batch")
+	}
+	for k := range begun {
+		s.mistakes = append(s.mistakes, k+": is new and not in the batch")
 	}
 	forget := func(i int, into *metricsbuffer.Totals) {
 		p := batch.Points[i]
 		count(into, s.pending[key(p.Kind, p.Name)])
 		delete(s.pending, key(p.Kind, p.Name))
+		delete(s.begun, key(p.Kind, p.Name))
 	}
 	n := len(batch.Points)
-	at := s.at % max(n, 1)
+	if n == 0 {
+		if s.refused = s.plan != succeeds && s.plan != drops; s.refused {
+			return errors.New("injected")
+		}
+		return nil
+	}
+	at := s.at % n
 	switch s.plan {
 	case fails:
 		return errors.New("injected")
@@ -152,8 +174,6 @@ func compare(p metricsbuffer.Point, want total, value float64) string {
 		least, greatest = min(least, v), max(greatest, v)
 	}
 	switch {
-	case want.isEmpty():
-		return "is in the batch and not pending"
 	case p.Kind == metricsbuffer.KindGauge && p.Value != value:
 		return fmt.Sprintf("has the value %v, not %v", p.Value, value)
 	case p.Kind == metricsbuffer.KindCounter && p.Count != sum:
@@ -173,10 +193,21 @@ func compare(p metricsbuffer.Point, want total, value float64) string {
 	return ""
 }
 
+// exist notes that there is a series. It is new, unless it existed before.
+func (m *machine) exist(kind metricsbuffer.Kind, name string) {
+	if k := key(kind, name); !m.known[k] && !m.closed {
+		m.known[k] = true
+		for _, s := range m.sinks {
+			s.begun[k] = true
+		}
+	}
+}
+
 // note applies an update to the model.
 func (m *machine) note(kind metricsbuffer.Kind, name string, t total) {
 	t.kind = kind
 	k := key(kind, name)
+	m.exist(kind, name)
 	if m.closed {
 		if kind == metricsbuffer.KindGauge {
 			return
@@ -202,13 +233,15 @@ type labels struct {
 
 func TestStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{locals: make(map[string]total), values: make(map[string]float64)}
+		m := &machine{locals: make(map[string]total), values: make(map[string]float64), known: make(map[string]bool)}
 		options := []metricsbuffer.Option{metricsbuffer.WithInterval(0)}
 		if rapid.Bool().Draw(t, "expiring") {
 			options = append(options, metricsbuffer.WithIdleExpiry(time.Nanosecond))
 		}
 		for i := range rapid.IntRange(1, 3).Draw(t, "sinks") {
-			s := &modelSink{m: m, pending: make(map[string]total)}
+			s := &modelSink{
+				m: m, pending: make(map[string]total), begun: make(map[string]bool), ended: make(map[string]bool),
+			}
 			m.sinks = append(m.sinks, s)
 			options = append(options, metricsbuffer.WithSink(s, metricsbuffer.SinkName(fmt.Sprint(i))))
 		}
@@ -219,6 +252,7 @@ func TestStateMachine(t *testing.T) {
 		m.local = m.b.Local()
 		for i := range 100 {
 			m.many = append(m.many, m.b.Timer(fmt.Sprint("many.", i)))
+			m.exist(metricsbuffer.KindTimer, fmt.Sprint("many.", i))
 		}
 		t.Repeat(m.commands())
 		m.check(t)
@@ -281,6 +315,7 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 			m.local.Counter(m.b.Counter(name)).Add(v)
 			m.local.Timer(m.b.Timer(name)).Observe(time.Duration(v))
 			for _, kind := range []metricsbuffer.Kind{metricsbuffer.KindCounter, metricsbuffer.KindTimer} {
+				m.exist(kind, name)
 				m.locals[key(kind, name)] = m.locals[key(kind, name)].add(total{kind: kind, values: []int64{v}})
 			}
 		},
@@ -361,6 +396,7 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 					count(&s.dropped, left)
 				}
 				clear(s.pending)
+				clear(s.begun)
 			}
 		},
 		"stats": m.check, // not after every command, because it collects the recorded updates
@@ -376,12 +412,16 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 func (m *machine) told(t *rapid.T) (fail bool) {
 	for _, s := range m.sinks {
 		s.plan, s.at = rapid.IntRange(0, plans-1).Draw(t, "plan"), rapid.IntRange(0, 8).Draw(t, "at")
-		fail = fail || len(s.pending) > 0 && s.plan != succeeds && s.plan != drops
+		s.refused = false
+		fail = fail || len(s.pending)+len(s.begun) > 0 && s.plan != succeeds && s.plan != drops
 	}
 	return fail
 }
 
 func (m *machine) require(t *rapid.T, err error, fail bool) {
+	for _, s := range m.sinks {
+		fail = fail || s.refused
+	}
 	if fail {
 		require.Error(t, err)
 	} else {

@@ -44,6 +44,15 @@ var sabotages = []struct {
 		[]string{"TestStateMachine", "TestHistories"},
 	},
 	{
+		"a new series waits for its first update", "flush.go", "\t\t\t\tf.drained.mark(in, slot)\n", "",
+		[]string{"TestStateMachine"},
+	},
+	{
+		"a failed batch forgets that a series is new", "pending.go",
+		"\tif other.marked[storage].has(slot) {\n", "\tif storage == gauges && other.marked[storage].has(slot) {\n",
+		[]string{"TestStateMachine"},
+	},
+	{
 		"a candidate takes the seat of a chunk in use", "shard.go",
 		"\tif s.at(i).Load() != nil {\n\t\treturn false\n\t}\n",
 		"\tif s.votes[i%seatsPerShard].Load()%(1<<voteBits)+1 >= votesNeeded {\n\t\ts.at(i).Store(nil)\n\t}\n",
