@@ -98,18 +98,6 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// WithIdleExpiry forgets the total of a series that got no update for d, so that series which come and go need no more
-// memory than those in use. Give the same d to [metricsbuffer.WithIdleExpiry]. It must be positive.
-func WithIdleExpiry(d time.Duration) Option {
-	return func(s *Sink) error {
-		if d <= 0 {
-			return fmt.Errorf("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
-		}
-		s.totals.IdleExpiry = d
-		return nil
-	}
-}
-
 // New returns a page without any series. Give it to one buffer, with [metricsbuffer.WithSink].
 func New(opts ...Option) (*Sink, error) {
 	s := &Sink{interval: defaultInterval, viewers: make(map[*viewer]struct{})}

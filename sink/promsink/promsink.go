@@ -76,7 +76,7 @@ import (
 )
 
 // A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher], a [prometheus.Collector] and a
-// [prometheus.Gatherer]. It keeps every series it ever got, unless [WithIdleExpiry] is given.
+// [prometheus.Gatherer].
 type Sink struct {
 	config
 	flush atomic.Pointer[func(context.Context) error] // the buffer's; nil before Attach
@@ -99,7 +99,7 @@ func New(opts ...Option) (*Sink, error) {
 		return nil, err
 	}
 	s.space = prom.NewSpace("promsink", s.labels)
-	s.totals = cumulative.Totals[*entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.release}
+	s.totals = cumulative.Totals[*entry]{Admit: s.admit, Release: s.release}
 	if err := s.own.Register(unchecked{s}); err != nil {
 		return nil, err
 	}
