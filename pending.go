@@ -393,8 +393,12 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 	}
 	s.points = slices.Grow(s.points[:0], points)
 	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
+	s.points = s.points[:points]
+	i := 0
 	for storage, slot := range p.all() {
-		point := newPoint(series[storage][slot], r)
+		point := &s.points[i]
+		i++
+		point.of(series[storage][slot], r)
 		switch storage {
 		case sums:
 			point.Count = p.amount(storage, slot)
@@ -408,7 +412,6 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 		case gauges:
 			point.Value = r.gauge(slot).value()
 		}
-		s.points = append(s.points, point)
 	}
 	return s.points
 }
@@ -418,19 +421,19 @@ func (s *scratch) fillEnded(p *pending, series [storages][]*series, r *registry)
 	s.ended = s.ended[:0]
 	for storage := range p.ended {
 		for slot := range p.ended[storage].all() {
-			s.ended = append(s.ended, newPoint(series[storage][slot], r))
+			s.ended = append(s.ended, Point{})
+			s.ended[len(s.ended)-1].of(series[storage][slot], r)
 		}
 	}
 	return s.ended
 }
 
-// newPoint returns a point of the series without a value.
-func newPoint(of *series, r *registry) Point {
-	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
-	if point.Kind == KindHistogram {
-		point.Unit = r.familyOf(of).unit
+// of makes p a point of the series without a value.
+func (p *Point) of(series *series, r *registry) {
+	*p = Point{Name: series.Name, Tags: series.Tags(), Kind: series.Value.kind, ID: series.Value.slot}
+	if p.Kind == KindHistogram {
+		p.Unit = r.familyOf(series).unit
 	}
-	return point
 }
 
 // spread returns the distribution's buckets.

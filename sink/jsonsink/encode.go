@@ -6,28 +6,43 @@ import (
 	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
-// appendPoint appends the rest of the point's line.
-func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
-	dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
-	dst = appendString(append(dst, `,"name":`...), p.Name)
-	if len(p.Tags) > 0 {
-		dst = appendTags(append(dst, `,"tags":`...), p.Tags)
+// A text is the part of a series' lines that stays the same, as JSON. It is empty if the series cannot be written.
+type text []byte
+
+// write sets the text of the point's series.
+func (t *text) write(p *metricsbuffer.Point) {
+	dst := (*t)[:0]
+	if point.UTF8(p) {
+		dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
+		dst = appendString(append(dst, `,"name":`...), p.Name)
+		if len(p.Tags) > 0 {
+			dst = appendTags(append(dst, `,"tags":`...), p.Tags)
+		}
+		unit := p.Unit
+		switch p.Kind {
+		case metricsbuffer.KindCounter, metricsbuffer.KindGauge:
+			unit = ""
+		case metricsbuffer.KindTimer:
+			unit = "ns"
+		}
+		if unit != "" {
+			dst = appendString(append(dst, `,"unit":`...), unit)
+		}
 	}
+	*t = dst
+}
+
+// appendValue appends the rest of the point's line.
+func (s *Sink) appendValue(dst []byte, p *metricsbuffer.Point) []byte {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
 		dst = appendInt(dst, "count", p.Count)
 	case metricsbuffer.KindGauge:
 		dst = appendFloat(append(dst, `,"value":`...), p.Value)
 	default:
-		unit := p.Unit
-		if p.Kind == metricsbuffer.KindTimer {
-			unit = "ns"
-		}
-		if unit != "" {
-			dst = appendString(append(dst, `,"unit":`...), unit)
-		}
 		dst = appendInt(dst, "count", p.Count)
 		dst = appendInt(dst, "sum", p.Sum)
 		dst = appendInt(dst, "min", p.Min)

@@ -28,6 +28,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/slot"
 )
 
 // A Sink writes batches to a writer. Make one with [New]. If several buffers share it, their batches are written one
@@ -37,9 +38,10 @@ type Sink struct {
 	withoutBuckets bool
 
 	mu    sync.Mutex // held by Write; guards the fields below
-	lines []byte     // reused by every Write
-	ends  []int      // the end of each point's line in lines
-	cut   bool       // the last line in the writer lacks its newline
+	texts slot.Cache[text]
+	lines []byte // reused by every Write
+	ends  []int  // the end of each point's line in lines
+	cut   bool   // the last line in the writer lacks its newline
 }
 
 // An Option changes a [Sink]; see [New].
@@ -107,14 +109,20 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 // encode fills lines and ends. s.mu is locked.
 func (s *Sink) encode(batch *metricsbuffer.Batch) {
 	s.lines, s.ends = s.lines[:0], s.ends[:0]
+	s.texts.Forget(batch.Ended)
 	if s.cut {
 		s.lines = append(s.lines, '\n')
 	}
 	times := appendTimes(nil, batch.Start, batch.End)
 	for i := range batch.Points {
 		p := &batch.Points[i]
-		if point.UTF8(p) {
-			s.lines = append(s.appendPoint(append(s.lines, times...), p), '\n')
+		text, known := s.texts.Of(p)
+		if !known {
+			text.write(p)
+		}
+		if len(*text) > 0 {
+			s.lines = append(append(s.lines, times...), *text...)
+			s.lines = append(s.appendValue(s.lines, p), '\n')
 		} else {
 			batch.Drop(i, point.NotUTF8)
 		}

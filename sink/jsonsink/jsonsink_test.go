@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -223,4 +225,46 @@ func FuzzLine(f *testing.F) {
 		require.Len(t, lines, 2)
 		require.Contains(t, lines[0], `"last"`)
 	})
+}
+
+// The line of a series is the same with its text at hand as without it: also if the ID belongs to another series by now.
+func TestTexts(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var got, want bytes.Buffer
+	known := sinkFor(&got)
+	for range 300 {
+		batch := second()
+		for id := range uint32(20) {
+			p := counter([]string{"a", "b", "\xff"}[random.IntN(3)], 1, tag{Key: "k", Value: strconv.Itoa(random.IntN(2))})
+			p.Kind, p.ID = metricsbuffer.Kind(random.IntN(5)), id
+			p.Unit = []string{"", "b"}[random.IntN(2)]
+			if random.IntN(4) > 0 {
+				batch.Points = append(batch.Points, p)
+			} else {
+				batch.Ended = append(batch.Ended, p)
+			}
+		}
+		unknown := *batch
+		require.NoError(t, known.Write(t.Context(), batch))
+		require.NoError(t, sinkFor(&want).Write(t.Context(), &unknown))
+		require.Equal(t, want.String(), got.String())
+		for i := range batch.Points {
+			_, dropped := batch.Dropped(i)
+			require.Equal(t, batch.Points[i].Name == "\xff", dropped)
+		}
+		got.Reset()
+		want.Reset()
+	}
+}
+
+// A Write allocates nothing for a series that it knows.
+func TestAllocations(t *testing.T) {
+	batch := second()
+	for id := range uint32(100) {
+		p := counter("jobs", 1, tag{Key: "k", Value: strconv.Itoa(int(id))})
+		p.ID = id
+		batch.Points = append(batch.Points, p)
+	}
+	sink := sinkFor(io.Discard)
+	require.Less(t, testing.AllocsPerRun(200, func() { _ = sink.Write(t.Context(), batch) }), 10.)
 }
