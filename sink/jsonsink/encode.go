@@ -45,8 +45,10 @@ func (s *Sink) appendValue(dst []byte, p *metricsbuffer.Point) []byte {
 	default:
 		dst = appendInt(dst, "count", p.Count)
 		dst = appendInt(dst, "sum", p.Sum)
-		dst = appendInt(dst, "min", p.Min)
-		dst = appendInt(dst, "max", p.Max)
+		if p.Count > 0 {
+			dst = appendInt(dst, "min", p.Min)
+			dst = appendInt(dst, "max", p.Max)
+		}
 		if p.Buckets != nil && !s.withoutBuckets {
 			dst = appendBuckets(append(dst, `,"buckets":`...), p.Buckets)
 		}

@@ -14,6 +14,8 @@
 //     keep 15 of them.
 //   - Gauges that are NaN or infinite are the strings "NaN", "Infinity" and "-Infinity".
 //   - If a key has several values, they stand in an array.
+//   - A new series has a line with zero, or with what was recorded in it. A timer or histogram without observations has
+//     no min and max. There is no line for the end of a series ([metricsbuffer.Batch]).
 //   - A point with a string that is not UTF-8 cannot be written in JSON. It is dropped, which
 //     [metricsbuffer.SinkStats] counts. All other strings can be read back unchanged.
 package jsonsink
