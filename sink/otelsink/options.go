@@ -10,7 +10,8 @@ type config struct {
 	resource *resource.Resource // nil: the default
 }
 
-// An Option is given to [New] or [NewProducer]. Its documentation says to which of them, if not to both.
+// An Option is given to [New] or [NewProducer]. Its documentation says to which of them. There is none for NewProducer
+// yet, which takes options so that adding one breaks no caller.
 type Option func(*config) error
 
 // WithResource sets the resource that a [Sink] exports metrics of, instead of [resource.Default]. The resource of a
