@@ -12,9 +12,8 @@ import (
 // A text is the part of a series' lines that stays the same, as JSON. It is empty if the series cannot be written.
 type text []byte
 
-// write sets the text of the point's series.
-func (t *text) write(p *metricsbuffer.Point) {
-	dst := (*t)[:0]
+// appendText appends the text of the point's series.
+func appendText(dst []byte, p *metricsbuffer.Point) []byte {
 	if point.UTF8(p) {
 		dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
 		dst = appendString(append(dst, `,"name":`...), p.Name)
@@ -32,7 +31,7 @@ func (t *text) write(p *metricsbuffer.Point) {
 			dst = appendString(append(dst, `,"unit":`...), unit)
 		}
 	}
-	*t = dst
+	return dst
 }
 
 // appendValue appends the rest of the point's line.

@@ -39,11 +39,12 @@ type Sink struct {
 	w              io.Writer
 	withoutBuckets bool
 
-	mu    sync.Mutex // held by Write; guards the fields below
-	texts slot.Cache[text]
-	lines []byte // reused by every Write
-	ends  []int  // the end of each point's line in lines
-	cut   bool   // the last line in the writer lacks its newline
+	mu      sync.Mutex // held by Write; guards the fields below
+	texts   slot.Cache[text]
+	written []byte // scratch, so that a text has no more memory than it needs
+	lines   []byte // reused by every Write
+	ends    []int  // the end of each point's line in lines
+	cut     bool   // the last line in the writer lacks its newline
 }
 
 // An Option changes a [Sink]; see [New].
@@ -120,7 +121,8 @@ func (s *Sink) encode(batch *metricsbuffer.Batch) {
 		p := &batch.Points[i]
 		text, known := s.texts.Of(p)
 		if !known {
-			text.write(p)
+			s.written = appendText(s.written[:0], p)
+			*text = append((*text)[:0], s.written...)
 		}
 		if len(*text) > 0 {
 			s.lines = append(append(s.lines, times...), *text...)

@@ -37,7 +37,8 @@ type encoder struct {
 	start int64  // of the batch: it identifies a batch and the buffer, also when the batch is sent again
 	stamp []byte // the whole field with the time of the batch, or empty
 
-	texts slot.Cache[text]
+	texts   slot.Cache[text]
+	written []byte // scratch, so that a text has no more memory than it needs
 
 	// These belong to the current point. The memory of tail is used again.
 	name, tags []byte // a part of the series' text
@@ -112,17 +113,18 @@ func (e *encoder) series(p *metricsbuffer.Point) {
 
 // write sets the text of the point's series.
 func (e *encoder) write(t *text, p *metricsbuffer.Point) {
-	timer, histograms := p.Kind == metricsbuffer.KindTimer, p.Kind == metricsbuffer.KindHistogram
+	timer := p.Kind == metricsbuffer.KindTimer
 	besideHistograms := e.form == Histograms || e.form == Distributions
-	t.bytes = appendName(append(t.bytes[:0], e.prefix...), p.Name, timer && besideHistograms)
+	written := appendName(append(e.written[:0], e.prefix...), p.Name, timer && besideHistograms)
 	switch {
 	case timer && e.form == Parts:
-		t.bytes = append(t.bytes, nanoseconds...)
-	case histograms:
-		t.bytes = appendUnit(append(t.bytes, histogram...), p.Unit)
+		written = append(written, nanoseconds...)
+	case p.Kind == metricsbuffer.KindHistogram:
+		written = appendUnit(append(written, histogram...), p.Unit)
 	}
-	t.name = len(t.bytes)
-	t.bytes = e.appendTags(t.bytes, p.Tags)
+	t.name = len(written)
+	e.written = e.appendTags(written, p.Tags)
+	t.bytes = append(t.bytes[:0], e.written...)
 }
 
 // key identifies the series that the method series has set, and its batch.

@@ -261,7 +261,7 @@ func hundredThousand(kind metricsbuffer.Kind, tags ...metricsbuffer.Tag) *metric
 	batch := new(metricsbuffer.Batch)
 	for i := range 100_000 {
 		batch.Points = append(batch.Points, point{
-			Name: "arroyo.producer.produce_status" + strconv.Itoa(i), Kind: kind, Tags: tags,
+			Name: "arroyo.producer.produce_status" + strconv.Itoa(i), Kind: kind, Tags: tags, ID: uint32(1000 + i),
 			Count: int64(i), Sum: int64(i) * 1000, Max: int64(i), Value: float64(i),
 		})
 	}
