@@ -117,7 +117,8 @@ type Batch struct {
 
 	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
 	// each series can drop it. Name and tags may have come back as a new series, with another ID; so a sink looks at
-	// Ended first. A sink that hands points on to another one hands them on, too. They are acknowledged if Write returns nil. A batch may have nothing else.
+	// Ended first. A sink that hands points on to another one hands them on, too. They are acknowledged if Write returns
+	// nil. A batch may have nothing else.
 	Ended []Point
 
 	outcome outcome

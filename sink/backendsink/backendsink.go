@@ -33,12 +33,12 @@ type Backend interface {
 	// Gauge sets a gauge. The value may be NaN or infinite.
 	Gauge(name string, value float64, tags []metricsbuffer.Tag) error
 
-	// Timing adds count durations, at least one, whose sum is total, to a timer. A client that takes only single durations can be
-	// given their mean, count times or with the sample rate 1/count.
+	// Timing adds count durations, at least one, whose sum is total, to a timer. A client that takes only single durations
+	// can be given their mean, count times or with the sample rate 1/count.
 	Timing(name string, count int64, total time.Duration, tags []metricsbuffer.Tag) error
 
-	// Histogram adds count values, at least one, whose sum is total, to a histogram. Both the values and total are in unit, which is
-	// the one given to [metricsbuffer.Buffer.Histogram], such as "bytes", and may be empty.
+	// Histogram adds count values, at least one, whose sum is total, to a histogram. Both the values and total are in
+	// unit, which is the one given to [metricsbuffer.Buffer.Histogram], such as "bytes", and may be empty.
 	Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error
 }
 

@@ -227,7 +227,8 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// The line of a series is the same with its text at hand as without it: also if the ID belongs to another series by now.
+// The line of a series is the same with its text at hand as without it: also if the ID belongs to another series by
+// now.
 func TestTexts(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var got, want bytes.Buffer

@@ -305,8 +305,8 @@ func TestHeldGaugeStays(t *testing.T) {
 	})
 }
 
-// Series that come and go, some of them back, while Writes fail: their ends arrive with later batches. Each total is that
-// of the updates since the series began, and the page is no longer than the series that there are.
+// Series that come and go, some of them back, while Writes fail: their ends arrive with later batches. Each total is
+// that of the updates since the series began, and the page is no longer than the series that there are.
 func TestChurnWithFailures(t *testing.T) {
 	sink := newSink(t)
 	buffer, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(time.Nanosecond),

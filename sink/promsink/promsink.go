@@ -25,8 +25,8 @@
 // in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
 // bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
 //
-// A new series is in the next scrape with the value 0, or with what was recorded in it: rate and increase need a counter
-// that is seen before it counts. A series is served, with its last total, until the buffer forgets it
+// A new series is in the next scrape with the value 0, or with what was recorded in it: rate and increase need a
+// counter that is seen before it counts. A series is served, with its last total, until the buffer forgets it
 // ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero.
 //
 // Counters and histograms tell when they were created: at the start of the first batch with the series. A total whose

@@ -89,7 +89,9 @@ func TestNewSeries(t *testing.T) {
 		}
 		return a
 	}}))
-	batch := second(metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: "latency", Buckets: new(metricsbuffer.Buckets)})
+	batch := second(metricsbuffer.Point{
+		Kind: metricsbuffer.KindTimer, Name: "latency", Buckets: new(metricsbuffer.Buckets),
+	})
 	batch.Ended = []metricsbuffer.Point{{Name: "gone"}}
 	require.NoError(t, sink.Write(t.Context(), batch))
 	require.Equal(t, "level=INFO msg=metric kind=timer name=latency over=1s count=0 sum=0s\n", out.String())

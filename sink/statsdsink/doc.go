@@ -27,8 +27,8 @@
 //
 // A new series is sent once even if nothing was recorded in it: a counter and a gauge as 0, and a timer or histogram in
 // the form Parts as a count and a sum of 0. The other forms have no line without an observation. Nothing is sent when
-// the buffer forgets a series ([metricsbuffer.WithIdleExpiry]): a server keeps it, or deletes it by its own settings. The
-// sink keeps the escaped name and tags of each series until then.
+// the buffer forgets a series ([metricsbuffer.WithIdleExpiry]): a server keeps it, or deletes it by its own settings.
+// The sink keeps the escaped name and tags of each series until then.
 //
 // # Timers
 //

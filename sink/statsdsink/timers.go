@@ -27,8 +27,8 @@ func quantilePart(q float64) string {
 	return ".p" + percent + rest
 }
 
-// appendParts writes a timer or a histogram as two counters and two gauges, and one more gauge for each quantile. Without
-// an observation there are no gauges: they would say that one was zero.
+// appendParts writes a timer or a histogram as two counters and two gauges, and one more gauge for each quantile.
+// Without an observation there are no gauges: they would say that one was zero.
 func (e *encoder) appendParts(packet []byte, p *metricsbuffer.Point) []byte {
 	packet = e.appendPart(packet, ".count", p.Count, "|c")
 	packet = e.appendPart(packet, ".sum", p.Sum, "|c")

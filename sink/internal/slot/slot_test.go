@@ -31,7 +31,9 @@ func TestCells(t *testing.T) {
 // A point that no buffer has made gets no memory.
 func TestForeign(t *testing.T) {
 	var table slot.Table[int]
-	for _, p := range []metricsbuffer.Point{{}, {ID: 1 << 24}, {ID: math.MaxUint32}, {ID: 1, Kind: 4}, {ID: 1, Kind: 255}} {
+	for _, p := range []metricsbuffer.Point{
+		{}, {ID: 1 << 24}, {ID: math.MaxUint32}, {ID: 1, Kind: 4}, {ID: 1, Kind: 255},
+	} {
 		require.Nil(t, table.Of(&p))
 		require.Nil(t, table.Of(&p))
 	}
