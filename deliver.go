@@ -72,11 +72,11 @@ func (f *flusher) deliver(o *outlet) {
 	o.pending.start = f.collected
 	// The goroutine sees the series known now. Those in content are among them, and the flusher does not change their
 	// entries while anything is pending for them.
-	go f.write(d, f.series)
+	go f.write(d, f.catalog)
 }
 
 // write runs on a goroutine of its own, and calls the sink.
-func (f *flusher) write(d *delivery, series [storages][]*series) {
+func (f *flusher) write(d *delivery, known catalog) {
 	ctx, cancel := context.WithTimeout(f.context, d.outlet.timeout)
 	defer cancel()
 	d.err = errors.New("Write ended its goroutine (runtime.Goexit)")
@@ -90,7 +90,7 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 	scratch := scratches.Get().(*scratch)
 	batch := &Batch{
 		Start: d.content.start, End: d.end,
-		Points: scratch.fill(d.content, series, f.registry), Ended: scratch.fillEnded(d.content, series, f.registry),
+		Points: scratch.fill(d.content, &known), Ended: scratch.fillEnded(d.content, &known),
 	}
 	defer func() {
 		d.outcome = batch.outcome

@@ -14,8 +14,9 @@
 //	stopwatch.Stop()
 //
 // Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed
-// labels ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher
-// gives every [Sink] one aggregated [Batch].
+// labels ([Vec]), several updates together ([Record]), or privately ([Local]). A scope ([Buffer.With],
+// [Buffer.WithPrefix]) adds tags and a prefix to all of that. At an interval the buffer's flusher gives every [Sink]
+// one aggregated [Batch]. [Buffer.Describe] tells sinks the meaning of a name.
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
@@ -61,9 +62,9 @@
 // counts, and makes sure that no writer uses the old bank any more, all in one step. The drained values go into one
 // accumulator per sink, and from there into batches.
 //
-// The files, in the order of the data: buffer.go, instruments.go, vec.go, record.go and local.go have the calls of
-// users. shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half, deliver.go and
-// pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go create and remove series.
+// The files, in the order of the data: buffer.go, scope.go, instruments.go, vec.go, record.go and local.go have the
+// calls of users. shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half, deliver.go
+// and pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go create and remove series.
 //
 // # Builds
 //

@@ -14,6 +14,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/consolesink"
+	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
 )
 
 // The usage example of the README.
@@ -49,6 +50,46 @@ func ExampleRecord() {
 
 	fmt.Println(buffer.Stats().Recorded) // increments, observations
 	// Output: {1 1}
+}
+
+// A scope adds tags and a prefix to everything that is recorded in it. A library takes a scope as it takes a buffer.
+func ExampleBuffer_With() {
+	printer := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+		for _, p := range batch.Points {
+			fmt.Println(p.Name, p.Tags, p.Count)
+		}
+		return nil
+	})
+	buffer := metricsbuffer.Must(metricsbuffer.New(
+		metricsbuffer.WithSink(printer), metricsbuffer.WithTags(metricsbuffer.T("host", "a1"))))
+
+	web := buffer.WithPrefix("http.").With(metricsbuffer.T("service", "web"), metricsbuffer.T("route", "any"))
+	web.IncrCounter("requests", 1)
+	web.IncrCounter("requests", 2, metricsbuffer.T("route", "/users")) // the tag of the call is taken
+	if err := buffer.Close(); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// http.requests [{host a1} {route any} {service web}] 1
+	// http.requests [{host a1} {route /users} {service web}] 2
+}
+
+// Backends show what a name means.
+func ExampleBuffer_Describe() {
+	page := metricsbuffer.Must(openmetricssink.New())
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(page)))
+	defer func() { _ = buffer.Close() }()
+
+	buffer.Describe("queue.depth", "Jobs that wait.", "jobs")
+	buffer.SetGauge("queue.depth", 3)
+
+	answer := httptest.NewRecorder()
+	page.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	fmt.Print(answer.Body)
+	// Output:
+	// # HELP queue_depth Jobs that wait.
+	// # TYPE queue_depth gauge
+	// queue_depth 3
 }
 
 // A Local is for an inner loop: recording in it costs about as much as adding to a variable.

@@ -30,8 +30,8 @@ import (
 // A flusher moves the recorded updates to the sinks. It knows nothing of the Buffer it belongs to, so that the buffer
 // can be collected while the flusher runs.
 type flusher struct {
-	shards   *shards
-	registry *registry
+	shards *shards
+	catalog
 
 	calls    chan func()    // to be run by the owner of all that follows
 	returned chan *delivery // from the goroutines that write
@@ -42,10 +42,9 @@ type flusher struct {
 	tap *atomic.Pointer[flusher]
 
 	sinks     []*outlet
-	arriving  []*series           // registered, but not published yet
-	series    [storages][]*series // by slot: those that are published, and those whose end is pending
-	collected time.Time           // when the last collection began
-	drained   *pending            // from the banks in this collection; empty otherwise
+	arriving  []*series // registered, but not published yet
+	collected time.Time // when the last collection began
+	drained   *pending  // from the banks in this collection; empty otherwise
 	dropped   dropped
 	recorded  Totals // collected so far
 	expiry    expiry
@@ -59,9 +58,64 @@ type flusher struct {
 	closing bool
 }
 
+// A catalog has the series by slot: those that are published, and those whose end is pending. Deliveries have copies of
+// it. An entry does not change while anything is pending for its slot.
+type catalog struct {
+	registry *registry
+	series   [storages][]*series
+	tags     [storages][][]Tag // of the points; nil if there are no constant tags
+}
+
+// grow makes room for all slots there are, and a little more: doubling would cost more memory than the series' counts.
+func (c *catalog) grow() {
+	for in := range c.series {
+		slots := int(c.registry.slots[in].Load())
+		if slots <= len(c.series[in]) {
+			continue
+		}
+		size := slots + slots/256
+		c.series[in] = append(make([]*series, 0, size), c.series[in]...)[:size]
+		if c.registry.constant != nil {
+			c.tags[in] = append(make([][]Tag, 0, size), c.tags[in]...)[:size]
+		}
+	}
+}
+
+func (c *catalog) add(s *series) {
+	storage, slot := s.Value.kind.storage(), s.Value.slot
+	c.series[storage][slot] = s
+	if c.registry.constant != nil {
+		c.tags[storage][slot] = c.registry.delivered(s.Tags())
+	}
+}
+
+func (c *catalog) remove(storage storage, slot uint32) {
+	c.series[storage][slot] = nil
+	if c.registry.constant != nil {
+		c.tags[storage][slot] = nil
+	}
+}
+
+// point returns a point of the series in the slot, without a value.
+func (c *catalog) point(storage storage, slot uint32) Point {
+	s := c.series[storage][slot]
+	described := c.registry.descriptionOf(s.Name)
+	p := Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind, ID: slot, Help: described.help}
+	switch p.Kind {
+	case KindCounter, KindGauge:
+		p.Unit = described.unit
+	case KindHistogram:
+		p.Unit = c.registry.familyOf(s).unit
+	}
+	if c.registry.constant != nil {
+		p.Tags = c.tags[storage][slot]
+	}
+	return p
+}
+
 func newFlusher(s *shards, r *registry, c *config) *flusher {
 	f := &flusher{
-		shards: s, registry: r, sinks: c.sinks, drained: new(pending), expiry: expiry{after: c.idleExpiry},
+		shards: s, catalog: catalog{registry: r}, sinks: c.sinks, drained: new(pending), expiry: expiry{after: c.idleExpiry},
 		self:  newSelfMetrics(s, r, c),
 		calls: make(chan func()), returned: make(chan *delivery), done: make(chan struct{}),
 	}
@@ -228,12 +282,7 @@ func (f *flusher) adopt() {
 		arrived = append(arrived, a.series)
 	}
 	f.arriving = nil
-	for in := range f.series {
-		// Room for all slots there are, and a little more: doubling would cost more memory than the series' counts.
-		if slots := int(f.registry.slots[in].Load()); slots > len(f.series[in]) {
-			f.series[in] = append(make([]*series, 0, slots+slots/256), f.series[in]...)[:slots+slots/256]
-		}
-	}
+	f.catalog.grow()
 	for _, s := range arrived {
 		in, slot := s.Value.kind.storage(), s.Value.slot
 		switch {
@@ -242,7 +291,7 @@ func (f *flusher) adopt() {
 		case !f.registry.isPublished(s):
 			f.arriving = append(f.arriving, s)
 		default:
-			f.series[in][slot] = s
+			f.catalog.add(s)
 			f.expiry.welcome(in, slot)
 			if s.Value.class != ordinary {
 				f.overflows.welcome(in, slot)
@@ -413,12 +462,27 @@ func (f *flusher) forget(acknowledged *pending) {
 
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.
 func (f *flusher) vacate(storage storage, slot uint32) {
-	f.series[storage][slot] = nil
+	f.catalog.remove(storage, slot)
 	f.overflows.forget(storage, slot)
 	if storage == gauges {
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
 	}
 	f.registry.giveBack(storage, slot)
+}
+
+// announce has every series with the name delivered, with its description, to every sink. New series are delivered
+// anyway.
+func (f *flusher) announce(name string) {
+	for storage := range f.series {
+		for slot, s := range f.series[storage] {
+			if s == nil || s.Name != name || s.Value.state.Load() == gone {
+				continue
+			}
+			for _, o := range f.sinks {
+				o.pending.mark(s.Value.kind.storage(), uint32(slot))
+			}
+		}
+	}
 }
 
 // account states the updates that the flusher has collected, and those that it still holds.

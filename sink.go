@@ -1,6 +1,7 @@
 package metricsbuffer
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"math"
@@ -32,6 +33,11 @@ func (k Kind) storage() storage {
 
 // T returns a tag. It is short for Tag{Key: key, Value: value}.
 func T(key, value string) Tag { return Tag{Key: key, Value: value} }
+
+// compareTags orders tags as those of a [Point].
+func compareTags(a, b Tag) int {
+	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
+}
 
 // A Kind says which of a [Point]'s fields carry its value.
 type Kind uint8
@@ -106,8 +112,8 @@ func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx,
 
 // A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
 // once. A series is in the first batch after it was made, even if its value is zero: a backend that computes rates
-// needs to see a counter before it counts. Later it is in a batch only if something was recorded in it. A Batch is
-// valid during [Sink.Write] only.
+// needs to see a counter before it counts. Later it is in a batch only if something was recorded in it, or if its name
+// was described ([Buffer.Describe]). A Batch is valid during [Sink.Write] only.
 type Batch struct {
 	// All updates of the batch were recorded before End. Start is the End of the batch before, so that the batches of a
 	// sink leave no gap. Collecting a batch takes some microseconds; an update that is recorded in that time may be in
@@ -123,12 +129,15 @@ type Batch struct {
 	outcome outcome
 }
 
-// A Point is one series' aggregate over the time of its batch.
+// A Point is one series' aggregate over the time of its batch. Help, and the Unit of a counter or gauge, are the name's
+// description ([Buffer.Describe]). They are valid UTF-8, may change from batch to batch, and do not tell series apart.
+// The Unit of a histogram does.
 type Point struct {
 	Name    string
 	Tags    []Tag // sorted; never changed, shared by all batches
 	Kind    Kind
-	Unit    string   // histogram: as given, may be empty
+	Unit    string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
+	Help    string   // of the name, as described; may be empty
 	ID      uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
 	Count   int64    // counter: sum of the deltas; timer, histogram: number of observations
 	Sum     int64    // timer: nanoseconds; histogram: in its unit

@@ -19,6 +19,8 @@ type Stats struct {
 	Overflows  []Overflow // the ten names with most of Overflowed, or fewer, in descending order
 	Negatives  int64      // observations below zero, which are recorded as zero
 
+	Undescribed int64 // calls of [Buffer.Describe] that were ignored, for there were as many names as there may be series
+
 	Series int   // number of known series, overflow series included
 	Shards int   // Ps that have recorded anything
 	Bytes  int64 // memory for values, in shards and for sinks; names and instruments are not included
@@ -89,6 +91,7 @@ func (t *Totals) count(storage storage, n int64) {
 // describe fills in the figures that are not the flusher's.
 func describe(stats *Stats, s *shards, r *registry) {
 	stats.Negatives = s.negatives.Load()
+	stats.Undescribed = r.undescribed.Load()
 	stats.Series = int(r.series[ordinary].used.Load() + r.series[overflow].used.Load())
 	stats.Shards = int(s.procs.Load())
 	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) },
