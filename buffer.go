@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
@@ -33,6 +34,7 @@ type Buffer struct {
 	timers   *family  // of the registry
 	flusher  *flusher // nil without sinks, and in a scope
 	scope    *scope   // nil unless it is one
+	polls    *polls   // nil in a scope
 
 	cleanup      runtime.Cleanup // closes the flusher of a buffer that nobody closed
 	closeTimeout time.Duration
@@ -50,12 +52,13 @@ func New(opts ...Option) (*Buffer, error) {
 	}
 	b := &Buffer{
 		shards: new(shards), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
-		closeTimeout: c.closeTimeout, closed: make(chan struct{}),
+		polls: &polls{onError: c.onError}, closeTimeout: c.closeTimeout, closed: make(chan struct{}),
 	}
 	b.timers = &b.registry.families[KindTimer]
 	b.registry.constant = c.tags
 	if len(c.sinks) > 0 {
 		b.flusher = newFlusher(b.shards, b.registry, c)
+		b.flusher.polls = weak.Make(b.polls)
 		go b.flusher.run()
 		if err := b.flusher.attach(); err != nil {
 			return nil, err
@@ -279,9 +282,11 @@ func (b *Buffer) Close() error {
 // Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
 // has the zero Stats.
 func (b *Buffer) Stats() (stats Stats) {
-	switch b = b.root(); {
-	case b == nil:
+	if b = b.root(); b == nil {
 		return stats
+	}
+	defer func() { stats.PollFailures = b.polls.failures.Load() }()
+	switch {
 	case b.flusher == nil:
 		describe(&stats, b.shards, b.registry)
 		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()

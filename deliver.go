@@ -129,8 +129,13 @@ func (f *flusher) settle(d *delivery) {
 
 var errTimeToClose = errors.New("the buffer's time to close is over")
 
-// deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
+// deliverTo polls, has the sinks deliver, and waits for their replies or the end of ctx.
 func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
+	polls := f.polls.Value()
+	polls.poll(ctx)
+	if last {
+		polls.close()
+	}
 	replies := make(chan reply, len(sinks))
 	closed := false
 	begin := ctx
@@ -184,6 +189,7 @@ type outlet struct {
 	next    *pending // empty: takes the place of pending when that becomes a batch; nil while one is being written
 
 	due     time.Time // when the interval is over
+	ready   bool      // it is over, and a batch is about to be collected
 	writing *delivery // at most one at a time
 	waiting []chan<- reply
 
@@ -238,10 +244,11 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 		o.stats.Acknowledged.add(d.content.totals)
 		return
 	}
-	if d.err != nil {
+	if d.err != nil && !d.outcome.ended && d.content.hasEnded() {
 		for i := range d.content.ended {
 			o.pending.ended[i].addAll(d.content.ended[i])
 		}
+		o.pending.start = d.content.start
 	}
 	i := 0
 	for storage, slot := range d.content.all() {

@@ -205,6 +205,33 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Values that somebody else keeps are polled before each batch.
+func ExampleBuffer_GaugeFunc() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(
+		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+			for _, p := range batch.Points {
+				fmt.Println(p.Name, p.Count, p.Value)
+			}
+			return nil
+		})), metricsbuffer.WithInterval(0)))
+	queue := make(chan int, 10)
+	var pool struct{ dials int64 } // a library's own statistics, which only grow
+	buffer.GaugeFunc("queue.depth", func() float64 { return float64(len(queue)) })
+	buffer.CounterFunc("pool.dials", func() int64 { return pool.dials })
+	queue <- 1
+	pool.dials = 4
+	fmt.Println(buffer.Flush(context.Background()))
+	pool.dials = 5
+	fmt.Println(buffer.Close())
+	// Unordered output:
+	// pool.dials 4 0
+	// queue.depth 0 1
+	// <nil>
+	// pool.dials 1 0
+	// queue.depth 0 1
+	// <nil>
+}
+
 // A sink that wraps another one has a method Unwrap: through it, the buffer finds the Close and Attach methods of the
 // wrapped sink. This one passes the batch itself on, so that Acknowledge and Drop reach the buffer.
 func ExampleSink_wrapper() {

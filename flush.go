@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
@@ -41,8 +42,12 @@ type flusher struct {
 	// registry of collectors, say, does not keep the memory of a closed buffer.
 	tap *atomic.Pointer[flusher]
 
+	polls   weak.Pointer[polls] // the buffer's
+	polling bool                // before a batch that is due
+
 	sinks     []*outlet
 	arriving  []*series // registered, but not published yet
+	set       slotSet   // gauges that have a value
 	collected time.Time // when the last collection began
 	drained   *pending  // from the banks in this collection; empty otherwise
 	dropped   dropped
@@ -188,16 +193,35 @@ func (f *flusher) tick(now time.Time) {
 	due := false
 	for _, o := range f.sinks {
 		f.checkTimeout(o, now)
-		due = due || o.isDue(now) && !f.closing
+		if o.isDue(now) && !f.closing {
+			// Intervals that were missed are skipped: their updates are in this batch.
+			o.due = o.due.Add(o.interval * (1 + now.Sub(o.due)/o.interval))
+			o.ready, due = true, true
+		}
 	}
-	if !due {
+	polls := f.polls.Value()
+	switch {
+	case !due || f.polling:
+	case polls.isEmpty():
+		f.deliverReady()
+	default: // functions may take their time, and must not hold up the flusher
+		f.polling = true
+		go func() {
+			polls.poll(f.context)
+			f.do(context.Background(), func() { f.polling = false; f.deliverReady() })
+		}()
+	}
+}
+
+// deliverReady delivers to the sinks whose interval is over.
+func (f *flusher) deliverReady() {
+	if f.closing { // the last batch has all
 		return
 	}
 	f.collect()
 	for _, o := range f.sinks {
-		if o.isDue(now) {
-			// Intervals that were missed are skipped: their updates are in this batch.
-			o.due = o.due.Add(o.interval * (1 + now.Sub(o.due)/o.interval))
+		if o.ready {
+			o.ready = false
 			f.deliver(o)
 		}
 	}
@@ -296,7 +320,8 @@ func (f *flusher) adopt() {
 			if s.Value.class != ordinary {
 				f.overflows.welcome(in, slot)
 			}
-			if s.Value.class != lastResort { // it exists before a program needs it
+			// The last resort exists before a program needs it. A gauge has no value before it is set.
+			if s.Value.class != lastResort && in != gauges {
 				f.drained.mark(in, slot)
 			}
 		}
@@ -368,6 +393,7 @@ func (f *flusher) drainGauges() {
 	for slot, s := range f.series[gauges] {
 		if s != nil && f.registry.gauge(uint32(slot)).take() {
 			f.drained.mark(gauges, uint32(slot))
+			f.set.add(uint32(slot))
 		}
 	}
 }
@@ -462,9 +488,11 @@ func (f *flusher) forget(acknowledged *pending) {
 
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.
 func (f *flusher) vacate(storage storage, slot uint32) {
+	f.registry.unreserve(storage, f.series[storage][slot].Value.class)
 	f.catalog.remove(storage, slot)
 	f.overflows.forget(storage, slot)
 	if storage == gauges {
+		f.set.remove(slot)
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
 	}
 	f.registry.giveBack(storage, slot)
@@ -476,6 +504,9 @@ func (f *flusher) announce(name string) {
 	for storage := range f.series {
 		for slot, s := range f.series[storage] {
 			if s == nil || s.Name != name || s.Value.state.Load() == gone {
+				continue
+			}
+			if storage == int(gauges) && !f.set.has(uint32(slot)) {
 				continue
 			}
 			for _, o := range f.sinks {
@@ -537,6 +568,12 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 
 // attach gives every sink that is an [Attacher] its flush. It is called before run.
 func (f *flusher) attach() error {
+	attached := false
+	defer func() {
+		if !attached { // also if Attach ends the goroutine
+			f.abandon()
+		}
+	}()
 	for i, o := range f.sinks {
 		attacher, ok := optional[Attacher](o.sink)
 		if !ok {
@@ -550,10 +587,10 @@ func (f *flusher) attach() error {
 			return ErrClosed
 		})
 		if err != nil {
-			f.abandon()
 			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
 		}
 	}
+	attached = true
 	return nil
 }
 

@@ -205,12 +205,17 @@ func (p *pending) isEmpty() bool {
 	for range p.all() {
 		return false
 	}
+	return !p.hasEnded()
+}
+
+// hasEnded says whether the end of any series is pending.
+func (p *pending) hasEnded() bool {
 	for i := range p.ended {
 		for range p.ended[i].all() {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // series returns for how many series something is pending.

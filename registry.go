@@ -380,12 +380,9 @@ func (r *registry) isPublished(s *series) bool {
 	return r.familyOf(s).series.Load(markLong(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
 
-// remove takes a series that is gone out of the map. Any goroutine that finds it may do so.
-func (r *registry) remove(s *series) {
-	if r.familyOf(s).series.Delete(s) {
-		r.unreserve(s.Value.kind.storage(), s.Value.class)
-	}
-}
+// remove takes a series that is gone out of the map. Any goroutine that finds it may do so. The series counts against
+// the limits until its slot is given back.
+func (r *registry) remove(s *series) { r.familyOf(s).series.Delete(s) }
 
 func (r *registry) reserve(storage storage, class class) bool {
 	if !r.series[class].take() {
@@ -465,11 +462,11 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 //	gone (-2):      no goroutine writes to it ever again
 //
 // By-name writers look a series up, and check its state, inside the section in which they write (shard.go). If a series
-// was not touched for long enough, the flusher makes it idle and waits for the next flip. After that flip, every writer
-// that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has updates
-// pending for it, and it still is idle, then it is gone: its slot is empty everywhere, and can be given away as soon as
-// all sinks have acknowledged the end of the series. Otherwise it is open again. No updates of a series are pending
-// when it goes. So a name that comes back as a new series cannot be in one batch twice.
+// was not touched for a while, the flusher makes it idle. After the next flip, every writer that saw it open has left,
+// and the drained bank holds their updates. If the series stays idle for the time of expiry after that, and no sink has
+// updates pending for it, then it is gone: its slot is empty everywhere, and can be given away as soon as all sinks have
+// acknowledged the end of the series. No updates of a series are pending when it goes. So a name that comes back as a
+// new series cannot be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]

@@ -29,7 +29,7 @@ func (s *scope) join(name string, tags []Tag) (string, []Tag) {
 			all = append(all, t)
 		}
 	}
-	return s.prefix + name, all
+	return strings.Clone(s.prefix + name), all // without a prefix the sum would be the caller's bytes
 }
 
 // What record puts together on its stack, so that it allocates nothing.

@@ -30,6 +30,8 @@ type Stats struct {
 	// "atomics".
 	Fence string
 
+	PollFailures int64 // polled functions that panicked, ended their goroutine or took longer than 100 ms
+
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock
 

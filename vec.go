@@ -203,7 +203,11 @@ func labelsOf(t reflect.Type) ([]label, error) {
 func valueOf(t reflect.Type) func(reflect.Value) string {
 	if t.Implements(reflect.TypeFor[fmt.Stringer]()) {
 		return func(v reflect.Value) string {
-			if (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil() {
+			inner := v
+			if inner.Kind() == reflect.Interface {
+				inner = inner.Elem()
+			}
+			if !inner.IsValid() || inner.Kind() == reflect.Pointer && inner.IsNil() {
 				return "" // most String methods do not expect it
 			}
 			return v.Interface().(fmt.Stringer).String()
