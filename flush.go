@@ -81,7 +81,7 @@ func (c *catalog) grow() {
 	}
 }
 
-func (c *catalog) add(s *series) {
+func (c *catalog) enlist(s *series) {
 	storage, slot := s.Value.kind.storage(), s.Value.slot
 	c.series[storage][slot] = s
 	if c.registry.constant != nil {
@@ -89,7 +89,7 @@ func (c *catalog) add(s *series) {
 	}
 }
 
-func (c *catalog) remove(storage storage, slot uint32) {
+func (c *catalog) delist(storage storage, slot uint32) {
 	c.series[storage][slot] = nil
 	if c.registry.constant != nil {
 		c.tags[storage][slot] = nil
@@ -282,7 +282,7 @@ func (f *flusher) adopt() {
 		arrived = append(arrived, a.series)
 	}
 	f.arriving = nil
-	f.catalog.grow()
+	f.grow()
 	for _, s := range arrived {
 		in, slot := s.Value.kind.storage(), s.Value.slot
 		switch {
@@ -291,7 +291,7 @@ func (f *flusher) adopt() {
 		case !f.registry.isPublished(s):
 			f.arriving = append(f.arriving, s)
 		default:
-			f.catalog.add(s)
+			f.enlist(s)
 			f.expiry.welcome(in, slot)
 			if s.Value.class != ordinary {
 				f.overflows.welcome(in, slot)
@@ -462,7 +462,7 @@ func (f *flusher) forget(acknowledged *pending) {
 
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.
 func (f *flusher) vacate(storage storage, slot uint32) {
-	f.catalog.remove(storage, slot)
+	f.delist(storage, slot)
 	f.overflows.forget(storage, slot)
 	if storage == gauges {
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
