@@ -86,7 +86,7 @@ func (c *catalog) grow() {
 	}
 }
 
-func (c *catalog) add(s *series) {
+func (c *catalog) enlist(s *series) {
 	storage, slot := s.Value.kind.storage(), s.Value.slot
 	c.series[storage][slot] = s
 	if c.registry.constant != nil {
@@ -94,7 +94,7 @@ func (c *catalog) add(s *series) {
 	}
 }
 
-func (c *catalog) remove(storage storage, slot uint32) {
+func (c *catalog) delist(storage storage, slot uint32) {
 	c.series[storage][slot] = nil
 	if c.registry.constant != nil {
 		c.tags[storage][slot] = nil
@@ -306,7 +306,7 @@ func (f *flusher) adopt() {
 		arrived = append(arrived, a.series)
 	}
 	f.arriving = nil
-	f.catalog.grow()
+	f.grow()
 	for _, s := range arrived {
 		in, slot := s.Value.kind.storage(), s.Value.slot
 		switch {
@@ -315,7 +315,7 @@ func (f *flusher) adopt() {
 		case !f.registry.isPublished(s):
 			f.arriving = append(f.arriving, s)
 		default:
-			f.catalog.add(s)
+			f.enlist(s)
 			f.expiry.welcome(in, slot)
 			if s.Value.class != ordinary {
 				f.overflows.welcome(in, slot)
@@ -489,7 +489,7 @@ func (f *flusher) forget(acknowledged *pending) {
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.
 func (f *flusher) vacate(storage storage, slot uint32) {
 	f.registry.unreserve(storage, f.series[storage][slot].Value.class)
-	f.catalog.remove(storage, slot)
+	f.delist(storage, slot)
 	f.overflows.forget(storage, slot)
 	if storage == gauges {
 		f.set.remove(slot)
