@@ -107,6 +107,22 @@ func ExampleLocal() {
 	// Output: {11 3}
 }
 
+// ObserveN records what another source has counted in buckets of its own.
+func ExampleTimer_ObserveN() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(&lines{to: os.Stdout})))
+	latency := buffer.Timer("disk.latency")
+	for _, bucket := range []struct {
+		upTo  time.Duration
+		count int64 // since the last time
+	}{{time.Millisecond, 1500}, {10 * time.Millisecond, 20}, {100 * time.Millisecond, 3}} {
+		latency.ObserveN(bucket.upTo, bucket.count)
+	}
+	fmt.Println(buffer.Close(), buffer.Stats().Recorded) // increments, observations
+	// Output:
+	// disk.latency 1523 100ms
+	// <nil> {0 1523}
+}
+
 // A sink of one's own is a type with a Write method. This one sends lines over a connection, in pieces: it acknowledges
 // each piece, so that a failure repeats no line, and drops the points that its protocol cannot express.
 func ExampleSink() {

@@ -304,12 +304,16 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 		"timer": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), lengths.Draw(t, "duration")
 			b, prefix := m.at(t)
-			if rapid.Bool().Draw(t, "by name") {
+			n := rapid.IntRange(1, 3).Draw(t, "times")
+			switch {
+			case n > 1:
+				b.Timer(name).ObserveN(time.Duration(v), int64(n))
+			case rapid.Bool().Draw(t, "by name"):
 				b.IncrTimer(name, time.Duration(v))
-			} else {
+			default:
 				b.Timer(name).Observe(time.Duration(v))
 			}
-			m.note(metricsbuffer.KindTimer, prefix+name, one(v))
+			m.note(metricsbuffer.KindTimer, prefix+name, total{values: slices.Repeat([]int64{v}, n)})
 		},
 		"histogram": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), lengths.Draw(t, "value")
