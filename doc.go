@@ -23,7 +23,8 @@
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
 // (sink/jsonsink), a live page (sink/pagesink) and other clients (sink/backendsink); [SinkFunc] turns a function into a
 // sink. Bridges record from OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge),
-// rcrowley/go-metrics (bridge/rcrowleybridge), franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
+// rcrowley/go-metrics (bridge/rcrowleybridge), franz-go (bridge/kgohook), net/http (bridge/httpmetrics), and the Go
+// runtime and the process (bridge/runtimemetrics).
 //
 // # Promises
 //
