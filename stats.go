@@ -21,7 +21,7 @@ type Stats struct {
 
 	Undescribed int64 // calls of [Buffer.Describe] that were ignored, for there were as many names as there may be series
 
-	Series int   // number of known series, overflow series included
+	Series int   // overflow series included, and those that have expired until every sink has acknowledged that
 	Shards int   // Ps that have recorded anything
 	Bytes  int64 // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64 // of banks
