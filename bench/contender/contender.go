@@ -1,8 +1,9 @@
 // Package contender has one adapter for each library, in each configuration, that the suite compares.
 //
 // An adapter uses its library in the fastest way that the library's own documentation shows. Every [Instance] counts,
-// exports as text, reports and closes. It may also implement [Named], [Tagged], [Vector], [Timer], [Stopwatch], [Group],
-// [Request] and [Page]. A comparison leaves out a contender without the capability; the reason is in [Contender.Without].
+// exports as text, reports and closes. It may also implement [Named], [Tagged], [Vector], [Timer], [Stopwatch],
+// [Group], [Request] and [Page]. A comparison leaves out a contender without the capability; the reason is in
+// [Contender.Without].
 package contender
 
 import (
@@ -97,8 +98,8 @@ type Group interface{ Group() Loop }
 type Request interface{ Request() Loop }
 
 // Page is offered by a contender that serves counters to Prometheus by itself. They are those of one name, [PageName],
-// with one label, [LabelA]; each operation adds one to the counter that has the value at the index in order. The handler
-// writes the classic text format.
+// with one label, [LabelA]; each operation adds one to the counter that has the value at the index in order. The
+// handler writes the classic text format.
 type Page interface {
 	Page(values []string) (Loop, http.Handler)
 }

@@ -62,8 +62,8 @@ func TestWaysCountTheSame(t *testing.T) {
 	}
 }
 
-// each calls do with the count and the sum of each series of durations. The pages of VictoriaMetrics have no types: there
-// they are series of their own.
+// each calls do with the count and the sum of each series of durations. The pages of VictoriaMetrics have no types:
+// there they are series of their own.
 func each(families map[string]*dto.MetricFamily, do func(m *dto.Metric, count uint64, sum float64)) {
 	const name = "http_server_request_duration_seconds"
 	for _, m := range families[name].GetMetric() {
