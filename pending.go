@@ -205,12 +205,17 @@ func (p *pending) isEmpty() bool {
 	for range p.all() {
 		return false
 	}
+	return !p.hasEnded()
+}
+
+// hasEnded says whether the end of any series is pending.
+func (p *pending) hasEnded() bool {
 	for i := range p.ended {
 		for range p.ended[i].all() {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // series returns for how many series something is pending.
@@ -382,7 +387,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
 // copy many points, and leave as much garbage again.
-func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Point {
+func (s *scratch) fill(p *pending, known *catalog) []Point {
 	points, buckets, counts := 0, 0, 0
 	for storage, slot := range p.all() {
 		points++
@@ -398,7 +403,7 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 	for storage, slot := range p.all() {
 		point := &s.points[i]
 		i++
-		point.of(series[storage][slot], r)
+		known.identify(point, storage, slot)
 		switch storage {
 		case sums:
 			point.Count = p.amount(storage, slot)
@@ -410,30 +415,22 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 			}
 			point.Buckets = s.spread(d)
 		case gauges:
-			point.Value = r.gauge(slot).value()
+			point.Value = known.registry.gauge(slot).value()
 		}
 	}
 	return s.points
 }
 
 // fillEnded makes a point for every series that has ended.
-func (s *scratch) fillEnded(p *pending, series [storages][]*series, r *registry) []Point {
+func (s *scratch) fillEnded(p *pending, known *catalog) []Point {
 	s.ended = s.ended[:0]
-	for storage := range p.ended {
-		for slot := range p.ended[storage].all() {
+	for i := range p.ended {
+		for slot := range p.ended[i].all() {
 			s.ended = append(s.ended, Point{})
-			s.ended[len(s.ended)-1].of(series[storage][slot], r)
+			known.identify(&s.ended[len(s.ended)-1], storage(i), slot)
 		}
 	}
 	return s.ended
-}
-
-// of makes p a point of the series without a value.
-func (p *Point) of(series *series, r *registry) {
-	*p = Point{Name: series.Name, Tags: series.Tags(), Kind: series.Value.kind, ID: series.Value.slot}
-	if p.Kind == KindHistogram {
-		p.Unit = r.familyOf(series).unit
-	}
 }
 
 // spread returns the distribution's buckets.

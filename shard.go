@@ -289,6 +289,33 @@ func (s *shards) observeZero(slot uint32, v int64) {
 	}
 }
 
+// observeMany records v in the distribution in slot n times. A section takes at most maxLocal of them.
+func (s *shards) observeMany(slot uint32, v, n int64) {
+	if v < 0 {
+		s.negatives.Add(max(n, 0))
+		v = 0
+	}
+	index := bucket.Index(v)
+	for n > 0 {
+		some := min(n, maxLocal)
+		in := s.enter()
+		cell, _ := s.cell(in, slot)
+		room := cell != nil && (v == 0 || cell.hasRoom(index))
+		if room {
+			cell.addManyShared(v, index, some)
+			n -= some
+		}
+		s.leave(in)
+		switch {
+		case room:
+		case v == 0:
+			s.common.makeDistributions(slot)
+		default:
+			s.makeWindow(slot, index, in.shard != nil)
+		}
+	}
+}
+
 // A section is the time between entering a gate and leaving it, and the bank that may be written to meanwhile.
 type section struct {
 	shard *shard // nil: it is the common gate, and the goroutine is not pinned

@@ -52,9 +52,9 @@ type Subject struct {
 //   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
 //   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
 //     that come back count.
-//   - Hostile: names, tags and units of any bytes neither add a series nor count in another one. Each point arrives so
-//     that it can be told from all others, or is dropped with a reason; this includes several tags with one key. An
-//     ordinary series after them arrives.
+//   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
+//     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
+//     with one key. An ordinary series after them arrives.
 //   - Values: the same for extreme values, such as a gauge that is not a number.
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.

@@ -122,12 +122,26 @@ func (m *meter) define(i Instrument, s scale, allowed attribute.Filter) *definit
 	return d
 }
 
+// describe describes the instrument's name in the buffer, unless an instrument of the same name has done so.
+func (p *MeterProvider) describe(name string, i *Instrument) {
+	unit := i.Unit
+	if i.Kind == kindHistogram {
+		unit = "" // its series have one
+	}
+	if i.Description == "" && unit == "" || p.described[name] {
+		return
+	}
+	p.described[name] = true
+	p.buffer.Describe(name, i.Description, unit)
+}
+
 func (p *MeterProvider) define(
 	id identity, i Instrument, scopeTags []metricsbuffer.Tag, allowed attribute.Filter,
 ) (d *definition, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d, ok := p.definitions[id]; ok {
+		p.describe(d.Name, &i)
 		return d, nil
 	}
 	if len(p.definitions) >= p.maxSeries && i.Name != overflowName {
@@ -155,6 +169,7 @@ func (p *MeterProvider) define(
 	}
 	d = &definition{Instrument: i, number: uint64(len(p.inOrder)), scale: id.scale, allowed: allowed}
 	p.definitions[id] = d
+	p.describe(i.Name, &i)
 	p.inOrder = append(p.inOrder, d)
 	return d, err
 }

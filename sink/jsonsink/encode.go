@@ -21,10 +21,7 @@ func appendText(dst []byte, p *metricsbuffer.Point) []byte {
 			dst = appendTags(append(dst, `,"tags":`...), p.Tags)
 		}
 		unit := p.Unit
-		switch p.Kind {
-		case metricsbuffer.KindCounter, metricsbuffer.KindGauge:
-			unit = ""
-		case metricsbuffer.KindTimer:
+		if p.Kind == metricsbuffer.KindTimer {
 			unit = "ns"
 		}
 		if unit != "" {

@@ -269,3 +269,16 @@ func TestAllocations(t *testing.T) {
 	sink := sinkFor(io.Discard)
 	require.Less(t, testing.AllocsPerRun(200, func() { _ = sink.Write(t.Context(), batch) }), 10.)
 }
+
+// A counter or gauge has a unit if it was described.
+func TestDescribedUnit(t *testing.T) {
+	var out bytes.Buffer
+	sink, err := jsonsink.New(&out)
+	require.NoError(t, err)
+	require.NoError(t, sink.Write(t.Context(), &metricsbuffer.Batch{Points: []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindCounter, Name: "c", Unit: "By", Count: 1},
+		{Kind: metricsbuffer.KindGauge, Name: "g", Unit: "Cel"},
+	}}))
+	require.Contains(t, out.String(), `"name":"c","unit":"By","count":1}`)
+	require.Contains(t, out.String(), `"name":"g","unit":"Cel","value":0}`)
+}

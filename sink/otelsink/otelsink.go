@@ -29,7 +29,8 @@
 //
 // Histograms have the buffer's own buckets, at scale 4, and the exact count, sum, minimum and maximum. Timers are in
 // nanoseconds for that reason: the buckets of seconds have other bounds. Names and tags are carried unchanged, tags as
-// string attributes. A name used for two kinds makes two metrics of that name.
+// string attributes. A name used for two kinds makes two metrics of that name. Metrics have the description of their
+// name ([metricsbuffer.Buffer.Describe]); those of counters and gauges have its unit.
 //
 // A new series is exported once even if nothing was recorded in it, with zero. A [Sink] exports nothing when the buffer
 // forgets a series ([metricsbuffer.WithIdleExpiry]). A [Producer] keeps each total until then. A series that comes back

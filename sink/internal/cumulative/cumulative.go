@@ -33,6 +33,9 @@ type Totals[D any] struct {
 	// Release is called with a series that was admitted, when it ends or is refused. It may be nil.
 	Release func(*Series[D])
 
+	// Redescribe is called with a series that was admitted, when its Help or its Unit has changed. It may be nil.
+	Redescribe func(*Series[D])
+
 	series map[string]*Series[D]
 	byID   slot.Table[*Series[D]] // each series is in one cell at most: that of its ID
 	key    []byte                 // scratch
@@ -63,10 +66,22 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 			batch.Drop(i, NegativeDelta)
 		default:
 			s.add(p, batch.Start)
+			t.describe(s, p)
 		}
 	}
 	batch.Acknowledge(len(batch.Points))
 	return errors.Join(errs...)
+}
+
+// describe takes over the description of a point.
+func (t *Totals[D]) describe(s *Series[D], p *metricsbuffer.Point) {
+	if s.Help == p.Help && s.Unit == p.Unit {
+		return
+	}
+	s.Help, s.Unit = p.Help, p.Unit
+	if t.Redescribe != nil {
+		t.Redescribe(s)
+	}
 }
 
 // find returns the total of the point's series, or nil.
@@ -127,8 +142,8 @@ func (t *Totals[D]) release(s *Series[D]) {
 	}
 }
 
-// end forgets a series. One that comes back begins at zero, with a new start. If the owner's Write fails, the end comes
-// once more with the next batch, after a series of the same name may have begun: it has another ID.
+// end forgets a series. One that comes back begins at zero, with a new start. The end comes once more if a
+// sink around the owner fails after the owner's Write. A series of the same name may have begun then: it has another ID.
 func (t *Totals[D]) end(p *metricsbuffer.Point) {
 	s := t.lookUp(p)
 	if s == nil || s.ID != p.ID {

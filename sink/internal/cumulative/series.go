@@ -24,14 +24,15 @@ type Series[D any] struct {
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 	s := &Series[D]{Point: metricsbuffer.Point{
-		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, // the batch owns the slice, not the strings
+		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, // the batch owns the slice, not the strings
+		Unit: p.Unit, Help: p.Help,
 	}}
 	s.begin(start)
 	return s
 }
 
-// is reports whether the point is of the series. Strings of the same series have the same address, mostly, so that it
-// takes no longer for long ones.
+// is reports whether the point is of the series, and its unit has not changed. Strings of the same series have the same
+// address, mostly, so that it takes no longer for long ones.
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
 	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && slices.Equal(s.Tags, p.Tags)
 }
@@ -69,11 +70,20 @@ func exceeds(total, delta int64) bool {
 	return (delta > 0) != (total+delta > total) && delta != 0
 }
 
-// AppendKey appends the identity of the point's series: kind, name, unit and tags. Two points have the same key if and
-// only if they are of one series. Each part stands behind its length, so that no part runs into the next one.
+// unitOf returns the unit by which series are told apart. That of a counter or gauge is a description.
+func unitOf(p *metricsbuffer.Point) string {
+	if p.Kind != metricsbuffer.KindHistogram {
+		return ""
+	}
+	return p.Unit
+}
+
+// AppendKey appends the identity of the point's series: kind, name, unit of a histogram, and tags. Two points have the
+// same key if and only if they are of one series. Each part stands behind its length, so that no part runs into the
+// next one.
 func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
 	key = append(key, byte(p.Kind))
-	key = appendString(appendString(key, p.Name), p.Unit)
+	key = appendString(appendString(key, p.Name), unitOf(p))
 	for _, tag := range p.Tags {
 		key = appendString(appendString(key, tag.Key), tag.Value)
 	}
