@@ -53,8 +53,8 @@ var noPolling = func() *polling {
 // ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before it has returned, and the error
 // handler, too.
 //
-// f may refer to the buffer: that does not keep the buffer reachable. If the buffer is dropped without Close, f is no
-// longer called.
+// f may refer to the buffer: that does not keep the buffer reachable, unless f refers to a [Local]. If the buffer is
+// dropped without Close, f is no longer called.
 func (b *Buffer) Poll(f func()) *Poll {
 	if f == nil {
 		panic("metricsbuffer: Poll: the function is nil")
