@@ -145,8 +145,8 @@ func (h *Histogram) Size(v int64) Update {
 	return Update{h.lease, v, int16(bucket.Index(v)), KindHistogram}
 }
 
-// A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement, with the
-// latest value.
+// A Gauge is a series that has a value. A batch carries it, with the latest value, if it was set since the sink's last
+// acknowledgement.
 // [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
 // may be copied; the copy sets the same series.
 type Gauge struct {

@@ -53,8 +53,8 @@ var noPolling = func() *polling {
 // ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before it has returned, and the error
 // handler, too.
 //
-// f may refer to the buffer: that does not keep the buffer reachable. If the buffer is dropped without Close, f is no
-// longer called.
+// f may refer to the buffer: that does not keep the buffer reachable, unless f refers to a [Local]. If the buffer is
+// dropped without Close, f is no longer called.
 func (b *Buffer) Poll(f func()) *Poll {
 	if f == nil {
 		panic("metricsbuffer: Poll: the function is nil")
@@ -72,9 +72,9 @@ func (b *Buffer) GaugeFunc(name string, f func() float64, tags ...Tag) *Poll {
 	return b.poll(func() { gauge.Set(f()) }, f)
 }
 
-// CounterFunc records, before each batch, by how much f's value has grown, in the counter with that name and these tags.
-// f returns a total that only grows, such as the bytes that a connection pool has sent. Its first value counts in
-// full. If the value is smaller than the one before, the total has begun anew at zero. A negative value counts as zero. See
+// CounterFunc adds to the counter with that name and these tags, before each batch, by how much f's value has grown. f
+// returns a total that only grows, such as the bytes that a connection pool has sent. Its first value counts in full.
+// If the value is smaller than the one before, the total has begun anew at zero. A negative value counts as zero. See
 // [Buffer.Poll] for when and where f is called.
 func (b *Buffer) CounterFunc(name string, f func() int64, tags ...Tag) *Poll {
 	if f == nil {

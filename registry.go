@@ -464,9 +464,9 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 // By-name writers look a series up, and check its state, inside the section in which they write (shard.go). If a series
 // was not touched for a while, the flusher makes it idle. After the next flip, every writer that saw it open has left,
 // and the drained bank holds their updates. If the series stays idle for the time of expiry after that, and no sink has
-// updates pending for it, then it is gone: its slot is empty everywhere, and can be given away as soon as all sinks have
-// acknowledged the end of the series. No updates of a series are pending when it goes. So a name that comes back as a
-// new series cannot be in one batch twice.
+// updates pending for it, then it is gone: its slot is empty everywhere, and can be given away as soon as all sinks
+// have acknowledged the end of the series. No updates of a series are pending when it goes. So a name that comes back
+// as a new series cannot be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]

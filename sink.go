@@ -162,8 +162,8 @@ type outcome struct {
 }
 
 // Acknowledge tells the buffer that the first n points are delivered: if Write then fails, only Points[n:] stay in the
-// buffer. It acknowledges Ended, too, also with n = 0. A sink that sends a batch in pieces calls it after each piece. It
-// may be called from Write's goroutine only. A smaller n than before changes nothing.
+// buffer. It acknowledges Ended, too, also with n = 0. A sink that sends a batch in pieces calls it after each piece.
+// It may be called from Write's goroutine only. A smaller n than before changes nothing.
 func (b *Batch) Acknowledge(n int) {
 	b.outcome.ended = true
 	b.outcome.acknowledged = max(b.outcome.acknowledged, min(n, len(b.Points)))

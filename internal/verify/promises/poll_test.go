@@ -30,7 +30,7 @@ func TestPolledValuesAreInEachBatch(t *testing.T) {
 		value := recorder.Total(metricsbuffer.KindGauge, "app.depth", tag("queue", "in"), tag("side", "left")).Value
 		require.InDelta(t, i, value, 0)
 		require.EqualValues(t, i+1, recorder.Total(metricsbuffer.KindCounter, "calls").Count)
-		require.EqualValues(t, []int64{5, 12, 12, 15, 15, 19}[i], recorder.Total(metricsbuffer.KindCounter, "sent").Count)
+		require.Equal(t, []int64{5, 12, 12, 15, 15, 19}[i], recorder.Total(metricsbuffer.KindCounter, "sent").Count)
 	}
 	poll.Stop()
 	poll.Stop()
