@@ -142,8 +142,8 @@ func (t *Totals[D]) release(s *Series[D]) {
 	}
 }
 
-// end forgets a series. One that comes back begins at zero, with a new start. The end comes once more if a
-// sink around the owner fails after the owner's Write. A series of the same name may have begun then: it has another ID.
+// end forgets a series. One that comes back begins at zero, with a new start. The end comes once more if a sink around
+// the owner fails after the owner's Write. A series of the same name may have begun then: it has another ID.
 func (t *Totals[D]) end(p *metricsbuffer.Point) {
 	s := t.lookUp(p)
 	if s == nil || s.ID != p.ID {
