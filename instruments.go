@@ -7,6 +7,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A Counter is a series that sums up deltas. [Buffer.Counter] makes one. A nil *Counter and a zero Counter do nothing.
@@ -36,6 +37,63 @@ func (c *Counter) Delta(delta int64) Update {
 		return Update{}
 	}
 	return Update{c.lease, delta, 0, KindCounter}
+}
+
+// A FractionCounter is a series that sums up fractions, such as dollars or seconds. It counts in steps of 10^-n, where n
+// is its number of decimals, so that no sum is rounded. [Buffer.FractionCounter] makes one. A nil *FractionCounter and a
+// zero FractionCounter do nothing. All methods may be called concurrently. A FractionCounter may be copied; the copy
+// records in the same series.
+//
+// It is delivered as a counter whose [Point] has Decimals. [Totals] and [Overflow] count its steps.
+type FractionCounter struct {
+	steps Counter
+	whole float64 // steps
+}
+
+// Add adds v, rounded to the nearest step. It computes v*10^n as a float64, and rounds a half to the even number: with 2
+// decimals, 0.1 is 10 steps and 0.125 is 12. So each Add is off by half a step at most; [FractionCounter.Steps] adds
+// exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The sum
+// between two flushes wraps around like any int64: with 6 decimals, at 9.2e12.
+func (c *FractionCounter) Add(v float64) {
+	if c == nil {
+		return
+	}
+	if steps, ok := c.round(v); ok {
+		c.steps.Add(steps)
+	}
+}
+
+// Delta returns the update that [FractionCounter.Add] makes.
+func (c *FractionCounter) Delta(v float64) Update {
+	if c == nil {
+		return Update{}
+	}
+	steps, ok := c.round(v)
+	if !ok {
+		return Update{}
+	}
+	return c.steps.Delta(steps)
+}
+
+// Steps returns the counter of the steps. Use it for amounts that are whole numbers of steps already, as cents are, and
+// with a [Local].
+func (c *FractionCounter) Steps() *Counter {
+	if c == nil {
+		return nil
+	}
+	return &c.steps
+}
+
+// round returns v in steps. If there are none for v, it counts v as rejected and returns false.
+func (c *FractionCounter) round(v float64) (steps int64, ok bool) {
+	v = math.RoundToEven(v * c.whole)
+	if v >= math.MinInt64 && v < math.MaxInt64 { // the float64 of MaxInt64 is larger by 1; NaN compares as false
+		return int64(v), true
+	}
+	if s := c.steps.shards; s != nil {
+		s.rejected.Add(1)
+	}
+	return 0, false
 }
 
 // A Timer is a series of durations. [Buffer.Timer] makes one. A nil *Timer and a zero Timer do nothing. All methods may
@@ -177,6 +235,10 @@ func newLease(b *Buffer, s *series) *lease {
 
 func newCounter(b *Buffer, s *series) *Counter {
 	return &Counter{b.shards, s.Value.slot, newLease(b, s)}
+}
+
+func newFractionCounter(b *Buffer, s *series) *FractionCounter {
+	return &FractionCounter{*newCounter(b, s), float64(decimal.Power(b.registry.familyOf(s).decimals))}
 }
 
 func newTimer(b *Buffer, s *series) *Timer { return &Timer{b.shards, s.Value.slot, newLease(b, s)} }

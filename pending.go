@@ -427,8 +427,9 @@ func (s *scratch) fillEnded(p *pending, series [storages][]*series, r *registry)
 // newPoint returns a point of the series without a value.
 func newPoint(of *series, r *registry) Point {
 	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
-	if point.Kind == KindHistogram {
-		point.Unit = r.familyOf(of).unit
+	if of.Value.family >= kinds { // the families of kinds have neither
+		f := r.familyOf(of)
+		point.Unit, point.Decimals = f.unit, f.decimals
 	}
 	return point
 }

@@ -80,6 +80,7 @@ type shards struct {
 	common common
 
 	negatives  stdatomic.Int64 // observations that were recorded as zero
+	rejected   stdatomic.Int64 // fractions that were not recorded
 	promotions stdatomic.Int64 // chunks that got a seat
 	procs      stdatomic.Int64 // shards that exist
 }

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A Tag is one dimension of a series. Two updates belong to the same series if they have the same kind, name and tags,
-// and for histograms the same unit. The order of the tags does not matter; a tag that is given twice counts twice. In a
-// [Point] they are sorted by key, then by value.
+// for histograms the same unit, and for counters the same number of decimals. The order of the tags does not matter; a
+// tag that is given twice counts twice. In a [Point] they are sorted by key, then by value.
 //
 // Names, keys and values may be any strings, also empty ones: each [Sink] escapes them as its protocol demands, or
 // drops the point ([Batch.Drop]).
@@ -38,7 +39,7 @@ type Kind uint8
 
 // The kinds of points.
 const (
-	KindCounter   Kind = iota // Count is the sum of the deltas.
+	KindCounter   Kind = iota // Count is the sum of the deltas, in steps of 10^-Decimals.
 	KindTimer                 // Count observations; Sum, Min, Max and Buckets in nanoseconds.
 	KindGauge                 // Value is the latest one that was set.
 	KindHistogram             // As KindTimer, in Unit.
@@ -125,17 +126,31 @@ type Batch struct {
 
 // A Point is one series' aggregate over the time of its batch.
 type Point struct {
-	Name    string
-	Tags    []Tag // sorted; never changed, shared by all batches
-	Kind    Kind
-	Unit    string   // histogram: as given, may be empty
-	ID      uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
-	Count   int64    // counter: sum of the deltas; timer, histogram: number of observations
-	Sum     int64    // timer: nanoseconds; histogram: in its unit
-	Min     int64    // likewise
-	Max     int64    // likewise
-	Value   float64  // gauge
-	Buckets *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+	Name     string
+	Tags     []Tag // sorted; never changed, shared by all batches
+	Kind     Kind
+	Unit     string   // histogram: as given, may be empty
+	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
+	ID       uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
+	Count    int64    // counter: sum of the deltas; timer, histogram: number of observations
+	Sum      int64    // timer: nanoseconds; histogram: in its unit
+	Min      int64    // likewise
+	Max      int64    // likewise
+	Value    float64  // gauge
+	Buckets  *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+}
+
+// AppendAmount appends Count/10^Decimals, the sum of a counter, as the shortest decimal number that is exact: 3, -0.25,
+// 12.000001. It has no exponent.
+func (p *Point) AppendAmount(dst []byte) []byte { return decimal.AppendShort(dst, p.Count, p.Decimals) }
+
+// Amount returns Count/10^Decimals, the sum of a counter, as the nearest float64. [Point.AppendAmount] is exact.
+func (p *Point) Amount() float64 {
+	if size := p.Count >> 53; size == 0 || size == -1 { // both numbers are exact as a float64: it is rounded once
+		return float64(p.Count) / float64(decimal.Power(p.Decimals))
+	}
+	v, _ := strconv.ParseFloat(string(p.AppendAmount(nil)), 64) // it rounds correctly, and reads every such number
+	return v
 }
 
 // An outcome says which points of a batch a sink acknowledged or dropped while it wrote.

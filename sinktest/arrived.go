@@ -26,7 +26,9 @@ func (s Subject) arrived(t *testing.T) []metricsbuffer.Point {
 		p.Tags = cloneTags(p.Tags)
 		slices.SortFunc(p.Tags, compareTags)
 		p.Buckets = nil
-		key := seriesKey(&p)
+		series := p
+		series.Decimals = 0 // of the number, which may have fewer than the series
+		key := seriesKey(&series)
 		if i, known := index[key]; known {
 			points[i] = merge(points[i], p)
 			continue
@@ -134,7 +136,7 @@ func describe(p metricsbuffer.Point) string {
 	if p.Kind == metricsbuffer.KindGauge {
 		return fmt.Sprintf("%s = %v", name, p.Value)
 	}
-	return fmt.Sprintf("%s = %d", name, p.Count)
+	return fmt.Sprintf("%s = %s", name, p.AppendAmount(nil))
 }
 
 const jobs, latency = "conformance_jobs", "conformance_latency"

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // clonePoints copies everything that a point refers to, except strings. A test of this package fails when points get
@@ -33,11 +34,13 @@ func compareTags(a, b metricsbuffer.Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
-// seriesKey returns a string that only points of the same series have: the same kind, name, unit and sorted tags.
+// seriesKey returns a string that only points of the same series have: the same kind, name, unit, decimals and sorted
+// tags.
 func seriesKey(p *metricsbuffer.Point) string {
 	key := strconv.AppendInt(nil, int64(p.Kind), 10)
 	key = strconv.AppendQuote(key, p.Name)
 	key = strconv.AppendQuote(key, p.Unit)
+	key = strconv.AppendInt(key, int64(p.Decimals), 10)
 	for _, tag := range p.Tags {
 		key = strconv.AppendQuote(key, tag.Key)
 		key = strconv.AppendQuote(key, tag.Value)
@@ -54,6 +57,12 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 	case p.Count != 0:
 		total.Min, total.Max = min(total.Min, p.Min), max(total.Max, p.Max)
 	}
+	// A backend may leave out zeros at the end of the decimals.
+	if more := p.Decimals - total.Decimals; more > 0 {
+		total.Count, total.Decimals = total.Count*decimal.Power(more), p.Decimals
+	} else {
+		p.Count *= decimal.Power(-more)
+	}
 	total.Count += p.Count
 	total.Sum += p.Sum
 	total.Value = p.Value
@@ -65,6 +74,16 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 		total.Buckets = buckets
 	}
 	return total
+}
+
+// ParseAmount reads a decimal number without an exponent. It is for the parser of a [Subject], which sets Count and
+// Decimals of a counter's point to the results. The suite takes 2.5 for equal to 2.50.
+func ParseAmount(text string) (count int64, decimals int, err error) {
+	count, decimals, err = decimal.Parse(text)
+	if err != nil {
+		err = fmt.Errorf("sinktest: an amount: %w", err)
+	}
+	return count, decimals, err
 }
 
 // check returns an error that describes the fault of a batch, and nil if it is well formed.
@@ -95,6 +114,8 @@ func checkPoint(p metricsbuffer.Point) string {
 		return "has tags that are not sorted"
 	case p.Min > p.Max:
 		return fmt.Sprintf("has a minimum of %d above its maximum of %d", p.Min, p.Max)
+	case p.Decimals < 0 || p.Decimals > decimal.Most || p.Decimals > 0 && p.Kind != metricsbuffer.KindCounter:
+		return fmt.Sprintf("has %d decimals", p.Decimals)
 	case p.Kind != metricsbuffer.KindTimer && p.Kind != metricsbuffer.KindHistogram:
 		return ""
 	case p.Count < 0:

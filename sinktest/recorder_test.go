@@ -127,7 +127,7 @@ func TestEveryFieldIsKnown(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{
-		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "ID uint32",
+		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Decimals int", "ID uint32",
 		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64",
 		"Buckets *metricsbuffer.Buckets",
 	}, fields(metricsbuffer.Point{}))

@@ -40,6 +40,15 @@ type Backend interface {
 	Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error
 }
 
+// A FractionBackend is a [Backend] that also takes counters of fractions ([metricsbuffer.FractionCounter]). They are
+// dropped if a backend has no such method. The rules are those of Backend's methods.
+type FractionBackend interface {
+	Backend
+
+	// IncrementFraction adds delta to a counter: the float64 that is nearest to the sum. The delta may be negative or zero.
+	IncrementFraction(name string, delta float64, tags []metricsbuffer.Tag) error
+}
+
 // A Sink delivers batches to a backend. Make one with [New]. If several buffers share it, their batches are delivered
 // one after the other: a backend that hangs then holds up all of them.
 type Sink struct {
@@ -89,6 +98,12 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 func (s *Sink) deliver(p *metricsbuffer.Point) error {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
+		if p.Decimals > 0 {
+			if backend, ok := s.backend.(FractionBackend); ok {
+				return backend.IncrementFraction(p.Name, p.Amount(), p.Tags)
+			}
+			return errors.ErrUnsupported
+		}
 		return s.backend.Increment(p.Name, p.Count, p.Tags)
 	case metricsbuffer.KindGauge:
 		return s.backend.Gauge(p.Name, p.Value, p.Tags)

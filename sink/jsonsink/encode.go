@@ -17,7 +17,7 @@ func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
 	}
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		dst = appendInt(dst, "count", p.Count)
+		dst = p.AppendAmount(append(dst, `,"count":`...))
 	case metricsbuffer.KindGauge:
 		dst = appendFloat(append(dst, `,"value":`...), p.Value)
 	default:

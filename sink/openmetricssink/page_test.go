@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 type (
@@ -210,6 +211,11 @@ func pointsOf(families []*family) ([]point, error) {
 				p.Sum = whole(s.value * 1e9)
 			case s.suffix == "_sum":
 				p.Sum = whole(s.value)
+			case s.value != math.Trunc(s.value):
+				p.Count, p.Decimals, err = sinktest.ParseAmount(strconv.FormatFloat(s.value, 'f', -1, 64))
+				if err != nil {
+					return nil, err
+				}
 			default:
 				p.Count = whole(s.value)
 			}

@@ -66,7 +66,7 @@ func (s *Sink) appendMetric(page []byte, f *family, total *series) []byte {
 	case prom.Gauge:
 		page = appendDouble(page, 1, total.Value)
 	case prom.Counter:
-		page = appendDouble(page, 1, float64(total.Count))
+		page = appendDouble(page, 1, total.Amount())
 		page = appendTimestamp(page, 3, total.Start)
 	case prom.Histogram:
 		page = s.appendNative(page, f, total)

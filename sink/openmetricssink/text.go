@@ -31,7 +31,7 @@ func (s *Sink) appendText(page []byte, format int) []byte {
 			switch f.Type {
 			case prom.Counter:
 				page = append(append(page, f.value...), total.Detail.labels...)
-				page = append(strconv.AppendInt(page, total.Count, 10), '\n')
+				page = append(total.AppendAmount(page), '\n')
 			case prom.Gauge:
 				page = append(append(page, f.value...), total.Detail.labels...)
 				page = append(appendFloat(page, total.Value), '\n')

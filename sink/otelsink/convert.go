@@ -47,14 +47,15 @@ type metrics struct {
 
 // An identity is the common part of the points of one metric.
 type identity struct {
-	kind metricsbuffer.Kind
-	name string
-	unit string
+	kind     metricsbuffer.Kind
+	name     string
+	unit     string
+	decimals int
 }
 
 // of returns the metric that the point belongs to.
 func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
-	key := identity{p.Kind, p.Name, p.Unit}
+	key := identity{p.Kind, p.Name, p.Unit, p.Decimals}
 	if p.Kind == metricsbuffer.KindTimer {
 		key.unit = "ns"
 	}
@@ -77,12 +78,11 @@ func (m *metrics) add(
 	of := m.of(p)
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		sum, _ := of.Data.(metricdata.Sum[int64])
-		sum.IsMonotonic, sum.Temporality = true, temporality
-		sum.DataPoints = append(sum.DataPoints, metricdata.DataPoint[int64]{
-			Attributes: attrs, StartTime: start, Time: end, Value: p.Count,
-		})
-		of.Data = sum
+		if p.Decimals > 0 {
+			addSum(of, p.Amount(), attrs, temporality, start, end)
+		} else {
+			addSum(of, p.Count, attrs, temporality, start, end)
+		}
 	case metricsbuffer.KindGauge:
 		gauge, _ := of.Data.(metricdata.Gauge[float64])
 		gauge.DataPoints = append(gauge.DataPoints, metricdata.DataPoint[float64]{
@@ -105,6 +105,18 @@ func (m *metrics) add(
 		histogram.DataPoints = append(histogram.DataPoints, point)
 		of.Data = histogram
 	}
+}
+
+// addSum adds a counter's point to its metric.
+func addSum[N int64 | float64](
+	of *metricdata.Metrics, value N, attrs attribute.Set, temporality metricdata.Temporality, start, end time.Time,
+) {
+	sum, _ := of.Data.(metricdata.Sum[N])
+	sum.IsMonotonic, sum.Temporality = true, temporality
+	sum.DataPoints = append(sum.DataPoints, metricdata.DataPoint[N]{
+		Attributes: attrs, StartTime: start, Time: end, Value: value,
+	})
+	of.Data = sum
 }
 
 // trimmed returns a copy of the buckets without the empty ones at both ends.

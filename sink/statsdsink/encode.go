@@ -56,7 +56,7 @@ func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reaso
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
 		packet = append(e.appendSeries(packet, p), ':')
-		return e.endLine(strconv.AppendInt(packet, p.Count, 10), "|c", p), ""
+		return e.endLine(p.AppendAmount(packet), "|c", p), ""
 	case metricsbuffer.KindGauge:
 		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
 			return packet, notFinite

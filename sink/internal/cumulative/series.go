@@ -30,7 +30,8 @@ type Series[D any] struct {
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 	s := &Series[D]{Point: metricsbuffer.Point{
-		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, // the batch owns the slice, not the strings
+		// The batch owns the slice of tags, and not the strings.
+		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, Decimals: p.Decimals,
 	}}
 	s.begin(start)
 	return s
@@ -39,7 +40,7 @@ func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 // is reports whether the point is of the series. Strings of the same series have the same address, mostly, so that it
 // takes no longer for long ones.
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
-	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && slices.Equal(s.Tags, p.Tags)
+	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals && slices.Equal(s.Tags, p.Tags)
 }
 
 // begin sets the total to zero.
@@ -75,10 +76,10 @@ func exceeds(total, delta int64) bool {
 	return (delta > 0) != (total+delta > total) && delta != 0
 }
 
-// AppendKey appends the identity of the point's series: kind, name, unit and tags. Two points have the same key if and
+// AppendKey appends the identity of the point's series: kind, name, unit, decimals and tags. Two points have the same key if and
 // only if they are of one series. Each part stands behind its length, so that no part runs into the next one.
 func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
-	key = append(key, byte(p.Kind))
+	key = append(key, byte(p.Kind), byte(p.Decimals))
 	key = appendString(appendString(key, p.Name), p.Unit)
 	for _, tag := range p.Tags {
 		key = appendString(appendString(key, tag.Key), tag.Value)
