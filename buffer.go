@@ -197,7 +197,7 @@ func (b *Buffer) Stats() (stats Stats) {
 	case b.flusher == nil:
 		describe(&stats, b.shards, b.registry)
 		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
-		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards))
+		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards), b.registry)
 		return stats
 	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account(nil) }):
 		describe(&stats, b.shards, b.registry)

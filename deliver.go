@@ -317,18 +317,22 @@ func (o *outlet) add(r report) {
 
 // handle calls the error handler until there is nothing to report.
 func (o *outlet) handle() {
-	for again := true; again; {
-		for r := o.unreported.Swap(nil); r != nil; r = o.unreported.Swap(nil) {
-			for _, err := range r.drops {
-				o.onError(o.wrap(err))
-			}
-			if r.failure != nil {
-				o.onError(o.wrap(r.failure)) // wrap calls the error's method, which may do anything, too
-			}
+	defer o.handled() // also if the error handler ends the goroutine
+	for r := o.unreported.Swap(nil); r != nil; r = o.unreported.Swap(nil) {
+		for _, err := range r.drops {
+			o.onError(o.wrap(err))
 		}
-		o.reporting.Store(false)
-		// A caller that found the mark still set may have added a report since. This goroutine has to handle it.
-		again = o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true)
+		if r.failure != nil {
+			o.onError(o.wrap(r.failure)) // wrap calls the error's method, which may do anything, too
+		}
+	}
+}
+
+// handled ends handle. A caller that found the mark still set may have added a report since. So it looks once more.
+func (o *outlet) handled() {
+	o.reporting.Store(false)
+	if o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true) {
+		go o.handle()
 	}
 }
 

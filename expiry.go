@@ -109,7 +109,7 @@ func (o *overflows) count(storage storage, slot uint32, n int64) {
 }
 
 // account returns the totals, and the ten names with the most updates. late are updates that no collection has drained.
-func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64) (Totals, []Overflow) {
+func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64, r *registry) (Totals, []Overflow) {
 	totals := o.totals
 	counts := maps.Clone(late)
 	if counts == nil {
@@ -125,10 +125,11 @@ func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64)
 	}
 	all := make([]Overflow, 0, len(counts))
 	for s, n := range counts {
-		all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Count: n})
+		all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Unit: r.familyOf(s).unit, Count: n})
 	}
 	slices.SortFunc(all, func(a, b Overflow) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Unit, b.Unit))
 	})
 	return totals, slices.Clip(all[:min(len(all), 10)])
 }

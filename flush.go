@@ -424,7 +424,7 @@ func (f *flusher) vacate(storage storage, slot uint32) {
 // account states the updates that the flusher has collected, and those that it still holds.
 func (f *flusher) account(late map[*series]int64) Stats {
 	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
-	stats.Overflowed, stats.Overflows = f.overflows.account(&f.series, late)
+	stats.Overflowed, stats.Overflows = f.overflows.account(&f.series, late, f.registry)
 	stats.Bytes = f.shards.bytes()
 	for _, o := range f.sinks {
 		s := o.stats

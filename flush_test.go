@@ -102,7 +102,7 @@ func TestBatchIsAllocatedOnce(t *testing.T) {
 	if !owner.Exclusive {
 		t.Skip("the race detector allocates, too")
 	}
-	const n = 10_000
+	const n = 1_000
 	var p pending
 	for i := range uint32(n) {
 		p.counterChunk(i / countersPerChunk)[i%countersPerChunk] = 1
@@ -113,7 +113,8 @@ func TestBatchIsAllocatedOnce(t *testing.T) {
 	series := [storages][]*series{sums: slices.Repeat([]*series{new(series)}, n)}
 	series[distributed] = series[sums]
 	var points []Point
-	allocs := testing.AllocsPerRun(1, func() { points = new(scratch).fill(&p, series, nil) })
+	// Other goroutines' allocations count, too. Over many runs they are less than one for each.
+	allocs := testing.AllocsPerRun(200, func() { points = new(scratch).fill(&p, series, nil) })
 	require.Len(t, points, 2*n)
 	require.Equal(t, 3, int(allocs), "points, buckets, counts")
 }

@@ -117,7 +117,10 @@ func WithCloseTimeout(d time.Duration) Option {
 //
 // f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
 // of the failures that follow is kept for it; all drops are kept. Close does not wait for f: it returns its errors
-// itself.
+// itself. A panic of f ends the program, like any panic on a goroutine.
+//
+// A buffer that is dropped without Close flushes only if nothing refers to it. So neither f nor a sink may refer to the
+// buffer, unless the program closes it.
 func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
@@ -146,7 +149,7 @@ func WithMaxSeries(n int) Option {
 // without the option, no series is forgotten.
 //
 // The check runs at deliveries. A series is removed between d and 1.25 d plus two intervals after its last use, and not
-// before all sinks have acknowledged that use.
+// before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {

@@ -95,7 +95,7 @@ type Attacher interface {
 	// sinks, and returns when this sink has acknowledged. No other sink delays it or makes it fail. It may be called
 	// from any goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep
 	// the buffer from being collected as garbage. If Attach returns an error or panics, New
-	// returns an error. It does not close the sinks then.
+	// returns an error. It does not close the sinks then, and sinks that were attached before cannot be attached again.
 	Attach(flush func(context.Context) error) error
 }
 

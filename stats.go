@@ -46,7 +46,8 @@ type Stats struct {
 type Overflow struct {
 	Name  string
 	Kind  Kind
-	Count int64 // as in Point
+	Unit  string // as in Point
+	Count int64  // likewise
 }
 
 // SinkStats is one sink's share of [Stats].

@@ -315,11 +315,12 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 		require.NoError(t, err)
 		for _, kind := range []metricsbuffer.Kind{counter, timer, gauge, metricsbuffer.KindHistogram} {
 			batch := hundredThousand(kind, twoTags...)
-			batch.Points = batch.Points[:10_000]
+			batch.Points = batch.Points[:100]
 			for i := range batch.Points {
 				batch.Points[i].Buckets = &buckets{Zeros: 1, Offset: 7, Counts: []uint64{uint64(i), 0, 3}}
 			}
-			require.Zero(t, testing.AllocsPerRun(1, func() { _ = s.pack(batch, discard) }), "%v", kind)
+			// Other goroutines' allocations count, too. Over many runs they are less than one for each.
+			require.Zero(t, testing.AllocsPerRun(200, func() { _ = s.pack(batch, discard) }), "%v", kind)
 		}
 	}
 }
