@@ -44,10 +44,11 @@ type Stats struct {
 
 // Overflow says how much has been recorded in the overflow series of a name, since that series was created.
 type Overflow struct {
-	Name  string
-	Kind  Kind
-	Unit  string // as in Point
-	Count int64  // likewise
+	Name     string
+	Kind     Kind
+	Unit     string // as in Point
+	Decimals int    // likewise
+	Count    int64  // likewise
 }
 
 // SinkStats is one sink's share of [Stats].

@@ -25,7 +25,7 @@ import (
 // on. After any other error, or a panic, this metric and those after it stay in the buffer, which delivers them again
 // with the next batch.
 type Backend interface {
-	// Increment adds delta to a counter. The delta may be negative or zero.
+	// Increment adds delta to a counter. The delta may be negative or zero. Counters of fractions go to a [FractionBackend].
 	Increment(name string, delta int64, tags []metricsbuffer.Tag) error
 
 	// Gauge sets a gauge. The value may be NaN or infinite.

@@ -12,7 +12,7 @@
 //
 // # Kinds
 //
-//	counter jobs.done            jobs_done_total, a counter
+//	counter jobs.done            jobs_done_total, a counter; a fraction has all its digits in text
 //	gauge queue.depth            queue_depth, a gauge; NaN and infinities are carried
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram

@@ -79,6 +79,7 @@ func TestKinds(t *testing.T) {
 		counter("jobs.done", 3, tag{Key: "queue", Value: "c"}, tag{Key: "x-y", Value: "é"}),
 		counter("bytes_total", math.MaxInt64),
 		counter("never", 0),
+		point{Kind: metricsbuffer.KindCounter, Name: "cost.usd", Count: math.MaxInt64, Decimals: 2},
 		gauge("queue-depth", math.Inf(-1)),
 		point{Kind: metricsbuffer.KindTimer, Name: "rpc", Count: 8, Sum: 3601_073743874, Buckets: buckets},
 		point{Kind: metricsbuffer.KindHistogram, Name: "rate", Unit: "by/s", Count: 8, Sum: 19, Buckets: buckets,
@@ -87,6 +88,9 @@ func TestKinds(t *testing.T) {
 	const classic = `# HELP bytes_total The counter "bytes_total".
 # TYPE bytes_total counter
 bytes_total 9223372036854775807
+# HELP cost_usd_total The counter "cost.usd".
+# TYPE cost_usd_total counter
+cost_usd_total 92233720368547758.07
 # HELP jobs_done_total The counter "jobs.done".
 # TYPE jobs_done_total counter
 jobs_done_total{queue="a\n\"b\"\\"} 2
@@ -118,6 +122,10 @@ rpc_seconds_count 8
 # TYPE bytes counter
 bytes_total 9223372036854775807
 bytes_created 1763899200.125
+# HELP cost_usd The counter \"cost.usd\".
+# TYPE cost_usd counter
+cost_usd_total 92233720368547758.07
+cost_usd_created 1763899200.125
 # HELP jobs_done The counter \"jobs.done\".
 # TYPE jobs_done counter
 jobs_done_total{queue="a\n\"b\"\\"} 2

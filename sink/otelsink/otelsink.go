@@ -22,7 +22,7 @@
 //
 // # Kinds
 //
-//	counter      monotonic sum of integers
+//	counter      monotonic sum of integers; of a FractionCounter, of floating-point numbers
 //	gauge        gauge; NaN and infinities are carried
 //	timer        exponential histogram in the unit ns
 //	histogram    exponential histogram in its unit
