@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -162,6 +163,7 @@ func (f *flusher) collect() {
 	f.drainDropped(drained)
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
+	f.drainExemplars(drained)
 	f.drainGauges()
 	f.book(f.drained)
 	f.share()
@@ -315,6 +317,18 @@ func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, ba
 	return empty
 }
 
+// drainExemplars moves the exemplars in a bank to drained, which has their observations. It gives back the memory of a
+// series that had none often enough in a row: an exemplar that a writer puts there meanwhile is lost.
+func (f *flusher) drainExemplars(bank uint32) {
+	f.shards.eachExemplars(func(slot uint32, at *atomic.Pointer[exemplar.Cells[traced]]) {
+		cells := at.Load()
+		found := cells.Take(bank, func(e *traced) { f.drained.distribution(slot).keep(e) })
+		if isIdle(&cells.Idle, !found) {
+			at.Store(nil)
+		}
+	})
+}
+
 func (f *flusher) drainGauges() {
 	for slot, s := range f.series[gauges] {
 		if s != nil && f.registry.gauge(uint32(slot)).take() {
@@ -415,8 +429,11 @@ func (f *flusher) forget(acknowledged *pending) {
 func (f *flusher) vacate(storage storage, slot uint32) {
 	f.series[storage][slot] = nil
 	f.overflows.forget(storage, slot)
-	if storage == gauges {
+	switch storage {
+	case gauges:
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
+	case distributed:
+		f.shards.forgetExemplars(slot)
 	}
 	f.registry.giveBack(storage, slot)
 }

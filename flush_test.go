@@ -965,6 +965,7 @@ func TestInstrumentsStayAlive(t *testing.T) {
 	for callee, callers := range map[string]int{
 		`instruments.go.*shards\).add: c`:                3, // Counter.Add, Counter.Inc, FractionCounter.Add
 		`instruments.go.*shards\).observe: [th.]`:        3, // Timer.Observe, Histogram.Observe, Stopwatch.Stop
+		`instruments.go.*shards\).observeTraced: [th]`:   2,
 		`buffer.go.*call to .*Buffer\).addNamed: b`:      1,
 		`buffer.go.*call to .*Buffer\).observeNamed: b`:  2,
 		`buffer.go.*call to .*Buffer\).setNamed: b`:      1,
@@ -985,7 +986,7 @@ func TestInstrumentsStayAlive(t *testing.T) {
 			checked++
 		}
 	}
-	require.Equal(t, 5, checked)
+	require.Equal(t, 7, checked)
 }
 
 // TestStressExpiry has names come and go while they are written to. So a name is looked up, made idle, removed and

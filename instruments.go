@@ -113,6 +113,18 @@ func (t *Timer) Observe(d time.Duration) {
 	}
 }
 
+// ObserveExemplar records a duration, as [Timer.Observe] does, and may keep it as an [Exemplar] with the span in which it
+// was measured. Call it for spans that are sampled: a trace that nobody stores is of no use. The first observation of
+// an octave (above 2^(k-1) and up to 2^k nanoseconds) since the last collection is kept, so that slow ones are found
+// among many fast ones. All others cost about as much as Observe, and a kept one allocates nothing once its octave was
+// used. Without a trace id it is the same as Observe.
+func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
+	if t != nil && t.shards != nil {
+		t.shards.observeTraced(t.slot, int64(d), span)
+		runtime.KeepAlive(t)
+	}
+}
+
 // Start starts a stopwatch for the timer.
 func (t *Timer) Start() Stopwatch { return Stopwatch{timer: t, start: clock.Now()} }
 
@@ -172,6 +184,22 @@ func (h *Histogram) Observe(v int64) {
 		h.shards.observe(h.slot, v)
 		runtime.KeepAlive(h)
 	}
+}
+
+// ObserveExemplar records a value, as [Histogram.Observe] does, and may keep it as an [Exemplar]. See
+// [Timer.ObserveExemplar].
+func (h *Histogram) ObserveExemplar(v int64, span TraceContext) {
+	if h != nil && h.shards != nil {
+		h.shards.observeTraced(h.slot, v, span)
+		runtime.KeepAlive(h)
+	}
+}
+
+// A TraceContext names a span of a distributed trace by the two ids of W3C's Trace Context (w3.org/TR/trace-context).
+// An id of zeros is none.
+type TraceContext struct {
+	TraceID [16]byte
+	SpanID  [8]byte
 }
 
 // Size returns the update that [Histogram.Observe] makes.

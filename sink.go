@@ -138,6 +138,19 @@ type Point struct {
 	Max      int64    // likewise
 	Value    float64  // gauge
 	Buckets  *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+
+	// Exemplars are some of the observations of a timer or histogram, at most one of each octave, in ascending order.
+	// They belong to the batch.
+	Exemplars []Exemplar
+}
+
+// An Exemplar is an observation with the span in which it was measured: see [Timer.ObserveExemplar]. It is in the same
+// batch as its observation. Of the exemplars of an octave that a sink failed to deliver, the latest is kept.
+type Exemplar struct {
+	TraceContext
+
+	Value int64     // of a timer in nanoseconds, of a histogram in its unit; never negative
+	Time  time.Time // of the observation
 }
 
 // AppendAmount appends Count/10^Decimals, the sum of a counter, as the shortest decimal number that is exact: 3, -0.25,

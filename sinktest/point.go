@@ -10,6 +10,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
 // clonePoints copies everything that a point refers to, except strings. A test of this package fails when points get
@@ -21,6 +22,7 @@ func clonePoints(points []metricsbuffer.Point) []metricsbuffer.Point {
 		if b := points[i].Buckets; b != nil {
 			points[i].Buckets = b.Clone()
 		}
+		points[i].Exemplars = append([]metricsbuffer.Exemplar(nil), points[i].Exemplars...)
 	}
 	return points
 }
@@ -73,7 +75,22 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 		}
 		total.Buckets = buckets
 	}
+	total.Exemplars = latest(total.Exemplars, p.Exemplars)
 	return total
+}
+
+// latest returns the later exemplars, and the earlier ones of other octaves.
+func latest(earlier, later []metricsbuffer.Exemplar) []metricsbuffer.Exemplar {
+	all := slices.Clone(later)
+	for _, e := range earlier {
+		if !slices.ContainsFunc(later, func(other metricsbuffer.Exemplar) bool {
+			return exemplar.Octave(other.Value) == exemplar.Octave(e.Value)
+		}) {
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b metricsbuffer.Exemplar) int { return cmp.Compare(a.Value, b.Value) })
+	return all
 }
 
 // ParseAmount reads a decimal number without an exponent. It is for the parser of a [Subject], which sets Count and
@@ -116,6 +133,8 @@ func checkPoint(p metricsbuffer.Point) string {
 		return fmt.Sprintf("has a minimum of %d above its maximum of %d", p.Min, p.Max)
 	case p.Decimals < 0 || p.Decimals > decimal.Most || p.Decimals > 0 && p.Kind != metricsbuffer.KindCounter:
 		return fmt.Sprintf("has %d decimals", p.Decimals)
+	case !areExemplars(p):
+		return fmt.Sprintf("has the exemplars %v, between %d and %d", p.Exemplars, p.Min, p.Max)
 	case p.Kind != metricsbuffer.KindTimer && p.Kind != metricsbuffer.KindHistogram:
 		return ""
 	case p.Count < 0:
@@ -133,6 +152,19 @@ func checkPoint(p metricsbuffer.Point) string {
 			p.Sum, p.Count, p.Min, p.Max)
 	}
 	return ""
+}
+
+// areExemplars says whether each of the point's exemplars is one of its observations, and each octave has one at most.
+func areExemplars(p metricsbuffer.Point) bool {
+	last := -1
+	for _, e := range p.Exemplars {
+		octave := exemplar.Octave(e.Value)
+		if p.Count == 0 || e.Value < p.Min || e.Value > p.Max || octave <= last || e.TraceID == ([16]byte{}) {
+			return false
+		}
+		last = octave
+	}
+	return true
 }
 
 func inBuckets(b *metricsbuffer.Buckets) (n uint64) {
