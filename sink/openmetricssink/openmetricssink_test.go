@@ -162,6 +162,44 @@ rpc_seconds_created 1763899200.125
 	require.Equal(t, open, get(t, sink, acceptOpen))
 }
 
+// A bucket of OpenMetrics is served with its latest exemplar, and keeps it until there is a later one.
+func TestExemplars(t *testing.T) {
+	sink := detached(t, openmetricssink.WithBuckets("seconds", 1e-6, 4e-6), openmetricssink.WithoutCreated())
+	exemplars := func(values ...int64) (all []metricsbuffer.Exemplar) {
+		for i, v := range values {
+			e := metricsbuffer.Exemplar{Value: v, Time: start.Add(time.Duration(i) * time.Millisecond)}
+			e.TraceID, e.SpanID = [16]byte{0xab, 15: byte(v)}, [8]byte{7: byte(v)}
+			all = append(all, e)
+		}
+		return all
+	}
+	timer := func(values ...int64) point {
+		return point{Kind: metricsbuffer.KindTimer, Name: "t", Count: 1, Exemplars: exemplars(values...),
+			Buckets: &metricsbuffer.Buckets{Zeros: 1}}
+	}
+	require.NoError(t, sink.Write(t.Context(), second(timer(0, 2, 500, 1001, 4000))))
+	require.NoError(t, sink.Write(t.Context(), second(timer(3000))))
+	require.Equal(t, `# HELP t_seconds The timer \"t\".
+# TYPE t_seconds histogram
+# UNIT t_seconds seconds
+t_seconds_bucket{le="1e-06"} 2 # {trace_id="ab0000000000000000000000000000f4",span_id="00000000000000f4"} `+
+		`0.0000005 1763899200.127
+t_seconds_bucket{le="4e-06"} 2 # {trace_id="ab0000000000000000000000000000e9",span_id="00000000000000e9"} `+
+		`0.000001001 1763899200.128
+t_seconds_bucket{le="+Inf"} 2
+t_seconds_sum 0
+t_seconds_count 2
+# EOF
+`, get(t, sink, acceptOpen))
+	require.NotContains(t, get(t, sink, acceptClassic), "trace_id")
+
+	late := second(timer(5000))
+	late.Points[0].Exemplars[0].SpanID = [8]byte{}
+	require.NoError(t, sink.Write(t.Context(), late))
+	require.Contains(t, get(t, sink, acceptOpen),
+		`t_seconds_bucket{le="+Inf"} 3 # {trace_id="ab000000000000000000000000000088"} 0.000005 1763899200.125`+"\n")
+}
+
 // The totals go on after the buffer was closed.
 func TestTotals(t *testing.T) {
 	buffer, sink := served(t)

@@ -31,11 +31,14 @@ type sample struct {
 	labels []tag
 	le     string // of a bucket
 	value  float64
+
+	exemplar string
 }
 
 var (
-	comment  = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
-	line     = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)$`)
+	comment = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
+	line    = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)( # \{` + labels + `\} ` +
+		number + ` ` + number + `)?$`)
 	oneLabel = regexp.MustCompile(label)
 	types    = []string{"counter", "gauge", "histogram"}
 )
@@ -120,6 +123,9 @@ func (f *family) add(text string) (err error) {
 			s.labels = append(s.labels, tag{Key: name, Value: value})
 		}
 	}
+	if s.exemplar = parts[4]; s.exemplar != "" && s.suffix != "_bucket" {
+		return fmt.Errorf("%q: an exemplar that is of no bucket", text)
+	}
 	s.value, err = strconv.ParseFloat(parts[3], 64)
 	if err != nil {
 		return fmt.Errorf("%q: %w", text, err)
@@ -146,6 +152,9 @@ func (f *family) check(open bool) error {
 		seen[key], seen[sampleKey], last = true, true, key
 		want := map[string][]string{"gauge": {""}, "counter": {"", "_total", "_created"},
 			"histogram": {"_bucket", "_sum", "_count", "_created"}}[f.typeName]
+		if s.exemplar != "" && !open {
+			return fmt.Errorf("%s%s: the format has no exemplars", f.name, s.suffix)
+		}
 		if !slices.Contains(want, s.suffix) || s.suffix == "_created" && !open ||
 			f.typeName == "counter" && (s.suffix == "_total") != open && s.suffix != "_created" {
 			return fmt.Errorf("%s%s: a %s has no such sample", f.name, s.suffix, f.typeName)

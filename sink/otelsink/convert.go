@@ -1,6 +1,7 @@
 package otelsink
 
 import (
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -101,6 +102,13 @@ func (m *metrics) add(
 		if b := p.Buckets; b != nil {
 			point.ZeroCount = b.Zeros
 			point.PositiveBucket = trimmed(b)
+		}
+		for _, e := range p.Exemplars {
+			converted := metricdata.Exemplar[int64]{Time: e.Time, Value: e.Value, TraceID: slices.Clone(e.TraceID[:])}
+			if e.SpanID != [8]byte{} {
+				converted.SpanID = slices.Clone(e.SpanID[:])
+			}
+			point.Exemplars = append(point.Exemplars, converted)
 		}
 		histogram.DataPoints = append(histogram.DataPoints, point)
 		of.Data = histogram

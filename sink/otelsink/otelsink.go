@@ -27,6 +27,8 @@
 //	timer        exponential histogram in the unit ns
 //	histogram    exponential histogram in its unit
 //
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) are carried. A Producer gives the latest one of each octave.
+//
 // Histograms have the buffer's own buckets, at scale 4, and the exact count, sum, minimum and maximum. Timers are in
 // nanoseconds for that reason: the buckets of seconds have other bounds. Names and tags are carried unchanged, tags as
 // string attributes. A name used for two kinds makes two metrics of that name.

@@ -25,6 +25,11 @@
 // in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
 // bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
 //
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A bucket
+// is served with its latest one, until there is a later one or the total begins anew. promhttp serves them if
+// [promhttp.HandlerOpts] has EnableOpenMetrics, or if Prometheus asks for protobuf. Prometheus stores them with
+// --enable-feature=exemplar-storage.
+//
 // Counters and histograms tell when they were created: at the start of the first batch with the series. A total whose
 // count or sum would exceed an int64 begins at zero, with a new creation time. Prometheus takes that for a restart.
 //
@@ -59,6 +64,8 @@
 // The page then has the registry's metrics and the sink's. A series of the sink that collides with one of the registry
 // is left out, counted as dropped and reported. [WithLabels] likewise adds constant labels without a risk:
 // [prometheus.WrapRegistererWith] fails the scrape if a series has a tag of the same name.
+//
+// [promhttp.HandlerOpts]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#HandlerOpts
 package promsink
 
 import (

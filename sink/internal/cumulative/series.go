@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
 // A Series is the total of one series: the sum of its points since Start. The point's Value is the latest one, its Min
-// and Max are those of all observations since Start. Point.Buckets is nil for counters and gauges only.
+// and Max are those of all observations since Start, and its Exemplars the latest one of each octave, in no order.
+// Point.Buckets is nil for counters and gauges only.
 type Series[D any] struct {
 	metricsbuffer.Point
 
@@ -46,7 +48,7 @@ func (s *Series[D]) is(p *metricsbuffer.Point) bool {
 // begin sets the total to zero.
 func (s *Series[D]) begin(start time.Time) {
 	s.Start = start
-	s.Count, s.Sum = 0, 0
+	s.Count, s.Sum, s.Exemplars = 0, 0, nil
 	if s.Kind == metricsbuffer.KindTimer || s.Kind == metricsbuffer.KindHistogram {
 		s.Buckets = new(metricsbuffer.Buckets)
 	}
@@ -68,6 +70,16 @@ func (s *Series[D]) add(p *metricsbuffer.Point, start time.Time) {
 	s.Value = p.Value
 	if p.Buckets != nil && s.Buckets != nil {
 		s.Buckets.Add(p.Buckets)
+	}
+	for _, e := range p.Exemplars {
+		i := slices.IndexFunc(s.Exemplars, func(other metricsbuffer.Exemplar) bool {
+			return exemplar.Octave(other.Value) == exemplar.Octave(e.Value)
+		})
+		if i < 0 {
+			s.Exemplars = append(s.Exemplars, e)
+		} else {
+			s.Exemplars[i] = e
+		}
 	}
 }
 
