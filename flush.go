@@ -317,8 +317,9 @@ func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, ba
 	return empty
 }
 
-// drainExemplars moves the exemplars in a bank to drained, which has their observations. It gives back the memory of a
-// series that had none often enough in a row: an exemplar that a writer puts there meanwhile is lost.
+// drainExemplars moves the exemplars in a bank to drained, which has their observations. So a slot without observations
+// has no exemplars either. It gives back the memory of a series that had none often enough in a row: an exemplar that a
+// writer puts there meanwhile is lost.
 func (f *flusher) drainExemplars(bank uint32) {
 	f.shards.eachExemplars(func(slot uint32, at *atomic.Pointer[exemplar.Cells[traced]]) {
 		cells := at.Load()
@@ -429,11 +430,8 @@ func (f *flusher) forget(acknowledged *pending) {
 func (f *flusher) vacate(storage storage, slot uint32) {
 	f.series[storage][slot] = nil
 	f.overflows.forget(storage, slot)
-	switch storage {
-	case gauges:
+	if storage == gauges {
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
-	case distributed:
-		f.shards.forgetExemplars(slot)
 	}
 	f.registry.giveBack(storage, slot)
 }

@@ -374,15 +374,6 @@ func (s *shards) eachExemplars(f func(slot uint32, at *stdatomic.Pointer[exempla
 	})
 }
 
-// forgetExemplars gives the exemplars of a slot back that no writer can reach any more.
-func (s *shards) forgetExemplars(slot uint32) {
-	if all := s.exemplars.Load(); all != nil {
-		if chunk := all.at(slot / distributionsPerChunk); chunk != nil {
-			chunk[slot%distributionsPerChunk].Store(nil)
-		}
-	}
-}
-
 // A section is the time between entering a gate and leaving it, and the bank that may be written to meanwhile.
 type section struct {
 	shard *shard // nil: it is the common gate, and the goroutine is not pinned

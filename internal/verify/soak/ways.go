@@ -114,8 +114,15 @@ func distributionsStarted(w *writer) func(int64) {
 		histograms[i], histogramIDs[i] = w.buffer.Histogram(name, "bytes"), w.u.id(histogram, name)
 	}
 	return func(n int64) {
-		timers[n%handles].Observe(time.Duration(w.observe(timerIDs[n%handles], n)))
-		histograms[n%handles].Observe(w.observe(histogramIDs[n%handles], n))
+		timerID, histogramID := timerIDs[n%handles], histogramIDs[n%handles]
+		d, v := w.observe(timerID, n), w.observe(histogramID, n)
+		if n%5 == 0 {
+			timers[n%handles].ObserveExemplar(time.Duration(d), spanOf(timerID, d))
+			histograms[n%handles].ObserveExemplar(v, spanOf(histogramID, v))
+			return
+		}
+		timers[n%handles].Observe(time.Duration(d))
+		histograms[n%handles].Observe(v)
 	}
 }
 
