@@ -14,8 +14,9 @@
 //	stopwatch.Stop()
 //
 // Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed
-// labels ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher
-// gives every [Sink] one aggregated [Batch].
+// labels ([Vec]), several updates together ([Record]), or privately ([Local]). Counters may count fractions
+// ([Buffer.FractionCounter]), and timers may keep traces of some observations ([Timer.ObserveExemplar]). At an interval
+// the buffer's flusher gives every [Sink] one aggregated [Batch].
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
@@ -151,6 +152,9 @@ func some(n int64) *metricsbuffer.Batch {
 	timer := metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: latency}
 	setValue(&counter, n)
 	setValue(&timer, n)
+	timer.Exemplars = []metricsbuffer.Exemplar{{
+		TraceContext: metricsbuffer.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}}, Value: typical, Time: time.Now(),
+	}}
 	return batchOf(counter, timer)
 }
 

@@ -83,6 +83,7 @@ func testRetention(t *testing.T, s Subject) {
 			if p.Buckets != nil {
 				p.Buckets.Counts[0], p.Buckets.Zeros = 1<<40, 1<<40
 			}
+			clear(p.Exemplars)
 			*p = metricsbuffer.Point{Name: "overwritten", Kind: metricsbuffer.KindGauge, Count: 1 << 40}
 		}
 		*batch = metricsbuffer.Batch{}
