@@ -39,10 +39,10 @@ func (c *Counter) Delta(delta int64) Update {
 	return Update{c.lease, delta, 0, KindCounter}
 }
 
-// A FractionCounter is a series that sums up fractions, such as dollars or seconds. It counts in steps of 10^-n, where n
-// is its number of decimals, so that no sum is rounded. [Buffer.FractionCounter] makes one. A nil *FractionCounter and a
-// zero FractionCounter do nothing. All methods may be called concurrently. A FractionCounter may be copied; the copy
-// records in the same series.
+// A FractionCounter is a series that sums up fractions, such as dollars or seconds. It counts in steps of 10^-n, where
+// n is its number of decimals, so that no sum is rounded. [Buffer.FractionCounter] makes one. A nil *FractionCounter
+// and a zero FractionCounter do nothing. All methods may be called concurrently. A FractionCounter may be copied; the
+// copy records in the same series.
 //
 // It is delivered as a counter whose [Point] has Decimals. [Totals] and [Overflow] count its steps.
 type FractionCounter struct {
@@ -50,10 +50,10 @@ type FractionCounter struct {
 	whole float64 // steps
 }
 
-// Add adds v, rounded to the nearest step. It computes v*10^n as a float64, and rounds a half to the even number: with 2
-// decimals, 0.1 is 10 steps and 0.125 is 12. So each Add is off by half a step at most; [FractionCounter.Steps] adds
-// exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The sum
-// between two flushes wraps around like any int64: with 6 decimals, at 9.2e12.
+// Add adds v, rounded to the nearest step. It computes v*10^n as a float64, and rounds a half to the even number: with
+// 2 decimals, 0.1 is 10 steps and 0.125 is 12. So each Add is off by half a step at most; [FractionCounter.Steps] adds
+// exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The
+// sum between two flushes wraps around like any int64: with 6 decimals, at 9.2e12.
 func (c *FractionCounter) Add(v float64) {
 	if c == nil {
 		return
@@ -113,11 +113,11 @@ func (t *Timer) Observe(d time.Duration) {
 	}
 }
 
-// ObserveExemplar records a duration, as [Timer.Observe] does, and may keep it as an [Exemplar] with the span in which it
-// was measured. Call it for spans that are sampled: a trace that nobody stores is of no use. The first observation of
-// an octave (above 2^(k-1) and up to 2^k nanoseconds) since the last collection is kept, so that slow ones are found
-// among many fast ones. All others cost about as much as Observe, and a kept one allocates nothing once its octave was
-// used. Without a trace id it is the same as Observe.
+// ObserveExemplar records a duration, as [Timer.Observe] does, and may keep it as an [Exemplar] with the span in which
+// it was measured. Call it for spans that are sampled: a trace that nobody stores is of no use. The first observation
+// of an octave (above 2^(k-1) and up to 2^k nanoseconds) since the last collection is kept, so that slow ones are
+// found among many fast ones. All others cost about as much as Observe, and a kept one allocates nothing once its
+// octave was used. Without a trace id it is the same as Observe.
 func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
 	if t != nil && t.shards != nil {
 		t.shards.observeTraced(t.slot, int64(d), span)

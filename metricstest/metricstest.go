@@ -8,10 +8,10 @@
 //		metricstest.Equal(t, buffer, `counter sold{fruit=apple} 2`)
 //	}
 //
-// [Equal] and [Contains] compare lines and show a diff. [Count], [Amount], [Gauge], [Timer] and [Histogram] return one series, to
-// be compared by the test. All of them see every update that was recorded before they were called, and wait for
-// nothing else. A series that was never recorded, such as one with a misspelt name, fails the test with the names of
-// the nearest ones; [None] expects that.
+// [Equal] and [Contains] compare lines and show a diff. [Count], [Amount], [Gauge], [Timer] and [Histogram] return one
+// series, to be compared by the test. All of them see every update that was recorded before they were called, and wait
+// for nothing else. A series that was never recorded, such as one with a misspelt name, fails the test with the names
+// of the nearest ones; [None] expects that.
 //
 // In a [testing/synctest] bubble, call [New] inside it. For tests of sinks, see package sinktest.
 package metricstest

@@ -24,11 +24,11 @@ type Subject struct {
 	// added, the last Value counts), so a parser of lines returns one point per line, and a parser of running totals
 	// returns each total once.
 	//
-	// Each point has the kind, and the name, tags and unit by which the backend tells series apart. A name of letters
-	// and underscores is the recorded name (without suffixes that the sink appends), with the recorded tags. Other
-	// names may stay in the sink's spelling. Count is set for counters (sum of the deltas), timers and histograms (number
-	// of observations), Decimals for counters of fractions (see [ParseAmount]), Value for gauges. Sum is compared if it is not zero; it is in nanoseconds for a timer and may be
-	// off by 5 %. Other fields are ignored.
+	// Each point has the kind, and the name, tags and unit by which the backend tells series apart. A name of letters and
+	// underscores is the recorded name (without suffixes that the sink appends), with the recorded tags. Other names may
+	// stay in the sink's spelling. Count is set for counters (sum of the deltas), timers and histograms (number of
+	// observations), Decimals for counters of fractions (see [ParseAmount]), Value for gauges. Sum is compared if it is
+	// not zero; it is in nanoseconds for a timer and may be off by 5 %. Other fields are ignored.
 	//
 	// The parser must be as strict as the backend: an error says that a part of the output is not valid. A parser that
 	// skips such a part hides defects.

@@ -92,7 +92,7 @@ func parseLine(line string) (p metricsbuffer.Point, err error) {
 	number, problem := strconv.ParseFloat(parts[5], 64)
 	if p.Kind == metricsbuffer.KindGauge {
 		p.Value = number
-	} else if p.Count, p.Decimals, problem = sinktest.ParseAmount(parts[5]); problem == nil && p.Kind == metricsbuffer.KindTimer {
+	} else if p.Count, p.Decimals, problem = sinktest.ParseAmount(parts[5]); p.Kind == metricsbuffer.KindTimer {
 		p.Sum = p.Count << 20
 	}
 	return p, errors.Join(err, problem)

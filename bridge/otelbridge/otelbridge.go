@@ -40,9 +40,10 @@
 //
 // # Fractions
 //
-// The buffer counts in whole numbers of small steps. A series keeps the fraction of a step until it makes a whole one, and
-// no fraction is lost: the delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
-// float64. All attributes whose updates go to an overflow series of the bridge or the buffer share its fraction.
+// The buffer counts in whole numbers of small steps. A series keeps the fraction of a step until it makes a whole one,
+// and no fraction is lost: the delivered sum and the kept fraction are the recorded sum. Each update is exact to
+// 2^-64, or to the precision of its float64. All attributes whose updates go to an overflow series of the bridge or
+// the buffer share its fraction.
 //
 //   - Float64Counter: the delivered sum is the recorded sum, rounded down to 6 decimal places ([WithDecimals] chooses
 //     another number). It is a [metricsbuffer.FractionCounter], whose sum wraps around at 9.2e12 between two deliveries.
@@ -157,9 +158,9 @@ func WithMaxSeries(n int) Option {
 	}
 }
 
-// WithDecimals chooses how many decimal places of a Float64Counter and of a Float64Histogram are kept, from 0 to 9. The
-// function is called with the name and the unit of each such instrument that is not a timer. A number out of range is an
-// error of the instrument's creation, and the default is used.
+// WithDecimals chooses how many decimal places of a Float64Counter and of a Float64Histogram are kept, from 0 to 9.
+// The function is called with the name and the unit of each such instrument that is not a timer. A number out of range
+// is an error of the instrument's creation, and the default is used.
 func WithDecimals(decimals func(name, unit string) int) Option {
 	return func(p *MeterProvider) error {
 		if decimals == nil {

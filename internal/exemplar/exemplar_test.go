@@ -14,7 +14,8 @@ import (
 
 func TestOctave(t *testing.T) {
 	for v, want := range map[int64]int{
-		math.MinInt64: 0, -1: 0, 0: 0, 1: 0, 2: 1, 3: 2, 4: 2, 5: 3, 1 << 20: 20, 1<<20 + 1: 21, 1 << 62: 62, math.MaxInt64: 63,
+		math.MinInt64: 0, -1: 0, 0: 0, 1: 0, 2: 1, 3: 2, 4: 2, 5: 3, 1 << 20: 20, 1<<20 + 1: 21, 1 << 62: 62,
+		math.MaxInt64: 63,
 	} {
 		require.Equal(t, want, exemplar.Octave(v), v)
 	}

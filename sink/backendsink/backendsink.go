@@ -25,7 +25,8 @@ import (
 // on. After any other error, or a panic, this metric and those after it stay in the buffer, which delivers them again
 // with the next batch.
 type Backend interface {
-	// Increment adds delta to a counter. The delta may be negative or zero. Counters of fractions go to a [FractionBackend].
+	// Increment adds delta to a counter. The delta may be negative or zero. Counters of fractions go to a
+	// [FractionBackend].
 	Increment(name string, delta int64, tags []metricsbuffer.Tag) error
 
 	// Gauge sets a gauge. The value may be NaN or infinite.
@@ -45,7 +46,8 @@ type Backend interface {
 type FractionBackend interface {
 	Backend
 
-	// IncrementFraction adds delta to a counter: the float64 that is nearest to the sum. The delta may be negative or zero.
+	// IncrementFraction adds delta to a counter: the float64 that is nearest to the sum. The delta may be negative or
+	// zero.
 	IncrementFraction(name string, delta float64, tags []metricsbuffer.Tag) error
 }
 

@@ -71,8 +71,8 @@ func formatDuration(d time.Duration) string {
 	return d.Round(unit).String()
 }
 
-// formatRate returns count/10^decimals per second with at most as many significant digits as the count has: one event in
-// 1.001 s is 1 per second, not 0.999. In a very short batch a rate would say nothing.
+// formatRate returns count/10^decimals per second with at most as many significant digits as the count has: one event
+// in 1.001 s is 1 per second, not 0.999. In a very short batch a rate would say nothing.
 func formatRate(count int64, decimals int, elapsed time.Duration) string {
 	if elapsed < 100*time.Millisecond {
 		return "-"

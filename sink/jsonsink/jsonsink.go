@@ -10,8 +10,8 @@
 //   - The count of a counter is the sum of its deltas. That of a [metricsbuffer.FractionCounter] is a decimal number.
 //   - A timer's sum, min and max are in nanoseconds, those of a histogram in its unit.
 //   - The counts of buckets are those of [metricsbuffer.Buckets]; the first one belongs to the bucket at offset.
-//   - Integers and decimal numbers are written with all their digits. Programs that read numbers as floating point, as JavaScript does,
-//     keep 15 of them.
+//   - Integers and decimal numbers are written with all their digits. Programs that read numbers as floating point, as
+//     JavaScript does, keep 15 of them.
 //   - Gauges that are NaN or infinite are the strings "NaN", "Infinity" and "-Infinity".
 //   - If a key has several values, they stand in an array.
 //   - A point with a string that is not UTF-8 cannot be written in JSON. It is dropped, which

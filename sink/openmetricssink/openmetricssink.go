@@ -35,9 +35,9 @@
 // not know _created stores it as another series: [WithoutCreated] leaves it out. The page is compressed by gzip if
 // the header Accept-Encoding asks for that.
 //
-// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A bucket
-// is served with its latest one, until there is a later one or the total begins anew. Prometheus stores them with
-// --enable-feature=exemplar-storage.
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A
+// bucket is served with its latest one, until there is a later one or the total begins anew. Prometheus stores them
+// with --enable-feature=exemplar-storage.
 //
 // # Buckets
 //

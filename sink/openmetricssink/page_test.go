@@ -37,8 +37,8 @@ type sample struct {
 
 var (
 	comment = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
-	line    = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)( # \{` + labels + `\} (?:` +
-		number + `) (?:` + number + `))?$`)
+	line    = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)` +
+		`( # \{` + labels + `\} (?:` + number + `) (?:` + number + `))?$`)
 	oneLabel = regexp.MustCompile(label)
 	types    = []string{"counter", "gauge", "histogram"}
 )

@@ -24,9 +24,10 @@ import (
 //	[id, value]                                               gauge
 //	[id, count, delta, sum, min, max, p50, p90, p99, heat]    timer, histogram
 //
-// where count, sum, min, max and value are totals, and the rest is of the batch. "seconds" is the time of the batch. It
-// is 0 in the events of the totals with which each viewer begins; these have the quantiles of all observations and no
-// heat. An integer beyond 2^53, a value that is no number, and the count and delta of a counter of fractions are strings.
+// where count, sum, min, max and value are totals, and the rest is of the batch. "seconds" is the time of the batch.
+// It is 0 in the events of the totals with which each viewer begins; these have the quantiles of all observations and
+// no heat. An integer beyond 2^53, a value that is no number, and the count and delta of a counter of fractions are
+// strings.
 
 // chunk is the number of series in one event. A browser handles each event by itself, so that it stays responsive.
 const chunk = 250

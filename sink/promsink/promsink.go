@@ -25,8 +25,8 @@
 // in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
 // bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
 //
-// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A bucket
-// is served with its latest one, until there is a later one or the total begins anew. promhttp serves them if
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A
+// bucket is served with its latest one, until there is a later one or the total begins anew. promhttp serves them if
 // [promhttp.HandlerOpts] has EnableOpenMetrics, or if Prometheus asks for protobuf. Prometheus stores them with
 // --enable-feature=exemplar-storage.
 //

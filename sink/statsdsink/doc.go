@@ -26,9 +26,9 @@
 // stays at the server as it is until the next batch with that gauge. The server also keeps the min and max of a
 // histogram until the next batch with that histogram.
 //
-// StatsD, statsd_exporter and Datadog's agent add up fractions of counters. Telegraf, the Collector, gostatsd and veneur
-// cut off the fraction of each line, and the sink cannot notice that. The other servers were not looked at. Where a
-// fraction would be lost, count a smaller unit in whole numbers, such as cents, instead of fractions.
+// StatsD, statsd_exporter and Datadog's agent add up fractions of counters. Telegraf, the Collector, gostatsd and
+// veneur cut off the fraction of each line, and the sink cannot notice that. The other servers were not looked at.
+// Where a fraction would be lost, count a smaller unit in whole numbers, such as cents, instead of fractions.
 //
 // # Timers
 //

@@ -43,7 +43,7 @@ func TestExemplars(t *testing.T) {
 		for series, p := range map[int64]metricsbuffer.Point{
 			1: recorder.Total(metricsbuffer.KindTimer, "t"), 2: recorder.Total(metricsbuffer.KindHistogram, "h"),
 		} {
-			require.EqualValues(t, 15-2*series, p.Count)
+			require.Equal(t, 15-2*series, p.Count)
 			var want []metricsbuffer.Exemplar
 			for _, e := range []struct{ recorded, at int64 }{
 				{-5, 0}, {2, 3}, {3, 4}, {5, 6}, {1000, 7}, {1025, 9}, {math.MaxInt64, 10},
@@ -99,7 +99,8 @@ func TestExemplarsStayPending(t *testing.T) {
 		}
 		return second.Write(ctx, batch)
 	})
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(failing), metricsbuffer.WithSink(first))
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(failing),
+		metricsbuffer.WithSink(first))
 	require.NoError(t, err)
 	timer := b.Timer("t")
 	const rounds = 100
@@ -150,8 +151,8 @@ func TestExemplarsAreTheirObservations(t *testing.T) {
 		check(batch)
 		return recorder.Write(ctx, batch)
 	})
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(time.Millisecond), metricsbuffer.WithIdleExpiry(time.Millisecond),
-		metricsbuffer.WithSink(sinktest.Failing(checked, sinktest.Every(3))))
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(time.Millisecond),
+		metricsbuffer.WithIdleExpiry(time.Millisecond), metricsbuffer.WithSink(sinktest.Failing(checked, sinktest.Every(3))))
 	require.NoError(t, err)
 	var writing sync.WaitGroup
 	for w := range writers {

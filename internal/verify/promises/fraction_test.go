@@ -134,8 +134,8 @@ func TestDecimalsApart(t *testing.T) {
 	require.ErrorContains(t, err, "exists with several numbers of decimals")
 }
 
-// TestFractionsAreConserved: recorded = acknowledged + pending + dropped, in steps, and a failing sink gets what another
-// one gets.
+// TestFractionsAreConserved: recorded = acknowledged + pending + dropped, in steps, and a failing sink gets what
+// another one gets.
 func TestFractionsAreConserved(t *testing.T) {
 	first, second := new(sinktest.Recorder), new(sinktest.Recorder)
 	b, err := metricsbuffer.New(metricsbuffer.WithInterval(time.Millisecond), metricsbuffer.WithSink(first),
@@ -162,7 +162,8 @@ func TestFractionsAreConserved(t *testing.T) {
 	require.NoError(t, b.Close())
 	for _, recorder := range []*sinktest.Recorder{first, second} {
 		require.NoError(t, recorder.Err())
-		cost, seconds := recorder.Total(metricsbuffer.KindCounter, "cost"), recorder.Total(metricsbuffer.KindCounter, "seconds")
+		cost := recorder.Total(metricsbuffer.KindCounter, "cost")
+		seconds := recorder.Total(metricsbuffer.KindCounter, "seconds")
 		require.Equal(t, "5600", string(cost.AppendAmount(nil)))
 		require.Equal(t, "0.00008", string(seconds.AppendAmount(nil)))
 	}

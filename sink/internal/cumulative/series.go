@@ -42,7 +42,8 @@ func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 // is reports whether the point is of the series. Strings of the same series have the same address, mostly, so that it
 // takes no longer for long ones.
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
-	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals && slices.Equal(s.Tags, p.Tags)
+	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals &&
+		slices.Equal(s.Tags, p.Tags)
 }
 
 // begin sets the total to zero.
@@ -88,8 +89,9 @@ func exceeds(total, delta int64) bool {
 	return (delta > 0) != (total+delta > total) && delta != 0
 }
 
-// AppendKey appends the identity of the point's series: kind, name, unit, decimals and tags. Two points have the same key if and
-// only if they are of one series. Each part stands behind its length, so that no part runs into the next one.
+// AppendKey appends the identity of the point's series: kind, name, unit, decimals and tags. Two points have the same
+// key if and only if they are of one series. Each part stands behind its length, so that no part runs into the next
+// one.
 func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
 	key = append(key, byte(p.Kind), byte(p.Decimals))
 	key = appendString(appendString(key, p.Name), p.Unit)
