@@ -130,8 +130,8 @@ func TestOverflow(t *testing.T) {
 	}
 	recorder := flush()
 	overflow := tag{Key: "otel.metric.overflow", Value: "true"}
-	require.EqualValues(t, 3e6, recorder.Total(metricsbuffer.KindCounter, "cost", tag{Key: "i", Value: "2"}).Count)
-	require.EqualValues(t, 21e6, recorder.Total(metricsbuffer.KindCounter, "cost", overflow).Count)
+	require.EqualValues(t, 3_000_000, recorder.Total(metricsbuffer.KindCounter, "cost", tag{Key: "i", Value: "2"}).Count)
+	require.EqualValues(t, 21_000_000, recorder.Total(metricsbuffer.KindCounter, "cost", overflow).Count)
 	require.InDelta(t, 28, recorder.Total(metricsbuffer.KindGauge, "open", overflow).Value, 0)
 	require.EqualValues(t, 7*14, recorder.Total(metricsbuffer.KindHistogram, "size", overflow).Sum)
 	for _, instrument := range []string{"cost", "open", "size"} {
@@ -197,7 +197,7 @@ func TestManyInstruments(t *testing.T) {
 			sum += p.Sum
 		}
 	}
-	require.EqualValues(t, 500e6, count)
+	require.EqualValues(t, 500_000_000, count)
 	require.EqualValues(t, 500_000, sum)
 	require.InDelta(t, 1000, gauge, 0)
 }

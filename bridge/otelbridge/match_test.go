@@ -182,7 +182,7 @@ func TestWithoutScope(t *testing.T) {
 		must(provider.Meter(scope).Float64Counter("cost")).Add(t.Context(), 0.5)
 	}
 	require.NoError(t, buffer.Close())
-	require.EqualValues(t, 1e6, recorder.Total(metricsbuffer.KindCounter, "cost").Count)
+	require.EqualValues(t, 1_000_000, recorder.Total(metricsbuffer.KindCounter, "cost").Count)
 }
 
 // An attribute with the key of a scope's tag has a key of its own.

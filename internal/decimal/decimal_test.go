@@ -49,7 +49,8 @@ func TestExact(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
-		"", ".", "1.", "-", "1.-5", "1.+5", "1e3", "1.5e3", "NaN", "0.0000000000000000001", "99999999999999999999", "1_0", "1._5",
+		"", ".", "1.", "-", "1.-5", "1.+5", "1e3", "1.5e3", "NaN", "0.0000000000000000001", "99999999999999999999",
+		"1_0", "1._5",
 	} {
 		_, _, err := decimal.Parse(text)
 		require.Error(t, err, text)

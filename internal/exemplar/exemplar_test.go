@@ -2,6 +2,7 @@ package exemplar_test
 
 import (
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -81,7 +82,8 @@ func TestStress(t *testing.T) {
 		})
 	}
 	taken, latest := 0, int64(-1)
-	for range 20_000 {
+	for taken < 3000 { // however the goroutines are scheduled
+		runtime.Gosched()
 		drained := gate.Active()
 		gate.Flip(1 - drained)
 		gate.Await(drained)
@@ -97,6 +99,5 @@ func TestStress(t *testing.T) {
 	}
 	close(stop)
 	writing.Wait()
-	require.Positive(t, taken)
 	require.Positive(t, latest)
 }
