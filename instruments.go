@@ -125,6 +125,19 @@ func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
 	}
 }
 
+// ObserveN records n durations of d. A batch has all of them or none, up to 16 million. It takes little longer than one
+// Observe, but more than that for each further 16 million. The sum wraps around as in Observe. It does nothing if n is
+// not positive.
+//
+// It is for counts of a source that has buckets of its own, and counts in them faster than one by one: record for each
+// bucket how many observations are new, with one value that stands for the bucket.
+func (t *Timer) ObserveN(d time.Duration, n int64) {
+	if t != nil && t.shards != nil {
+		t.shards.observeMany(t.slot, int64(d), n)
+		runtime.KeepAlive(t)
+	}
+}
+
 // Start starts a stopwatch for the timer.
 func (t *Timer) Start() Stopwatch { return Stopwatch{timer: t, start: clock.Now()} }
 
@@ -195,6 +208,14 @@ func (h *Histogram) ObserveExemplar(v int64, span TraceContext) {
 	}
 }
 
+// ObserveN records n values of v, as [Timer.ObserveN] does.
+func (h *Histogram) ObserveN(v, n int64) {
+	if h != nil && h.shards != nil {
+		h.shards.observeMany(h.slot, v, n)
+		runtime.KeepAlive(h)
+	}
+}
+
 // A TraceContext names a span of a distributed trace by the two ids of W3C's Trace Context (w3.org/TR/trace-context).
 // An id of zeros is none.
 type TraceContext struct {
@@ -210,7 +231,8 @@ func (h *Histogram) Size(v int64) Update {
 	return Update{h.lease, v, int16(bucket.Index(v)), KindHistogram}
 }
 
-// A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement.
+// A Gauge is a series that has a value. A batch carries it, with the latest value, if it was set since the sink's last
+// acknowledgement.
 // [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
 // may be copied; the copy sets the same series.
 type Gauge struct {

@@ -225,12 +225,17 @@ func (p *pending) isEmpty() bool {
 	for range p.all() {
 		return false
 	}
+	return !p.hasEnded()
+}
+
+// hasEnded says whether the end of any series is pending.
+func (p *pending) hasEnded() bool {
 	for i := range p.ended {
 		for range p.ended[i].all() {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // series returns for how many series something is pending.
@@ -405,7 +410,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
 // copy many points, and leave as much garbage again.
-func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Point {
+func (s *scratch) fill(p *pending, known *catalog) []Point {
 	points, buckets, counts, exemplars := 0, 0, 0, 0
 	for storage, slot := range p.all() {
 		points++
@@ -419,7 +424,7 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
 	s.exemplars = slices.Grow(s.exemplars[:0], exemplars)
 	for storage, slot := range p.all() {
-		point := newPoint(series[storage][slot], r)
+		point := known.point(storage, slot)
 		switch storage {
 		case sums:
 			point.Count = p.amount(storage, slot)
@@ -431,7 +436,7 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 			}
 			point.Buckets, point.Exemplars = s.spread(d), s.expand(d)
 		case gauges:
-			point.Value = r.gauge(slot).value()
+			point.Value = known.registry.gauge(slot).value()
 		}
 		s.points = append(s.points, point)
 	}
@@ -439,24 +444,14 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 }
 
 // fillEnded makes a point for every series that has ended.
-func (s *scratch) fillEnded(p *pending, series [storages][]*series, r *registry) []Point {
+func (s *scratch) fillEnded(p *pending, known *catalog) []Point {
 	s.ended = s.ended[:0]
-	for storage := range p.ended {
-		for slot := range p.ended[storage].all() {
-			s.ended = append(s.ended, newPoint(series[storage][slot], r))
+	for i := range p.ended {
+		for slot := range p.ended[i].all() {
+			s.ended = append(s.ended, known.point(storage(i), slot))
 		}
 	}
 	return s.ended
-}
-
-// newPoint returns a point of the series without a value.
-func newPoint(of *series, r *registry) Point {
-	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
-	if of.Value.family >= kinds { // the families of kinds have neither
-		f := r.familyOf(of)
-		point.Unit, point.Decimals = f.unit, f.decimals
-	}
-	return point
 }
 
 // expand returns the distribution's exemplars.

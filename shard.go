@@ -341,6 +341,33 @@ func (s *shards) observeTraced(slot uint32, v int64, span TraceContext) {
 	}
 }
 
+// observeMany records v in the distribution in slot n times. A section takes at most maxLocal of them.
+func (s *shards) observeMany(slot uint32, v, n int64) {
+	if v < 0 {
+		s.negatives.Add(max(n, 0))
+		v = 0
+	}
+	index := bucket.Index(v)
+	for n > 0 {
+		some := min(n, maxLocal)
+		in := s.enter()
+		cell, _ := s.cell(in, slot)
+		room := cell != nil && (v == 0 || cell.hasRoom(index))
+		if room {
+			cell.addManyShared(v, index, some)
+			n -= some
+		}
+		s.leave(in)
+		switch {
+		case room:
+		case v == 0:
+			s.common.makeDistributions(slot)
+		default:
+			s.makeWindow(slot, index, in.shard != nil)
+		}
+	}
+}
+
 // exemplarsOf returns the exemplars of a slot. It allocates the first time.
 func (s *shards) exemplarsOf(slot uint32) *exemplar.Cells[traced] {
 	if s.exemplars.Load() == nil {

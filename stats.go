@@ -20,7 +20,9 @@ type Stats struct {
 	Negatives  int64      // observations below zero, which are recorded as zero
 	Rejected   int64      // fractions that were not recorded, see [FractionCounter.Add]
 
-	Series int   // number of known series, overflow series included
+	Undescribed int64 // calls of [Buffer.Describe] that were ignored, for there were as many names as there may be series
+
+	Series int   // overflow series included, and those that have expired until every sink has acknowledged that
 	Shards int   // Ps that have recorded anything
 	Bytes  int64 // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64 // of banks
@@ -28,6 +30,8 @@ type Stats struct {
 	// Fence is the barrier between a flip and its drain: "membarrier", "FlushProcessWriteBuffers", "stop-the-world" or
 	// "atomics".
 	Fence string
+
+	PollFailures int64 // polled functions that panicked, ended their goroutine or took longer than 100 ms
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock
@@ -91,6 +95,7 @@ func (t *Totals) count(storage storage, n int64) {
 // describe fills in the figures that are not the flusher's.
 func describe(stats *Stats, s *shards, r *registry) {
 	stats.Negatives, stats.Rejected = s.negatives.Load(), s.rejected.Load()
+	stats.Undescribed = r.undescribed.Load()
 	stats.Series = int(r.series[ordinary].used.Load() + r.series[overflow].used.Load())
 	stats.Shards = int(s.procs.Load())
 	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) },

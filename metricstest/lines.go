@@ -42,6 +42,7 @@ func None(t testing.TB, buffer *metricsbuffer.Buffer, name string) {
 	if recorder == nil {
 		return
 	}
+	_, name, _ = buffer.Resolve(name)
 	var d diff
 	for _, p := range recorder.Totals() {
 		if p.Name == name && !untouched(&p) {

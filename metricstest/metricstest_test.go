@@ -174,3 +174,28 @@ func TestParallel(t *testing.T) {
 		})
 	}
 }
+
+// A series is named as the code under test names it, which was given a scope of a buffer with constant tags.
+func TestScopes(t *testing.T) {
+	buffer := metricstest.New(t, metricsbuffer.WithTags(tag("host", "h")))
+	scope := buffer.WithPrefix("shop.").With(tag("till", "1"), tag("zone", "a"))
+	record(scope)
+	buffer.IncrCounter("requests", 5)
+	status, route := tag("status", "200"), tag("route", "/a")
+	require.EqualValues(t, 2, metricstest.Count(t, scope, "requests", status, route))
+	require.EqualValues(t, 2,
+		metricstest.Count(t, buffer, "shop.requests", status, route, tag("till", "1"), tag("zone", "a")))
+	require.EqualValues(t, 5, metricstest.Count(t, buffer, "requests"))
+	require.InDelta(t, 2.5, metricstest.Gauge(t, scope, "queue"), 0)
+	require.EqualValues(t, 2, metricstest.Timer(t, scope, "latency").Count)
+	require.EqualValues(t, 512, metricstest.Histogram(t, scope, "size", "bytes").Sum)
+	metricstest.None(t, scope, "other")
+	metricstest.Contains(t, scope, `
+		counter requests{host=h} 5
+		counter shop.requests{host=h,route=/a,status=500,till=1,zone=a} 1
+	`)
+	require.Contains(t, outputOf(func(t testing.TB) { metricstest.Count(t, scope, "requests") }),
+		"counter shop.requests{host=h,till=1,zone=a} was not recorded")
+	require.Contains(t, outputOf(func(t testing.TB) { metricstest.None(t, scope, "queue") }),
+		"+ gauge shop.queue{host=h,till=1,zone=a} 2.5")
+}

@@ -103,7 +103,7 @@ func complain(t *testing.T, complaint string, list []string) {
 
 func isDecoy(p *metricsbuffer.Point) bool {
 	for _, d := range decoys {
-		if p.Name == d.name && slices.Equal(p.Tags, d.tags) && p.Unit == "" {
+		if p.Name == d.name && slices.Equal(p.Tags, d.tags) && unitOf(p) == "" {
 			return true
 		}
 	}
@@ -128,8 +128,8 @@ func ordinary(arrived []metricsbuffer.Point, p *metricsbuffer.Point) (metricsbuf
 // describe returns a point in one line of bounded length.
 func describe(p metricsbuffer.Point) string {
 	name := fmt.Sprintf("%v %.60q", p.Kind, p.Name)
-	if p.Unit != "" {
-		name += fmt.Sprintf(" in %.60q", p.Unit)
+	if unit := unitOf(&p); unit != "" {
+		name += fmt.Sprintf(" in %.60q", unit)
 	}
 	for _, tag := range p.Tags {
 		name += fmt.Sprintf(" %.60q=%.60q", tag.Key, tag.Value)

@@ -49,9 +49,9 @@ type Subject struct {
 // Run tests that a sink does its part of the contract with a buffer. The subtests are:
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
-//   - Hostile: names, tags and units of any bytes neither add a series nor count in another one. Each point arrives so
-//     that it can be told from all others, or is dropped with a reason; this includes several tags with one key. An
-//     ordinary series after them arrives.
+//   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
+//     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
+//     with one key. An ordinary series after them arrives.
 //   - Values: the same for extreme values, such as a gauge that is not a number.
 //   - Fractions: the same for counters whose counts have decimals.
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.

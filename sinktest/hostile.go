@@ -48,8 +48,15 @@ var decoys = []struct {
 	{"plain", []metricsbuffer.Tag{{Key: "root", Value: "x"}}}, {"plain", []metricsbuffer.Tag{{Key: "key", Value: "evil"}}},
 }
 
-// hostile returns points of all kinds with hostile names, tags and units, and the decoys. Within a kind no two points
-// have the same value, and no value is the sum of others: so a value tells which point has arrived.
+// descriptions are those of the decoys. A buffer gives valid UTF-8 only.
+var descriptions = []string{
+	"Jobs that are done.", "evil\nroot 7", `ends in \`, `say "root"`, `root\n`, "\r", "\x00", "\u2028", " ",
+	"root 7\n# EOF\n", strings.Repeat("long", 2560),
+}
+
+// hostile returns points of all kinds with hostile names, tags and units, and the decoys with hostile descriptions.
+// Within a kind no two points have the same value, and no value is the sum of others: so a value tells which point has
+// arrived.
 func hostile() (points []metricsbuffer.Point) {
 	add := func(name, unit string, tags ...metricsbuffer.Tag) {
 		tags = slices.SortedFunc(slices.Values(tags), compareTags)
@@ -75,8 +82,16 @@ func hostile() (points []metricsbuffer.Point) {
 	for _, tags := range repeated {
 		add("plain", "", tags...)
 	}
-	for _, d := range decoys {
+	for i, d := range decoys {
+		first := len(points)
 		add(d.name, "", d.tags...)
+		for j := first; j < len(points); j++ {
+			p := &points[j]
+			p.Help = descriptions[i%len(descriptions)]
+			if p.Kind == metricsbuffer.KindCounter || p.Kind == metricsbuffer.KindGauge {
+				p.Unit = p.Help
+			}
+		}
 	}
 	seen := make(map[string]bool)
 	points = slices.DeleteFunc(points, func(p metricsbuffer.Point) bool {

@@ -20,8 +20,8 @@ import (
 //	histogram size[bytes] 17
 //
 // A name, key, value or unit is quoted as in Go if it is empty or contains anything but letters, digits and signs
-// without a meaning here. An empty unit is left out. A count has all decimals of its series. Different series have
-// different lines.
+// without a meaning here. A histogram's unit is left out if it is empty. A count has all decimals of its series.
+// Different series have different lines.
 func Line(p metricsbuffer.Point) string {
 	if p.Kind == metricsbuffer.KindGauge {
 		return lineSeries(&p) + " " + strconv.FormatFloat(p.Value, 'g', -1, 64)
@@ -32,8 +32,8 @@ func Line(p metricsbuffer.Point) string {
 func lineSeries(p *metricsbuffer.Point) string {
 	var b strings.Builder
 	b.WriteString(p.Kind.String() + " " + word(p.Name))
-	if p.Unit != "" {
-		b.WriteString("[" + word(p.Unit) + "]")
+	if unit := unitOf(p); unit != "" {
+		b.WriteString("[" + word(unit) + "]")
 	}
 	for i, tag := range p.Tags {
 		b.WriteByte("{,"[min(i, 1)])

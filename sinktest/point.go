@@ -36,12 +36,20 @@ func compareTags(a, b metricsbuffer.Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
-// seriesKey returns a string that only points of the same series have: the same kind, name, unit, decimals and sorted
-// tags.
+// unitOf returns the unit by which series are told apart. That of a counter or gauge is a description.
+func unitOf(p *metricsbuffer.Point) string {
+	if p.Kind != metricsbuffer.KindHistogram {
+		return ""
+	}
+	return p.Unit
+}
+
+// seriesKey returns a string that only points of the same series have: the same kind, name, decimals, sorted tags and,
+// for histograms, unit.
 func seriesKey(p *metricsbuffer.Point) string {
 	key := strconv.AppendInt(nil, int64(p.Kind), 10)
 	key = strconv.AppendQuote(key, p.Name)
-	key = strconv.AppendQuote(key, p.Unit)
+	key = strconv.AppendQuote(key, unitOf(p))
 	key = strconv.AppendInt(key, int64(p.Decimals), 10)
 	for _, tag := range p.Tags {
 		key = strconv.AppendQuote(key, tag.Key)
@@ -68,6 +76,7 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 	total.Count += p.Count
 	total.Sum += p.Sum
 	total.Value = p.Value
+	total.Help, total.Unit = p.Help, p.Unit
 	if p.Buckets != nil {
 		buckets := p.Buckets.Clone() // the total's own buckets belong to the first batch
 		if total.Buckets != nil {

@@ -93,9 +93,9 @@ func (r *Recorder) Batches() []metricsbuffer.Batch {
 }
 
 // Find returns the total of all batches for one series, whose tags may be given in any order: Count and Sum are added
-// up, Min and Max span all batches, Value is the latest. A series that was never delivered is an error, which lists the
-// nearest ones. A series that was delivered with a total of zero is not. A histogram is found in any unit, unless there
-// are several: see [Recorder.FindHistogram]. So is a counter with any number of decimals.
+// up, Min and Max span all batches, Value, Help and Unit are the latest. A series that was never delivered is an error,
+// which lists the nearest ones. A series that was delivered with a total of zero is not. A histogram is found in any
+// unit, unless there are several: see [Recorder.FindHistogram]. So is a counter with any number of decimals.
 func (r *Recorder) Find(
 	kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag,
 ) (metricsbuffer.Point, error) {

@@ -127,7 +127,8 @@ func TestEveryFieldIsKnown(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{
-		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Decimals int", "ID uint32",
+		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Help string",
+		"Decimals int", "ID uint32",
 		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64",
 		"Buckets *metricsbuffer.Buckets", "Exemplars []metricsbuffer.Exemplar",
 	}, fields(metricsbuffer.Point{}))
@@ -223,4 +224,20 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "panicking(slow(failing(hanging(recorder))))", fmt.Sprint(
 		sinktest.Panicking(sinktest.Slow(sinktest.Failing(hanging, sinktest.Every(2)), 1), sinktest.Every(1))))
 	require.Equal(t, "slow(metricsbuffer.SinkFunc)", fmt.Sprint(sinktest.Slow(metricsbuffer.SinkFunc(nil), 1)))
+}
+
+// The unit of a counter is a description: it does not tell series apart, and the latest one counts.
+func TestDescribedTotals(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	for _, help := range []string{"", "Old.", "New."} {
+		apples, size := counter("apples", 1), counter("size", 1)
+		apples.Help, apples.Unit = help, help+"u"
+		size.Kind, size.Unit, size.Buckets = metricsbuffer.KindHistogram, help, &metricsbuffer.Buckets{Zeros: 1}
+		require.NoError(t, recorder.Write(t.Context(), second(apples, size)))
+	}
+	apples := recorder.Total(metricsbuffer.KindCounter, "apples")
+	require.EqualValues(t, 3, apples.Count)
+	require.Equal(t, "New. in New.u", apples.Help+" in "+apples.Unit)
+	require.Equal(t, "counter apples 3", sinktest.Line(apples))
+	require.Len(t, recorder.Totals(), 1+3)
 }

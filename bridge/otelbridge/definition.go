@@ -124,12 +124,26 @@ func (m *meter) define(i Instrument, s scale, decimals int, allowed attribute.Fi
 	return d
 }
 
+// describe describes the instrument's name in the buffer, unless an instrument of the same name has done so.
+func (p *MeterProvider) describe(name string, i *Instrument) {
+	unit := i.Unit
+	if i.Kind == kindHistogram {
+		unit = "" // its series have one
+	}
+	if i.Description == "" && unit == "" || p.described[name] {
+		return
+	}
+	p.described[name] = true
+	p.buffer.Describe(name, i.Description, unit)
+}
+
 func (p *MeterProvider) define(
 	id identity, i Instrument, decimals int, scopeTags []metricsbuffer.Tag, allowed attribute.Filter,
 ) (d *definition, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d, ok := p.definitions[id]; ok {
+		p.describe(d.Name, &i)
 		return d, nil
 	}
 	if len(p.definitions) >= p.maxSeries && i.Name != overflowName {
@@ -158,6 +172,7 @@ func (p *MeterProvider) define(
 	number := uint64(len(p.inOrder))
 	d = &definition{Instrument: i, number: number, scale: id.scale, decimals: decimals, allowed: allowed}
 	p.definitions[id] = d
+	p.describe(i.Name, &i)
 	p.inOrder = append(p.inOrder, d)
 	return d, err
 }

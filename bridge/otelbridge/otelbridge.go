@@ -34,9 +34,13 @@
 // tag otel.scope.attribute.KEY. A reserved key with attribute. before it gets one more, so no two attributes have one
 // tag.
 //
-// The buffer has no place for the unit of a counter or gauge, and none for descriptions and bucket boundaries:
-// [MeterProvider.Instruments] returns them. The boundaries are not used. The buffer's own buckets are 4.4 % wide,
-// which is finer than any usual boundaries; a sink that needs boundaries has its own option for them.
+// Descriptions, and the units of counters and gauges, are passed on by [metricsbuffer.Buffer.Describe]. A buffer has
+// one description for a name. So the first instrument of a name that has either decides it, in all scopes and for all
+// kinds.
+//
+// The buffer has no place for bucket boundaries: [MeterProvider.Instruments] returns them. They are not used. The
+// buffer's own buckets are 4.4 % wide, which is finer than any usual boundaries; a sink that needs boundaries has its
+// own option for them.
 //
 // # Fractions
 //
@@ -105,6 +109,7 @@ type MeterProvider struct {
 	definitions map[identity]*definition
 	inOrder     []*definition
 	owners      map[seriesName]identity
+	described   map[string]bool // by name
 }
 
 // An Option configures a [MeterProvider].
@@ -122,6 +127,7 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 		distributions: newTable[*distribution](),
 		definitions:   make(map[identity]*definition),
 		owners:        make(map[seriesName]identity),
+		described:     make(map[string]bool),
 	}
 	for i, opt := range opts {
 		if opt == nil {

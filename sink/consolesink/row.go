@@ -40,7 +40,7 @@ func rowsOf(points []metricsbuffer.Point) []row {
 			series: series{kind: p.Kind, name: formatWord(p.Name), tags: formatTags(p.Tags), decimals: p.Decimals},
 			count:  p.Count, value: p.Value, figures: noFigures, point: p,
 		}
-		if p.Unit != "" {
+		if p.Kind == metricsbuffer.KindHistogram && p.Unit != "" {
 			r.unit = formatWord(p.Unit)
 		}
 		rows[i] = r

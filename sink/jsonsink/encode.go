@@ -15,19 +15,19 @@ func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
 	if len(p.Tags) > 0 {
 		dst = appendTags(append(dst, `,"tags":`...), p.Tags)
 	}
+	unit := p.Unit
+	if p.Kind == metricsbuffer.KindTimer {
+		unit = "ns"
+	}
+	if unit != "" {
+		dst = appendString(append(dst, `,"unit":`...), unit)
+	}
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
 		dst = p.AppendAmount(append(dst, `,"count":`...))
 	case metricsbuffer.KindGauge:
 		dst = appendFloat(append(dst, `,"value":`...), p.Value)
 	default:
-		unit := p.Unit
-		if p.Kind == metricsbuffer.KindTimer {
-			unit = "ns"
-		}
-		if unit != "" {
-			dst = appendString(append(dst, `,"unit":`...), unit)
-		}
 		dst = appendInt(dst, "count", p.Count)
 		dst = appendInt(dst, "sum", p.Sum)
 		dst = appendInt(dst, "min", p.Min)

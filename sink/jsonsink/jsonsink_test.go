@@ -226,3 +226,16 @@ func FuzzLine(f *testing.F) {
 		require.Contains(t, lines[0], `"last"`)
 	})
 }
+
+// A counter or gauge has a unit if it was described.
+func TestDescribedUnit(t *testing.T) {
+	var out bytes.Buffer
+	sink, err := jsonsink.New(&out)
+	require.NoError(t, err)
+	require.NoError(t, sink.Write(t.Context(), &metricsbuffer.Batch{Points: []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindCounter, Name: "c", Unit: "By", Count: 1},
+		{Kind: metricsbuffer.KindGauge, Name: "g", Unit: "Cel"},
+	}}))
+	require.Contains(t, out.String(), `"name":"c","unit":"By","count":1}`)
+	require.Contains(t, out.String(), `"name":"g","unit":"Cel","value":0}`)
+}

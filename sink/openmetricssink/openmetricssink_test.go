@@ -341,3 +341,37 @@ func TestCreatedMoves(t *testing.T) {
 	require.NoError(t, sink.Write(t.Context(), before))
 	require.Contains(t, get(t, sink, acceptOpen), "\nbefore_created -1.5\n")
 }
+
+// TestDescription: a family's description is that of its latest points, and so is the unit if the name ends with it.
+func TestDescription(t *testing.T) {
+	sink := detached(t, openmetricssink.WithoutCreated())
+	described := func(help, unit string, points ...point) []point {
+		for i := range points {
+			points[i].Help, points[i].Unit = help, unit
+		}
+		return points
+	}
+	a, b := tag{Key: "k", Value: "a"}, tag{Key: "k", Value: "b"}
+	require.NoError(t, sink.Write(t.Context(), second(counter("sent.bytes", 1, a), gauge("idle.seconds", 2))))
+	const without = "# HELP sent_bytes The counter \\\"sent.bytes\\\".\n# TYPE sent_bytes counter\nsent"
+	require.Contains(t, get(t, sink, acceptOpen), without)
+	require.NoError(t, sink.Write(t.Context(), second(described("Old.", "bytes", counter("sent.bytes", 1, b))...)))
+	require.Contains(t, get(t, sink, acceptOpen), "# HELP sent_bytes Old.\n")
+	require.NoError(t, sink.Write(t.Context(), second(described("A \"b\\\nc", "bytes", counter("sent.bytes", 1, a))...)))
+	require.NoError(t, sink.Write(t.Context(), second(described("Idle.", "s", gauge("idle.seconds", 2))...)))
+	require.Equal(t, `# HELP idle_seconds Idle.
+# TYPE idle_seconds gauge
+idle_seconds 2
+# HELP sent_bytes A \"b\\\nc
+# TYPE sent_bytes counter
+# UNIT sent_bytes bytes
+sent_bytes_total{k="a"} 2
+sent_bytes_total{k="b"} 1
+# EOF
+`, get(t, sink, acceptOpen))
+	require.Contains(t, get(t, sink, "text/plain"),
+		"# HELP sent_bytes_total A \"b\\\\\\nc\n# TYPE sent_bytes_total counter\nsent")
+	require.NoError(t, sink.Write(t.Context(), second(described("", "", counter("sent.bytes", 1, a), gauge("x--", 1))...)))
+	require.NotContains(t, get(t, sink, acceptOpen), "# UNIT", "not even of a name that ends as an empty unit is written")
+	require.Contains(t, get(t, sink, acceptOpen), without)
+}

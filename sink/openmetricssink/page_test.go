@@ -192,13 +192,18 @@ func unescape(s string) string {
 
 var helpText = regexp.MustCompile(`^The (counter|gauge|timer|histogram) ("(?:[^"\\]|\\.)*")(?:, in (".*"))?\.$`)
 
-// pointsOf returns the series of a page. The help text has the kind, the name and the unit as they were recorded.
+// pointsOf returns the series of a page. The help text has the kind, the name and the unit as they were recorded,
+// unless the name was described. Then it was one of letters and underscores, and had no unit.
 func pointsOf(families []*family) ([]point, error) {
 	var points []point
 	for _, f := range families {
 		about := helpText.FindStringSubmatch(f.help)
 		if about == nil {
-			return nil, fmt.Errorf("%s has the help text %q", f.name, f.help)
+			name, kind := strings.TrimSuffix(f.name, "_total"), f.typeName
+			if timer, ok := strings.CutSuffix(f.name, "_seconds"); ok && kind == "histogram" {
+				name, kind = timer, "timer"
+			}
+			about = []string{"", kind, strconv.Quote(name), ""}
 		}
 		name, err := strconv.Unquote(about[2])
 		if err != nil {

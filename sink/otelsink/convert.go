@@ -50,15 +50,19 @@ type metrics struct {
 type identity struct {
 	kind     metricsbuffer.Kind
 	name     string
-	unit     string
+	unit     string // of a histogram; that of a counter or gauge is a description
 	decimals int
 }
 
 // of returns the metric that the point belongs to.
 func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
-	key := identity{p.Kind, p.Name, p.Unit, p.Decimals}
-	if p.Kind == metricsbuffer.KindTimer {
-		key.unit = "ns"
+	key := identity{kind: p.Kind, name: p.Name, decimals: p.Decimals}
+	unit := p.Unit
+	switch p.Kind {
+	case metricsbuffer.KindHistogram:
+		key.unit = unit
+	case metricsbuffer.KindTimer:
+		unit = "ns"
 	}
 	i, ok := m.index[key]
 	if !ok {
@@ -67,7 +71,7 @@ func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
 		}
 		i = len(m.list)
 		m.index[key] = i
-		m.list = append(m.list, metricdata.Metrics{Name: key.name, Unit: key.unit})
+		m.list = append(m.list, metricdata.Metrics{Name: key.name, Description: p.Help, Unit: unit})
 	}
 	return &m.list[i]
 }

@@ -31,7 +31,8 @@
 //
 // Histograms have the buffer's own buckets, at scale 4, and the exact count, sum, minimum and maximum. Timers are in
 // nanoseconds for that reason: the buckets of seconds have other bounds. Names and tags are carried unchanged, tags as
-// string attributes. A name used for two kinds makes two metrics of that name.
+// string attributes. A name used for two kinds makes two metrics of that name. Metrics have the description of their
+// name ([metricsbuffer.Buffer.Describe]); those of counters and gauges have its unit.
 //
 // Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that
 // are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic.

@@ -194,3 +194,43 @@ func periodic(exporter sdk.Exporter, producer sdk.Producer) *sdk.MeterProvider {
 	return sdk.NewMeterProvider(sdk.WithReader(
 		sdk.NewPeriodicReader(exporter, sdk.WithProducer(producer), sdk.WithInterval(time.Hour))))
 }
+
+// TestDescriptions: a metric has the description and the unit of its name, in both ways to OpenTelemetry.
+func TestDescriptions(t *testing.T) {
+	received, exporter := startGRPC(t)
+	producer := newProducer(t)
+	r := reader(t, producer)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(newSink(t, exporter)),
+		metricsbuffer.WithSink(producer))
+	require.NoError(t, err)
+	defer buffer.Close()
+	buffer.Describe("depth", "Jobs that wait.", "{job}")
+	buffer.IncrCounter("jobs", 1, tag{Key: "k", Value: "v"})
+	buffer.IncrCounter("jobs", 1)
+	buffer.IncrTimer("latency", 1)
+	buffer.SetGauge("depth", 1)
+	buffer.ObserveHistogram("size", "By", 1)
+	require.NoError(t, buffer.Flush(t.Context()))
+	require.Equal(t, "Jobs that wait. {job}", collect(t, r)["depth"].Description+" "+collect(t, r)["depth"].Unit)
+	buffer.Describe("jobs", "Jobs \xff\n\"done\".", "1")
+	buffer.Describe("latency", "Time of a job.", "h")
+	buffer.Describe("size", "Size of a job.", "h")
+	require.NoError(t, buffer.Flush(t.Context()))
+	want := map[string]string{
+		"jobs": "Jobs \ufffd\n\"done\".|1", "latency": "Time of a job.|ns", "size": "Size of a job.|By",
+		"depth": "Jobs that wait.|{job}",
+	}
+	got := make(map[string]string)
+	for name, m := range collect(t, r) {
+		got[name] = m.Description + "|" + m.Unit
+	}
+	require.Equal(t, want, got)
+	clear(got)
+	metrics := 0
+	for _, m := range metricsOf(received.exported()) {
+		got[m.GetName()] = m.GetDescription() + "|" + m.GetUnit()
+		metrics++
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, 4+3, metrics, "series of one name are one metric; the second batch has those that were described")
+}

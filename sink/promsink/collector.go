@@ -111,6 +111,7 @@ func newMetric(s *series) *metric {
 	if !e.start.Equal(s.Start) {
 		e.start, e.created = s.Start, timestamppb.New(s.Start)
 	}
+	e.describe()
 	m := &metric{desc: e.desc}
 	m.value.Label = e.labels
 	switch s.Kind {

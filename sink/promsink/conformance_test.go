@@ -40,12 +40,17 @@ func received(t *testing.T, registry prometheus.Gatherer) (points []metricsbuffe
 	return pointsOf(maps.Values(families))
 }
 
-// pointsOf returns the series of the families. The help text has the kind, the name and the unit as they were recorded.
+// pointsOf returns the series of the families. The help text has the kind, the name and the unit as they were recorded,
+// unless the name was described. Then it was one of letters and underscores, and had no unit.
 func pointsOf(families iter.Seq[*dto.MetricFamily]) (points []metricsbuffer.Point, err error) {
 	for family := range families {
 		about := helpText.FindStringSubmatch(family.GetHelp())
 		if about == nil {
-			return nil, fmt.Errorf("%s has the help text %q", family.GetName(), family.GetHelp())
+			name, kind := strings.TrimSuffix(family.GetName(), "_total"), strings.ToLower(family.GetType().String())
+			if timer, ok := strings.CutSuffix(name, "_seconds"); ok && kind == "histogram" {
+				name, kind = timer, "timer"
+			}
+			about = []string{"", kind, strconv.Quote(name), ""}
 		}
 		name, err := strconv.Unquote(about[2])
 		if err != nil {

@@ -39,7 +39,8 @@
 // underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins
 // with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key loses
 // one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is left out:
-// Prometheus does not tell the two apart.
+// Prometheus does not tell the two apart. HELP is the description of the name ([metricsbuffer.Buffer.Describe]), or
+// else has the name as it was recorded.
 //
 // So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
 // metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's
@@ -106,7 +107,9 @@ func New(opts ...Option) (*Sink, error) {
 		return nil, err
 	}
 	s.space = prom.NewSpace("promsink", s.labels)
-	s.totals = cumulative.Totals[*entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.release}
+	s.totals = cumulative.Totals[*entry]{
+		IdleExpiry: s.expiry, Admit: s.admit, Release: s.release, Redescribe: s.redescribe,
+	}
 	if err := s.own.Register(unchecked{s}); err != nil {
 		return nil, err
 	}

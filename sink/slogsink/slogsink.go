@@ -12,7 +12,7 @@
 //	value            of a gauge; NaN and infinities are strings
 //	count, sum, min, p50, p99, max
 //	                 of a timer, as durations, or of a histogram, as integers in its unit
-//	unit             of a histogram, present if it has one
+//	unit             of a histogram, or of a counter or gauge as described; present if it has one
 //
 // The quantiles p50 and p99 are estimates with an error of at most 2.2 %; see [metricsbuffer.Point.Quantile].
 package slogsink
@@ -106,6 +106,9 @@ func attrs(p *metricsbuffer.Point, over time.Duration) []slog.Attr {
 		attrs = append(attrs, slog.Attr{Key: "tags", Value: slog.GroupValue(tags...)})
 	}
 	attrs = append(attrs, slog.Duration("over", over))
+	if p.Unit != "" && p.Kind != metricsbuffer.KindHistogram { // a histogram's comes behind its figures
+		attrs = append(attrs, slog.String("unit", p.Unit))
+	}
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
 		if p.Decimals > 0 {

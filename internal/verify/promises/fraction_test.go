@@ -93,6 +93,18 @@ func TestFractionsTogether(t *testing.T) {
 	}))
 }
 
+// TestFractionsOfAScope: a scope adds its prefix and its tags, by an instrument and by a Vec.
+func TestFractionsOfAScope(t *testing.T) {
+	b, recorder := newBuffer(t)
+	scope := b.WithPrefix("web.").With(tag("host", "a"))
+	scope.FractionCounter("cost", 2).Add(0.25)
+	costs, err := metricsbuffer.NewFractionCounterVec[struct{}](scope, "cost", 2)
+	require.NoError(t, err)
+	costs.With(struct{}{}).Add(0.5)
+	require.NoError(t, b.Flush(t.Context()))
+	require.Equal(t, []string{"counter web.cost{host=a} 0.75"}, lines(recorder))
+}
+
 func TestNoFractions(t *testing.T) {
 	var b *metricsbuffer.Buffer
 	require.Nil(t, b.FractionCounter("c", 2))

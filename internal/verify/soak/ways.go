@@ -32,6 +32,7 @@ var ways = []way{
 	{gaugesEnumerated, gaugesStarted, 2, 1},
 	{namedEnumerated, namedStarted, 2, 1},
 	{vecsEnumerated, vecsStarted, 4, 1},
+	{scopesEnumerated, scopesStarted, 6, 1},
 	{togetherEnumerated, togetherStarted, 3, 1},
 	{recordEnumerated, recordStarted, 4, 1},
 	{longEnumerated, longStarted, longSeries, 256},

@@ -31,6 +31,9 @@ type Totals[D any] struct {
 	// Release is called with a series that was admitted, when it is forgotten or refused. It may be nil.
 	Release func(*Series[D])
 
+	// Redescribe is called with a series that was admitted, when its Help or its Unit has changed. It may be nil.
+	Redescribe func(*Series[D])
+
 	series map[string]*Series[D]
 	first  *Series[D] // of the latest batch
 	key    []byte     // scratch of Add
@@ -63,6 +66,7 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 			batch.Drop(i, NegativeDelta)
 		default:
 			s.add(p, batch.Start)
+			t.describe(s, p)
 		}
 	}
 	batch.Acknowledge(len(batch.Points))
@@ -70,6 +74,17 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 		t.Expire(batch.End)
 	}
 	return errors.Join(errs...)
+}
+
+// describe takes over the description of a point.
+func (t *Totals[D]) describe(s *Series[D], p *metricsbuffer.Point) {
+	if s.Help == p.Help && s.Unit == p.Unit {
+		return
+	}
+	s.Help, s.Unit = p.Help, p.Unit
+	if t.Redescribe != nil {
+		t.Redescribe(s)
+	}
 }
 
 // find returns the total of the point's series, or nil. A buffer's batches have their series in the same order, mostly.

@@ -294,8 +294,8 @@ func FuzzKey(f *testing.F) {
 	f.Add("x", "y", "", "", "xy", "", "", "")
 	f.Add("x", "bytes", "", "", "x", "rows", "", "")
 	f.Fuzz(func(t *testing.T, name, unit, key, value, name2, unit2, key2, value2 string) {
-		a := point{Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
-		b := point{Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
+		a := point{Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
+		b := point{Kind: metricsbuffer.KindHistogram, Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
 		same := name == name2 && unit == unit2 && key == key2 && value == value2
 		keyOf := func(p point) string { return string(cumulative.AppendKey(nil, &p)) }
 		require.Equal(t, same, keyOf(a) == keyOf(b))
@@ -320,4 +320,32 @@ func BenchmarkAdd(b *testing.B) {
 		require.NoError(b, totals.Add(batch))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/series, "ns/series")
+}
+
+// TestDescriptions: a description is no part of a series, and its owner hears of each change.
+func TestDescriptions(t *testing.T) {
+	var told []string
+	totals := cumulative.Totals[int]{
+		Admit: func(s *cumulative.Series[int]) (refused string, err error) {
+			if s.Name == "bad" {
+				return "bad", nil
+			}
+			return "", nil
+		},
+		Redescribe: func(s *cumulative.Series[int]) { told = append(told, s.Name+" "+s.Help+s.Unit) },
+	}
+	for i, help := range []string{"a", "a", "b", ""} {
+		jobs, bad := counter("jobs", 1), counter("bad", 1)
+		jobs.Help, jobs.Unit, bad.Help = help, "s", help
+		require.NoError(t, totals.Add(minute(i, jobs, bad)))
+	}
+	require.Equal(t, []string{"jobs bs", "jobs s"}, told)
+	jobs := counter("jobs", 1)
+	require.NoError(t, totals.Add(minute(5, jobs)))
+	require.EqualValues(t, 5, totals.Find(&jobs).Count)
+	require.Equal(t, 2, totals.Len())
+	size := point{Kind: metricsbuffer.KindHistogram, Name: "size"}
+	require.NoError(t, totals.Add(minute(6, size)))
+	size.Unit = "bytes"
+	require.Nil(t, totals.Find(&size), "the unit of a histogram is a part of its series")
 }

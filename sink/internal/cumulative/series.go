@@ -33,14 +33,14 @@ type Series[D any] struct {
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 	s := &Series[D]{Point: metricsbuffer.Point{
 		// The batch owns the slice of tags, and not the strings.
-		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, Decimals: p.Decimals,
+		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, Decimals: p.Decimals, Help: p.Help,
 	}}
 	s.begin(start)
 	return s
 }
 
-// is reports whether the point is of the series. Strings of the same series have the same address, mostly, so that it
-// takes no longer for long ones.
+// is reports whether the point is of the series, and its unit has not changed. Strings of the same series have the same
+// address, mostly, so that it takes no longer for long ones.
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
 	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals &&
 		slices.Equal(s.Tags, p.Tags)
@@ -89,12 +89,20 @@ func exceeds(total, delta int64) bool {
 	return (delta > 0) != (total+delta > total) && delta != 0
 }
 
-// AppendKey appends the identity of the point's series: kind, name, unit, decimals and tags. Two points have the same
-// key if and only if they are of one series. Each part stands behind its length, so that no part runs into the next
-// one.
+// unitOf returns the unit by which series are told apart. That of a counter or gauge is a description.
+func unitOf(p *metricsbuffer.Point) string {
+	if p.Kind != metricsbuffer.KindHistogram {
+		return ""
+	}
+	return p.Unit
+}
+
+// AppendKey appends the identity of the point's series: kind, name, unit of a histogram, decimals and tags. Two points have the
+// same key if and only if they are of one series. Each part stands behind its length, so that no part runs into the
+// next one.
 func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
 	key = append(key, byte(p.Kind), byte(p.Decimals))
-	key = appendString(appendString(key, p.Name), p.Unit)
+	key = appendString(appendString(key, p.Name), unitOf(p))
 	for _, tag := range p.Tags {
 		key = appendString(appendString(key, tag.Key), tag.Value)
 	}
