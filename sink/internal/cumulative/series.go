@@ -97,9 +97,9 @@ func unitOf(p *metricsbuffer.Point) string {
 	return p.Unit
 }
 
-// AppendKey appends the identity of the point's series: kind, name, unit of a histogram, decimals and tags. Two points have the
-// same key if and only if they are of one series. Each part stands behind its length, so that no part runs into the
-// next one.
+// AppendKey appends the identity of the point's series: kind, name, unit of a histogram, decimals and tags. Two points
+// have the same key if and only if they are of one series. Each part stands behind its length, so that no part runs
+// into the next one.
 func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
 	key = append(key, byte(p.Kind), byte(p.Decimals))
 	key = appendString(appendString(key, p.Name), unitOf(p))
