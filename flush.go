@@ -102,11 +102,11 @@ func (c *catalog) delist(storage storage, slot uint32) {
 	}
 }
 
-// point returns a point of the series in the slot, without a value.
-func (c *catalog) point(storage storage, slot uint32) Point {
+// identify makes p a point of the series in the slot, without a value.
+func (c *catalog) identify(p *Point, storage storage, slot uint32) {
 	s := c.series[storage][slot]
 	described := c.registry.descriptionOf(s.Name)
-	p := Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind, ID: slot, Help: described.help}
+	*p = Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind, ID: slot, Help: described.help}
 	switch p.Kind {
 	case KindCounter, KindGauge:
 		p.Unit = described.unit
@@ -119,7 +119,6 @@ func (c *catalog) point(storage storage, slot uint32) Point {
 	if c.registry.constant != nil {
 		p.Tags = c.tags[storage][slot]
 	}
-	return p
 }
 
 func newFlusher(s *shards, r *registry, c *config) *flusher {

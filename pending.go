@@ -423,8 +423,12 @@ func (s *scratch) fill(p *pending, known *catalog) []Point {
 	s.points = slices.Grow(s.points[:0], points)
 	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
 	s.exemplars = slices.Grow(s.exemplars[:0], exemplars)
+	s.points = s.points[:points]
+	i := 0
 	for storage, slot := range p.all() {
-		point := known.point(storage, slot)
+		point := &s.points[i]
+		i++
+		known.identify(point, storage, slot)
 		switch storage {
 		case sums:
 			point.Count = p.amount(storage, slot)
@@ -438,7 +442,6 @@ func (s *scratch) fill(p *pending, known *catalog) []Point {
 		case gauges:
 			point.Value = known.registry.gauge(slot).value()
 		}
-		s.points = append(s.points, point)
 	}
 	return s.points
 }
@@ -448,7 +451,8 @@ func (s *scratch) fillEnded(p *pending, known *catalog) []Point {
 	s.ended = s.ended[:0]
 	for i := range p.ended {
 		for slot := range p.ended[i].all() {
-			s.ended = append(s.ended, known.point(storage(i), slot))
+			s.ended = append(s.ended, Point{})
+			known.identify(&s.ended[len(s.ended)-1], storage(i), slot)
 		}
 	}
 	return s.ended

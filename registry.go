@@ -309,6 +309,9 @@ func (r *registry) describe(name, help, unit string) (changed bool) {
 
 // descriptionOf returns the description of a name, which is empty if there is none.
 func (r *registry) descriptionOf(name string) (d description) {
+	if r.descriptions.Len() == 0 { // as in most programs, and this is asked for each point
+		return d
+	}
 	if of := r.descriptions.Load(atomicmap.HashName(name), name, nil); of != nil {
 		if latest := of.Value.Load(); latest != nil {
 			d = *latest

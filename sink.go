@@ -126,7 +126,8 @@ type Batch struct {
 
 	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
 	// each series can drop it. Name and tags may have come back as a new series, with another ID; so a sink looks at
-	// Ended first. They are acknowledged if Write returns nil, and by [Batch.Acknowledge]. A batch may have nothing else.
+	// Ended first. A sink that hands points on to another one hands them on, too. They are acknowledged if Write returns
+	// nil, and by [Batch.Acknowledge]. A batch may have nothing else.
 	Ended []Point
 
 	outcome outcome
@@ -135,6 +136,9 @@ type Batch struct {
 // A Point is one series' aggregate over the time of its batch. Help, and the Unit of a counter or gauge, are the name's
 // description ([Buffer.Describe]). They are valid UTF-8, may change from batch to batch, and do not tell series apart.
 // The Unit of a histogram does.
+//
+// A sink may keep things by Kind and ID. It compares name, unit and tags before it uses them, if it may get points of
+// several buffers, or points that a program made itself, for which 0 is a good ID.
 type Point struct {
 	Name     string
 	Tags     []Tag // sorted; never changed, shared by all batches

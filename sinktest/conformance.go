@@ -49,6 +49,9 @@ type Subject struct {
 // Run tests that a sink does its part of the contract with a buffer. The subtests are:
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
+//   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
+//   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
+//     that come back count.
 //   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
 //     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
 //     with one key. An ordinary series after them arrives.
@@ -82,6 +85,8 @@ func Run(t *testing.T, begin func(t *testing.T) Subject) {
 		run    func(t *testing.T, s Subject)
 	}{
 		{"Empty", true, testEmpty},
+		{"New", true, testNew},
+		{"Ended", true, testEnded},
 		{"Hostile", true, testHostile},
 		{"Values", true, testValues},
 		{"Fractions", true, testFractions},

@@ -62,6 +62,42 @@ var defects = map[string]flawed{
 			return errors.Join(s.server.send("batches counter/=1\n"), s.Write(ctx, batch))
 		})},
 
+	"sends a new series as an update": {"New", "a series without updates arrived as", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for i := range points {
+				points[i].Count = max(points[i].Count, 1)
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+	"divides by zero": {"New", "Write panicked: runtime error: integer divide by zero", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			for i := range batch.Points {
+				if p := &batch.Points[i]; p.Buckets != nil && p.Sum/p.Count < 0 {
+					return errBroken
+				}
+			}
+			return s.Write(ctx, batch)
+		})},
+	"sends the end of a series": {"Ended", "a series without updates arrived as", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for _, p := range batch.Ended {
+				p.Count = 1
+				points = append(points, p)
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+	"takes the end for that of the series which came back": {"Ended", "has arrived as", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				if len(batch.Points) > 0 && len(batch.Ended) > 0 && batch.Points[0].Count > 1 {
+					return nil
+				}
+				return s.Write(ctx, batch)
+			})
+		})},
+
 	"writes NaN": {"Values", "the output is not valid", sending(func(s *sender) {
 		s.drop = func(p *metricsbuffer.Point) string {
 			return inexpressible(&metricsbuffer.Point{Name: p.Name, Tags: p.Tags})

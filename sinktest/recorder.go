@@ -87,7 +87,7 @@ func (r *Recorder) Batches() []metricsbuffer.Batch {
 	defer r.mu.Unlock()
 	batches := slices.Clone(r.batches)
 	for i := range batches {
-		batches[i].Points = clonePoints(batches[i].Points)
+		batches[i].Points, batches[i].Ended = clonePoints(batches[i].Points), clonePoints(batches[i].Ended)
 	}
 	return batches
 }

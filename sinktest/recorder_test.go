@@ -99,18 +99,22 @@ func TestUnknownKind(t *testing.T) {
 func TestNothingIsShared(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	batch := second(counter("apples", 3, red))
+	batch.Ended = []metricsbuffer.Point{counter("apples", 3, red)}
 	spoil := func(points []metricsbuffer.Point) {
 		points[0].Tags[0].Value = "spoilt"
 		points[0].Count = -99
 	}
 	require.NoError(t, recorder.Write(t.Context(), batch))
 	spoil(batch.Points)
+	spoil(batch.Ended)
 	spoil(recorder.Batches()[0].Points)
+	spoil(recorder.Batches()[0].Ended)
 	spoil(recorder.Totals())
 	spoil([]metricsbuffer.Point{recorder.Total(metricsbuffer.KindCounter, "apples", red)})
 
 	want := []metricsbuffer.Point{counter("apples", 3, red)}
 	require.Equal(t, want, recorder.Batches()[0].Points)
+	require.Equal(t, want, recorder.Batches()[0].Ended)
 	require.Equal(t, want, recorder.Totals())
 	require.Equal(t, want[0], recorder.Total(metricsbuffer.KindCounter, "apples", red))
 	require.Equal(t, start, recorder.Batches()[0].Start)

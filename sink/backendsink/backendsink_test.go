@@ -120,6 +120,15 @@ func TestHistogram(t *testing.T) {
 }
 
 // A metric that the backend never takes is dropped and counted; the others are delivered.
+// A client may divide by the number of observations.
+func TestNoObservations(t *testing.T) {
+	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindHistogram, Name: "size"}, {Kind: metricsbuffer.KindTimer, Name: "refused"},
+	}}
+	require.NoError(t, sinkFor(&client{refuse: "refused"}).Write(t.Context(), batch))
+	require.Equal(t, 2, batch.Acknowledged())
+}
+
 func TestUnsupported(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
 		{Kind: metricsbuffer.KindHistogram, Name: "size", Count: 1},

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +85,7 @@ func TestLines(t *testing.T) {
 			`"buckets":{"scale":4,"zeros":1,"offset":0,"counts":[2,0,1]}}`,
 		`"histogram","name":"h","unit":"bytes","count":1,"sum":0,"min":0,"max":0,` +
 			`"buckets":{"scale":4,"zeros":1,"offset":0,"counts":[]}}`,
-		`"histogram","name":"\"\\\u000a\u2028é","count":0,"sum":0,"min":0,"max":0}`,
+		`"histogram","name":"\"\\\u000a\u2028é","count":0,"sum":0}`,
 		"",
 	}, "\n"), strings.ReplaceAll(out.String(), prefix, ""))
 }
@@ -225,6 +227,49 @@ func FuzzLine(f *testing.F) {
 		require.Len(t, lines, 2)
 		require.Contains(t, lines[0], `"last"`)
 	})
+}
+
+// The line of a series is the same with its text at hand as without it: also if the ID belongs to another series by
+// now.
+func TestTexts(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var got, want bytes.Buffer
+	known := sinkFor(&got)
+	for range 300 {
+		batch := second()
+		for id := range uint32(20) {
+			p := counter([]string{"a", "b", "\xff"}[random.IntN(3)], 1, tag{Key: "k", Value: strconv.Itoa(random.IntN(2))})
+			p.Kind, p.ID = metricsbuffer.Kind(random.IntN(5)), id
+			p.Unit = []string{"", "b"}[random.IntN(2)]
+			if random.IntN(4) > 0 {
+				batch.Points = append(batch.Points, p)
+			} else {
+				batch.Ended = append(batch.Ended, p)
+			}
+		}
+		unknown := *batch
+		require.NoError(t, known.Write(t.Context(), batch))
+		require.NoError(t, sinkFor(&want).Write(t.Context(), &unknown))
+		require.Equal(t, want.String(), got.String())
+		for i := range batch.Points {
+			_, dropped := batch.Dropped(i)
+			require.Equal(t, batch.Points[i].Name == "\xff", dropped)
+		}
+		got.Reset()
+		want.Reset()
+	}
+}
+
+// A Write allocates nothing for a series that it knows.
+func TestAllocations(t *testing.T) {
+	batch := second()
+	for id := range uint32(100) {
+		p := counter("jobs", 1, tag{Key: "k", Value: strconv.Itoa(int(id))})
+		p.ID = id
+		batch.Points = append(batch.Points, p)
+	}
+	sink := sinkFor(io.Discard)
+	require.Less(t, testing.AllocsPerRun(200, func() { _ = sink.Write(t.Context(), batch) }), 10.)
 }
 
 // A counter or gauge has a unit if it was described.

@@ -17,9 +17,10 @@
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram
 //
-// A counter with the count 0 is served with that value. A total begins at zero again if its count or sum would exceed
-// an int64, if [WithIdleExpiry] forgot it, or if the program starts again. Prometheus recognizes that by the lower
-// value.
+// A new series is on the next page with the value 0, or with what was recorded in it: rate and increase need a counter
+// that is seen before it counts. A series stays on the page, with its last total, until the buffer forgets it
+// ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero. So does a total whose count or sum would exceed
+// an int64, and all totals if the program starts again. Prometheus recognizes that by the lower value.
 //
 // # Formats
 //
@@ -88,8 +89,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
 )
 
-// A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher] and an [http.Handler]. It keeps every series
-// it ever got, unless [WithIdleExpiry] is given.
+// A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher] and an [http.Handler].
 //
 // [http.Handler]: https://pkg.go.dev/net/http#Handler
 type Sink struct {
@@ -114,9 +114,7 @@ func New(opts ...Option) (*Sink, error) {
 		return nil, err
 	}
 	s.space = prom.NewSpace("openmetricssink", s.labels)
-	s.totals = cumulative.Totals[entry]{
-		IdleExpiry: s.expiry, Admit: s.admit, Release: s.release, Redescribe: s.redescribe,
-	}
+	s.totals = cumulative.Totals[entry]{Admit: s.admit, Release: s.release, Redescribe: s.redescribe}
 	return s, nil
 }
 

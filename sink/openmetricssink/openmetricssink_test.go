@@ -6,6 +6,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 const (
@@ -243,12 +246,11 @@ rpc_seconds_count{app="x",host="a\"b",zone="1"} 1
 
 func TestOptionErrors(t *testing.T) {
 	for want, opt := range map[string]openmetricssink.Option{
-		"openmetricssink: New: option 1 of 1 is nil":               nil,
-		"openmetricssink: New: WithIdleExpiry: 0s is not positive": openmetricssink.WithIdleExpiry(0),
-		`openmetricssink: New: WithLabels: "a.b" cannot be`:        openmetricssink.WithLabels(tag{Key: "a.b", Value: "c"}),
-		`WithLabels: "le" cannot be a label's name`:                openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
-		`WithLabels: "__a" cannot be a label's name`:               openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
-		`WithLabels: a="": the value is empty`:                     openmetricssink.WithLabels(tag{Key: "a"}),
+		"openmetricssink: New: option 1 of 1 is nil":        nil,
+		`openmetricssink: New: WithLabels: "a.b" cannot be`: openmetricssink.WithLabels(tag{Key: "a.b", Value: "c"}),
+		`WithLabels: "le" cannot be a label's name`:         openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
+		`WithLabels: "__a" cannot be a label's name`:        openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
+		`WithLabels: a="": the value is empty`:              openmetricssink.WithLabels(tag{Key: "a"}),
 		`WithLabels: "a" is given twice`: openmetricssink.WithLabels(
 			tag{Key: "a", Value: "1"}, tag{Key: "a", Value: "2"}),
 		`WithBuckets: the bound 0 for "seconds" is not`: openmetricssink.WithBuckets("seconds", 0),
@@ -291,22 +293,27 @@ func TestCollisions(t *testing.T) {
 	require.Contains(t, page, "\ngood_total 2\n")
 }
 
-// Series that come and go leave nothing on the page, and free their names.
-func TestIdleExpiry(t *testing.T) {
+// Series stay on the page until the buffer forgets them. Then they leave nothing on it, and their names are free.
+func TestEndedSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		buffer, sink := served(t, openmetricssink.WithIdleExpiry(time.Minute))
+		sink := newSink(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink), metricsbuffer.WithIdleExpiry(time.Minute))
+		require.NoError(t, err)
 		k := func(v string) tag { return tag{Key: "k", Value: v} }
 		for _, v := range []string{"a", "b", "c", "d"} {
 			buffer.IncrCounter("jobs", 1, k(v))
 		}
 		buffer.SetGauge("a.b", 1)
-		_ = get(t, sink, acceptClassic)
-		time.Sleep(40 * time.Second)
+		scrapeFor := func(seconds int) {
+			for range seconds / 10 {
+				_ = get(t, sink, acceptClassic)
+				time.Sleep(10 * time.Second)
+			}
+		}
+		scrapeFor(40)
 		buffer.IncrCounter("jobs", 1, k("b"))
 		buffer.IncrCounter("jobs", 1, k("d"))
-		_ = get(t, sink, acceptClassic)
-		time.Sleep(30 * time.Second)
-		_ = get(t, sink, acceptClassic) // it ends a.b
+		scrapeFor(50)
 		buffer.SetGauge("a-b", 7)
 		buffer.IncrCounter("jobs", 5, k("a"))
 		families, err := parse(get(t, sink, acceptClassic), false)
@@ -318,11 +325,50 @@ func TestIdleExpiry(t *testing.T) {
 			counts[s.labels[0].Value] = s.value
 		}
 		require.Equal(t, map[string]float64{"a": 5, "b": 2, "d": 2}, counts)
-		time.Sleep(time.Minute)
+		scrapeFor(100)
 		require.Empty(t, get(t, sink, acceptClassic), "at rest, too")
 		require.Equal(t, "# EOF\n", get(t, sink, acceptOpen))
 		require.NoError(t, buffer.Close())
 	})
+}
+
+// A gauge that was set once stays while an instrument holds it, however many series come and go.
+func TestHeldGaugeStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newSink(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink), metricsbuffer.WithIdleExpiry(time.Minute))
+		require.NoError(t, err)
+		version := buffer.Gauge("version")
+		version.Set(7)
+		for i := range 100 {
+			buffer.SetGauge("churn", 1, tag{Key: "i", Value: strconv.Itoa(i)})
+			page := get(t, sink, acceptClassic)
+			require.Contains(t, page, "\nversion 7\n")
+			require.Less(t, strings.Count(page, "churn{"), 6, "an idle series ends soon after its time")
+			time.Sleep(30 * time.Second)
+		}
+		runtime.KeepAlive(version)
+		require.NoError(t, buffer.Close())
+	})
+}
+
+// Series that come and go, some of them back, while Writes fail: their ends arrive with later batches. Each total is
+// that of the updates since the series began, and the page is no longer than the series that there are.
+func TestChurnWithFailures(t *testing.T) {
+	sink := newSink(t)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(time.Nanosecond),
+		metricsbuffer.WithSink(sinktest.Failing(sink, func(write int64) bool { return write%3 > 0 })))
+	require.NoError(t, err)
+	jobs := buffer.Counter("jobs")
+	for i := range 500 {
+		jobs.Inc()
+		buffer.IncrCounter("churn", 1, tag{Key: "i", Value: strconv.Itoa(i)})
+		buffer.IncrCounter("back", 1, tag{Key: "i", Value: strconv.Itoa(i % 7)})
+		page := get(t, sink, acceptClassic)
+		require.Less(t, strings.Count(page, "\n"), 60)
+	}
+	require.NoError(t, buffer.Close())
+	require.Contains(t, get(t, sink, acceptClassic), "\njobs_total 500\n")
 }
 
 // A total that exceeds an int64 begins anew, with another time of creation.

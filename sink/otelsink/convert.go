@@ -99,9 +99,10 @@ func (m *metrics) add(
 		histogram.Temporality = temporality
 		point := metricdata.ExponentialHistogramDataPoint[int64]{
 			Attributes: attrs, StartTime: start, Time: end,
-			Count: uint64(p.Count), Sum: p.Sum,
-			Min: metricdata.NewExtrema(p.Min), Max: metricdata.NewExtrema(p.Max),
-			Scale: metricsbuffer.BucketScale,
+			Count: uint64(p.Count), Sum: p.Sum, Scale: metricsbuffer.BucketScale,
+		}
+		if p.Count > 0 { // else there are none
+			point.Min, point.Max = metricdata.NewExtrema(p.Min), metricdata.NewExtrema(p.Max)
 		}
 		if b := p.Buckets; b != nil {
 			point.ZeroCount = b.Zeros

@@ -34,6 +34,10 @@
 // string attributes. A name used for two kinds makes two metrics of that name. Metrics have the description of their
 // name ([metricsbuffer.Buffer.Describe]); those of counters and gauges have its unit.
 //
+// A new series is exported once even if nothing was recorded in it, with zero. A [Sink] exports nothing when the buffer
+// forgets a series ([metricsbuffer.WithIdleExpiry]). A [Producer] keeps each total until then. A series that comes back
+// begins at zero, with a new start.
+//
 // Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that
 // are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic.
 //

@@ -86,6 +86,19 @@ func TestKinds(t *testing.T) {
 	}, receiver.totals)
 }
 
+// A histogram without observations has no minimum and no maximum.
+func TestNewSeries(t *testing.T) {
+	producer := detached(t)
+	empty := timer("latency")
+	empty.Count, empty.Sum, empty.Min, empty.Max, empty.Buckets = 0, 0, 0, 0, new(metricsbuffer.Buckets)
+	require.NoError(t, producer.Write(t.Context(), second(empty)))
+	point := collect(t, reader(t, producer))["latency"].Data.(metricdata.ExponentialHistogram[int64]).DataPoints[0]
+	_, hasMin := point.Min.Value()
+	_, hasMax := point.Max.Value()
+	require.False(t, hasMin || hasMax)
+	require.Zero(t, point.Count)
+}
+
 func TestDropped(t *testing.T) {
 	receiver, exporter := startGRPC(t)
 	batch := second(

@@ -2,7 +2,9 @@ package otelsink_test
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 )
 
 func collect(t *testing.T, reader *sdk.ManualReader) map[string]metricdata.Metrics {
@@ -83,50 +84,55 @@ func TestProducerBeginsAnew(t *testing.T) {
 	require.Equal(t, later.Start, point.StartTime)
 }
 
-func TestIdleExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		producer := detached(t, otelsink.WithIdleExpiry(time.Minute))
-		r := reader(t, producer)
-		begin := time.Now()
-		at := func(after time.Duration, points ...metricsbuffer.Point) {
-			time.Sleep(time.Until(begin.Add(after)))
-			batch := second(points...)
-			batch.Start, batch.End = time.Now(), time.Now().Add(time.Second)
-			require.NoError(t, producer.Write(t.Context(), batch))
-		}
-		at(0, counter("jobs", 1), counter("gone", 3))
-		at(40*time.Second, counter("jobs", 10))
-		at(80 * time.Second)
-		got := collect(t, r)
-		require.Len(t, got, 1)
-		require.EqualValues(t, 11, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+// A series that has ended is gone. One that comes back begins anew.
+func TestEndedSeries(t *testing.T) {
+	producer := detached(t)
+	r := reader(t, producer)
+	jobs, gone := counter("jobs", 1), counter("gone", 3)
+	jobs.ID, gone.ID = 600, 601
+	require.NoError(t, producer.Write(t.Context(), second(jobs, gone)))
+	end := second(jobs)
+	end.Ended = []metricsbuffer.Point{gone}
+	require.NoError(t, producer.Write(t.Context(), end))
+	got := collect(t, r)
+	require.Len(t, got, 1)
+	require.EqualValues(t, 2, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
 
-		at(90*time.Second, counter("gone", 5))
-		again := collect(t, r)["gone"].Data.(metricdata.Sum[int64]).DataPoints[0]
-		require.EqualValues(t, 5, again.Value)
-		require.Equal(t, begin.Add(90*time.Second), again.StartTime)
-	})
+	gone.ID = 602
+	again := second(gone)
+	again.Start, again.Ended = start.Add(time.Minute), end.Ended
+	require.NoError(t, producer.Write(t.Context(), again))
+	back := collect(t, r)["gone"].Data.(metricdata.Sum[int64]).DataPoints[0]
+	require.EqualValues(t, 3, back.Value)
+	require.Equal(t, again.Start, back.StartTime)
 }
 
-// Series end at rest, too: nothing is recorded, so that only readers can notice. Series in use stay.
-func TestExpiryAtRest(t *testing.T) {
+// Series end at rest, too: nothing is recorded, so that only readers can notice. Series in use stay, and so does a
+// gauge that was set once if an instrument holds it.
+func TestEndAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		producer := newProducer(t, otelsink.WithIdleExpiry(time.Minute))
-		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(producer))
+		producer := newProducer(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(producer), metricsbuffer.WithIdleExpiry(time.Minute))
 		require.NoError(t, err)
 		r := reader(t, producer)
-		for range 3 {
+		version := buffer.Gauge("version")
+		version.Set(7)
+		for i := range 10 {
 			buffer.IncrCounter("jobs", 1)
 			buffer.SetGauge("depth", 1)
 			buffer.IncrTimer("latency", 1)
-			require.Len(t, collect(t, r), 3)
-			time.Sleep(59 * time.Second)
+			buffer.IncrCounter(fmt.Sprint("churn", i), 1)
+			require.Less(t, len(collect(t, r)), 4+4)
+			time.Sleep(50 * time.Second)
 		}
 		got := collect(t, r)
-		require.Len(t, got, 3)
-		require.EqualValues(t, 3, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
-		time.Sleep(time.Second)
-		require.Empty(t, collect(t, r))
+		require.EqualValues(t, 10, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+		time.Sleep(2 * time.Minute)
+		_ = collect(t, r) // the buffer finds that the others are idle
+		got = collect(t, r)
+		require.Len(t, got, 1)
+		require.InDelta(t, 7, got["version"].Data.(metricdata.Gauge[float64]).DataPoints[0].Value, 0)
+		runtime.KeepAlive(version)
 		require.NoError(t, buffer.Close())
 	})
 }

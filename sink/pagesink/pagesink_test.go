@@ -36,8 +36,6 @@ func TestOptions(t *testing.T) {
 	}{
 		{nil, "pagesink: New: option 1 of 1 is nil; leave it out"},
 		{pagesink.WithInterval(5), "pagesink: New: WithInterval: 5ns is less than 100ms; write time.Second for a second"},
-		{pagesink.WithIdleExpiry(0),
-			"pagesink: New: WithIdleExpiry: 0s is not positive; leave the option out to keep all series"},
 	} {
 		_, err := pagesink.New(test.opt)
 		require.EqualError(t, err, test.want)
@@ -239,12 +237,16 @@ func (c counting) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 
 // A page that nobody looks at keeps the totals only: its memory does not grow with time.
 func TestMemoryIsBounded(t *testing.T) {
-	page, err := pagesink.New(pagesink.WithIdleExpiry(time.Hour))
+	page, err := pagesink.New()
 	require.NoError(t, err)
+	last := metricsbuffer.Point{Name: "first", ID: 600}
 	write := func(i int, name string) {
 		end := time.Unix(int64(i), 0)
+		next := metricsbuffer.Point{Name: name, Count: 1, ID: 600 + uint32(i%2)}
 		require.NoError(t, page.Write(t.Context(), &metricsbuffer.Batch{Start: end.Add(-time.Second), End: end,
-			Points: []metricsbuffer.Point{{Name: name, Count: 1}, {Name: "always", Count: 1}}}))
+			Ended:  []metricsbuffer.Point{last},
+			Points: []metricsbuffer.Point{next, {Name: "always", Count: 1}}}))
+		last = next
 	}
 	heap := func() uint64 {
 		runtime.GC()
@@ -257,7 +259,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	before := heap()
 	for i := range 100_000 {
-		write(10_000+i, fmt.Sprint("series", i))
+		write(i, fmt.Sprint("series", i))
 	}
 	require.Less(t, heap(), before+1<<20)
 	runtime.KeepAlive(page)

@@ -30,6 +30,10 @@
 // [promhttp.HandlerOpts] has EnableOpenMetrics, or if Prometheus asks for protobuf. Prometheus stores them with
 // --enable-feature=exemplar-storage.
 //
+// A new series is in the next scrape with the value 0, or with what was recorded in it: rate and increase need a
+// counter that is seen before it counts. A series is served, with its last total, until the buffer forgets it
+// ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero.
+//
 // Counters and histograms tell when they were created: at the start of the first batch with the series. A total whose
 // count or sum would exceed an int64 begins at zero, with a new creation time. Prometheus takes that for a restart.
 //
@@ -84,7 +88,7 @@ import (
 )
 
 // A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher], a [prometheus.Collector] and a
-// [prometheus.Gatherer]. It keeps every series it ever got, unless [WithIdleExpiry] is given.
+// [prometheus.Gatherer].
 type Sink struct {
 	config
 	flush atomic.Pointer[func(context.Context) error] // the buffer's; nil before Attach
@@ -107,9 +111,7 @@ func New(opts ...Option) (*Sink, error) {
 		return nil, err
 	}
 	s.space = prom.NewSpace("promsink", s.labels)
-	s.totals = cumulative.Totals[*entry]{
-		IdleExpiry: s.expiry, Admit: s.admit, Release: s.release, Redescribe: s.redescribe,
-	}
+	s.totals = cumulative.Totals[*entry]{Admit: s.admit, Release: s.release, Redescribe: s.redescribe}
 	if err := s.own.Register(unchecked{s}); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,9 @@
 //	unit             of a histogram, or of a counter or gauge as described; present if it has one
 //
 // The quantiles p50 and p99 are estimates with an error of at most 2.2 %; see [metricsbuffer.Point.Quantile].
+//
+// A new series has a record with zero, or with what was recorded in it; a timer or histogram without observations has
+// no min, p50, p99 and max. There is no record of the end of a series ([metricsbuffer.Batch]).
 package slogsink
 
 import (
@@ -131,12 +134,14 @@ func appendDistribution(attrs []slog.Attr, p *metricsbuffer.Point) []slog.Attr {
 	}
 	attrs = append(attrs, slog.Int64("count", p.Count))
 	add("sum", p.Sum)
-	add("min", p.Min)
-	if p.Buckets != nil && p.Count > 0 {
-		add("p50", int64(p.Quantile(0.5)))
-		add("p99", int64(p.Quantile(0.99)))
+	if p.Count > 0 {
+		add("min", p.Min)
+		if p.Buckets != nil {
+			add("p50", int64(p.Quantile(0.5)))
+			add("p99", int64(p.Quantile(0.99)))
+		}
+		add("max", p.Max)
 	}
-	add("max", p.Max)
 	if p.Unit != "" {
 		attrs = append(attrs, slog.String("unit", p.Unit))
 	}

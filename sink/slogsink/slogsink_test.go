@@ -84,6 +84,23 @@ func TestRecords(t *testing.T) {
 	}, "\n"), strings.ReplaceAll(out.String(), prefix, ""))
 }
 
+// A timer without observations has no minimum and no maximum, and no quantiles.
+func TestNewSeries(t *testing.T) {
+	var out strings.Builder
+	sink := sinkFor(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	batch := second(metricsbuffer.Point{
+		Kind: metricsbuffer.KindTimer, Name: "latency", Buckets: new(metricsbuffer.Buckets),
+	})
+	batch.Ended = []metricsbuffer.Point{{Name: "gone"}}
+	require.NoError(t, sink.Write(t.Context(), batch))
+	require.Equal(t, "level=INFO msg=metric kind=timer name=latency over=1s count=0 sum=0s\n", out.String())
+}
+
 func TestLevel(t *testing.T) {
 	var out strings.Builder
 	batch := second(metricsbuffer.Point{Name: "jobs", Count: 1})

@@ -30,6 +30,11 @@
 // veneur cut off the fraction of each line, and the sink cannot notice that. The other servers were not looked at.
 // Where a fraction would be lost, count a smaller unit in whole numbers, such as cents, instead of fractions.
 //
+// A new series is sent once even if nothing was recorded in it: a counter and a gauge as 0, and a timer or histogram in
+// the form Parts as a count and a sum of 0. The other forms have no line without an observation. Nothing is sent when
+// the buffer forgets a series ([metricsbuffer.WithIdleExpiry]): a server keeps it, or deletes it by its own settings.
+// The sink keeps the escaped name and tags of each series until then.
+//
 // # Timers
 //
 // A timer arrives under its own name and in milliseconds, as dashboards for StatsD expect it. Each bucket of its

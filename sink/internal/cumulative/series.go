@@ -9,9 +9,9 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
-// A Series is the total of one series: the sum of its points since Start. The point's Value is the latest one, its Min
-// and Max are those of all observations since Start, and its Exemplars the latest one of each octave, in no order.
-// Point.Buckets is nil for counters and gauges only.
+// A Series is the total of one series: the sum of its points since Start. The point's Value and ID are the latest ones,
+// its Min and Max are those of all observations since Start, and its Exemplars the latest one of each octave, in no
+// order. Point.Buckets is nil for counters and gauges only.
 type Series[D any] struct {
 	metricsbuffer.Point
 
@@ -19,13 +19,7 @@ type Series[D any] struct {
 	// sum would exceed an int64.
 	Start time.Time
 
-	updated time.Time // end of the last batch with a point of the series
-	refused string    // the reason for which all points are dropped
-
-	// next followed in the latest batch with this series. It may be forgotten. A forgotten series has no next, so that
-	// no more than one of them is kept by each series in use.
-	next      *Series[D]
-	forgotten bool
+	refused string // the reason for which all points are dropped
 
 	Detail D // the owner's; behind the fields that Add needs, which thus share cache lines
 }
