@@ -158,6 +158,19 @@ func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
 	return newCounter(root, s)
 }
 
+// FractionCounter returns the counter of fractions with that name and these tags, in any order, that counts in steps of
+// 10^-decimals: 2 for cents, 6 for a millionth of a second. A number of decimals outside of 0 to 18 becomes the nearest
+// one inside. The same name with other decimals is another series, so use the same everywhere. With 0 decimals it is
+// the series of [Buffer.Counter]. There is no method that records a fraction by name: keep the instrument, or a [Vec].
+func (b *Buffer) FractionCounter(name string, decimals int, tags ...Tag) *FractionCounter {
+	root := b.root()
+	if root == nil {
+		return nil
+	}
+	name, tags = b.scope.join(name, tags)
+	return newFractionCounter(root, root.registry.hold(root.registry.fractions(decimals), name, tags))
+}
+
 // Timer returns the timer with that name and these tags, in any order.
 func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
 	root, s := b.hold(KindTimer, "", name, tags)

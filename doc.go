@@ -14,10 +14,11 @@
 //	stopwatch.Stop()
 //
 // Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed
-// labels ([Vec]), several updates together ([Record]), or privately ([Local]). A scope ([Buffer.With],
-// [Buffer.WithPrefix]) adds tags and a prefix to all of that. Values that somebody else keeps are polled
-// ([Buffer.GaugeFunc]). [Buffer.Describe] tells sinks the meaning of a name. At an interval the buffer's flusher gives
-// every [Sink] one aggregated [Batch].
+// labels ([Vec]), several updates together ([Record]), or privately ([Local]). Counters may count fractions
+// ([Buffer.FractionCounter]), and timers may keep traces of some observations ([Timer.ObserveExemplar]). A scope
+// ([Buffer.With], [Buffer.WithPrefix]) adds tags and a prefix to all of that. Values that somebody else keeps are
+// polled ([Buffer.GaugeFunc]). [Buffer.Describe] tells sinks the meaning of a name. At an interval the buffer's flusher
+// gives every [Sink] one aggregated [Batch].
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines

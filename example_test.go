@@ -52,6 +52,31 @@ func ExampleRecord() {
 	// Output: {1 1}
 }
 
+// Dollars are counted in cents, so that the sum of many small amounts is exact.
+func ExampleBuffer_FractionCounter() {
+	write := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+		for _, p := range batch.Points {
+			fmt.Printf("%s: %s, or about %v\n", p.Name, p.AppendAmount(nil), p.Amount())
+		}
+		return nil
+	})
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(write))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cost := buffer.FractionCounter("cost.usd", 2)
+	for range 10 {
+		cost.Add(0.1)
+	}
+	cost.Steps().Add(25) // cents
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// cost.usd: 1.25, or about 1.25
+}
+
 // A scope adds tags and a prefix to everything that is recorded in it. A library takes a scope as it takes a buffer.
 func ExampleBuffer_With() {
 	printer := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {

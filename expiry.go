@@ -137,7 +137,8 @@ func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64,
 	}
 	all := make([]Overflow, 0, len(counts))
 	for s, n := range counts {
-		all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Unit: r.familyOf(s).unit, Count: n})
+		f := r.familyOf(s)
+		all = append(all, Overflow{Name: s.Name, Kind: f.kind, Unit: f.unit, Decimals: f.decimals, Count: n})
 	}
 	slices.SortFunc(all, func(a, b Overflow) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind),

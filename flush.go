@@ -10,6 +10,7 @@ import (
 	"weak"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -109,6 +110,9 @@ func (c *catalog) identify(p *Point, storage storage, slot uint32) {
 	switch p.Kind {
 	case KindCounter, KindGauge:
 		p.Unit = described.unit
+		if s.Value.family >= kinds {
+			p.Decimals = c.registry.familyOf(s).decimals
+		}
 	case KindHistogram:
 		p.Unit = c.registry.familyOf(s).unit
 	}
@@ -239,6 +243,7 @@ func (f *flusher) collect() {
 	f.drainDropped(drained)
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
+	f.drainExemplars(drained)
 	f.drainGauges()
 	f.book(f.drained)
 	f.share()
@@ -386,6 +391,19 @@ func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, ba
 		}
 	}
 	return empty
+}
+
+// drainExemplars moves the exemplars in a bank to drained, which has their observations. So a slot without observations
+// has no exemplars either. It gives back the memory of a series that had none often enough in a row: an exemplar that a
+// writer puts there meanwhile is lost.
+func (f *flusher) drainExemplars(bank uint32) {
+	f.shards.eachExemplars(func(slot uint32, at *atomic.Pointer[exemplar.Cells[traced]]) {
+		cells := at.Load()
+		found := cells.Take(bank, func(e *traced) { f.drained.distribution(slot).keep(e) })
+		if isIdle(&cells.Idle, !found) {
+			at.Store(nil)
+		}
+	})
 }
 
 func (f *flusher) drainGauges() {

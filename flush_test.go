@@ -966,8 +966,9 @@ func TestInstrumentsStayAlive(t *testing.T) {
 	out, err := exec.Command(path, "build", "-gcflags=-live", ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	for callee, callers := range map[string]int{
-		`instruments.go.*shards\).add: c`:                2, // Add and Inc
+		`instruments.go.*shards\).add: c`:                3, // Counter.Add, Counter.Inc, FractionCounter.Add
 		`instruments.go.*shards\).observe: [th.]`:        3, // Timer.Observe, Histogram.Observe, Stopwatch.Stop
+		`instruments.go.*shards\).observeTraced: [th]`:   2,
 		`buffer.go.*call to .*Buffer\).addNamed: b`:      1,
 		`buffer.go.*call to .*Buffer\).observeNamed: b`:  2,
 		`buffer.go.*call to .*Buffer\).setNamed: b`:      1,
@@ -988,7 +989,7 @@ func TestInstrumentsStayAlive(t *testing.T) {
 			checked++
 		}
 	}
-	require.Equal(t, 7, checked)
+	require.Equal(t, 9, checked)
 }
 
 // TestStressExpiry has names come and go while they are written to. So a name is looked up, made idle, removed and

@@ -187,8 +187,8 @@ func WithTags(tags ...Tag) Option {
 
 // WithSelfMetrics makes the buffer record figures of [Stats] as series of its own, which count against [WithMaxSeries].
 // Their names begin with "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and
-// sink.last_duration_seconds; the counters are flips, negatives, overflowed, sink.batches, sink.failures and
-// sink.dropped_points. The series of a sink have the tag sink with its name.
+// sink.last_duration_seconds; the counters are flips, negatives, rejected, overflowed, sink.batches,
+// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }

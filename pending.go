@@ -1,6 +1,7 @@
 package metricsbuffer
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"math/bits"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
 // A pending accumulates updates that one sink has not acknowledged. It belongs to the flusher, or to the goroutine that
@@ -38,6 +41,20 @@ type distribution struct {
 	first                int
 	counts               []uint32
 	carries              []uint32 // nil, or as long as counts
+	exemplars            []traced // by octave, in ascending order
+}
+
+// keep adds an exemplar, in place of an earlier one of its octave.
+func (d *distribution) keep(e *traced) {
+	i, found := slices.BinarySearchFunc(d.exemplars, exemplar.Octave(e.value), func(other traced, octave int) int {
+		return cmp.Compare(exemplar.Octave(other.value), octave)
+	})
+	switch {
+	case !found:
+		d.exemplars = slices.Insert(d.exemplars, i, *e)
+	case d.exemplars[i].at <= e.at:
+		d.exemplars[i] = *e
+	}
 }
 
 // cover makes room for n buckets from first on, and returns the place of the first of them.
@@ -122,6 +139,9 @@ func (d *distribution) add(other *distribution) {
 	d.greatest = max(d.greatest, other.greatest)
 	d.least = max(d.least, other.least)
 	d.zeros += other.zeros
+	for i := range other.exemplars {
+		d.keep(&other.exemplars[i])
+	}
 	if len(other.counts) == 0 {
 		return
 	}
@@ -136,7 +156,7 @@ func (d *distribution) add(other *distribution) {
 // release empties d and gives it back.
 func (d *distribution) release() {
 	clear(d.counts)
-	*d = distribution{counts: d.counts[:0]}
+	*d = distribution{counts: d.counts[:0], exemplars: d.exemplars[:0]}
 	distributions.Put(d)
 }
 
@@ -323,7 +343,8 @@ func (p *pending) bytes() int64 {
 	}
 	for _, d := range p.distributions {
 		if d != nil {
-			n += int64(unsafe.Sizeof(*d)) + int64(cap(d.counts)+cap(d.carries))*4
+			n += int64(unsafe.Sizeof(*d)) + int64(cap(d.counts)+cap(d.carries))*4 +
+				int64(cap(d.exemplars))*int64(unsafe.Sizeof(traced{}))
 		}
 	}
 	return n
@@ -380,6 +401,8 @@ type scratch struct {
 	ended   []Point
 	buckets []Buckets
 	counts  []uint64
+
+	exemplars []Exemplar
 }
 
 // scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
@@ -388,16 +411,18 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
 // copy many points, and leave as much garbage again.
 func (s *scratch) fill(p *pending, known *catalog) []Point {
-	points, buckets, counts := 0, 0, 0
+	points, buckets, counts, exemplars := 0, 0, 0, 0
 	for storage, slot := range p.all() {
 		points++
 		if storage == distributed {
 			buckets++
 			counts += len(p.distributions[slot].counts)
+			exemplars += len(p.distributions[slot].exemplars)
 		}
 	}
 	s.points = slices.Grow(s.points[:0], points)
 	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
+	s.exemplars = slices.Grow(s.exemplars[:0], exemplars)
 	s.points = s.points[:points]
 	i := 0
 	for storage, slot := range p.all() {
@@ -413,7 +438,7 @@ func (s *scratch) fill(p *pending, known *catalog) []Point {
 			if d.count != 0 {
 				point.Min, point.Max = math.MaxInt64-d.least, d.greatest
 			}
-			point.Buckets = s.spread(d)
+			point.Buckets, point.Exemplars = s.spread(d), s.expand(d)
 		case gauges:
 			point.Value = known.registry.gauge(slot).value()
 		}
@@ -431,6 +456,18 @@ func (s *scratch) fillEnded(p *pending, known *catalog) []Point {
 		}
 	}
 	return s.ended
+}
+
+// expand returns the distribution's exemplars.
+func (s *scratch) expand(d *distribution) []Exemplar {
+	from := len(s.exemplars)
+	for _, e := range d.exemplars {
+		s.exemplars = append(s.exemplars, Exemplar{TraceContext: e.span, Value: e.value, Time: time.Unix(0, e.at)})
+	}
+	if len(s.exemplars) == from {
+		return nil
+	}
+	return slices.Clip(s.exemplars[from:])
 }
 
 // spread returns the distribution's buckets.

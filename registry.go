@@ -7,13 +7,16 @@ import (
 	"sync/atomic"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A registry finds series by family, name and tags. It is shared and read-mostly: writers of known series only load.
 type registry struct {
 	families [kinds]family // one for each kind; the histograms' is that of the empty unit
 	units    unitMap       // families of histograms, by unit
-	numbered [kinds + maxUnits + 1]atomic.Pointer[family]
+
+	// All families by number: those of the kinds, of counters with decimals, of units.
+	numbered [kinds + decimal.Most + maxUnits + 1]atomic.Pointer[family]
 
 	// Limits for each class of series: in all storages together, and for each storage.
 	series [classes]quota
@@ -41,13 +44,14 @@ type descriptionMap = atomicmap.Map[Tag, atomic.Pointer[description]]
 // A description is what [Buffer.Describe] was given, as UTF-8. It never changes.
 type description struct{ help, unit string }
 
-// A family has all series of one kind and, for histograms, of one unit. Series of different families are never merged,
-// not even in an overflow series.
+// A family has all series of one kind and, for histograms, of one unit, or for counters, of one number of decimals.
+// Series of different families are never merged, not even in an overflow series.
 type family struct {
-	series seriesMap
-	kind   Kind
-	number uint16 // in registry.numbered
-	unit   string
+	series   seriesMap
+	kind     Kind
+	number   uint16 // in registry.numbered
+	unit     string
+	decimals int
 }
 
 type unitMap = atomicmap.Map[Tag, *family]
@@ -128,16 +132,30 @@ func (r *registry) family(kind Kind, unit string) *family {
 	return r.addUnit(unit)
 }
 
+// fractions returns the family of counters with so many decimals, or with the nearest number that there can be.
+func (r *registry) fractions(decimals int) *family {
+	decimals = min(max(decimals, 0), decimal.Most)
+	if decimals == 0 {
+		return &r.families[KindCounter]
+	}
+	number := kinds + decimals - 1
+	if r.numbered[number].Load() == nil {
+		r.numbered[number].CompareAndSwap(nil, &family{kind: KindCounter, number: uint16(number), decimals: decimals})
+	}
+	return r.numbered[number].Load()
+}
+
 // addUnit adds a unit. Numbers are taken in order, so all callers that add one unit agree on its number. The last
 // number is kept for otherUnit.
 func (r *registry) addUnit(unit string) *family {
-	numbered := r.numbered[kinds:]
+	const first = kinds + decimal.Most
+	numbered := r.numbered[first:]
 	if unit != otherUnit {
 		numbered = numbered[:maxUnits]
 	}
 	for i := range numbered {
 		if numbered[i].Load() == nil {
-			added := &family{kind: KindHistogram, unit: strings.Clone(unit), number: uint16(kinds + i)}
+			added := &family{kind: KindHistogram, unit: strings.Clone(unit), number: uint16(first + i)}
 			numbered[i].CompareAndSwap(nil, added)
 		}
 		if f := numbered[i].Load(); f.unit == unit {

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A Tag is one dimension of a series. Two updates belong to the same series if they have the same kind, name and tags,
-// and for histograms the same unit. The order of the tags does not matter; a tag that is given twice counts twice. In a
-// [Point] they are sorted by key, then by value.
+// for histograms the same unit, and for counters the same number of decimals. The order of the tags does not matter; a
+// tag that is given twice counts twice. In a [Point] they are sorted by key, then by value.
 //
 // Names, keys and values may be any strings, also empty ones: each [Sink] escapes them as its protocol demands, or
 // drops the point ([Batch.Drop]).
@@ -44,7 +45,7 @@ type Kind uint8
 
 // The kinds of points.
 const (
-	KindCounter   Kind = iota // Count is the sum of the deltas.
+	KindCounter   Kind = iota // Count is the sum of the deltas, in steps of 10^-Decimals.
 	KindTimer                 // Count observations; Sum, Min, Max and Buckets in nanoseconds.
 	KindGauge                 // Value is the latest one that was set.
 	KindHistogram             // As KindTimer, in Unit.
@@ -139,18 +140,45 @@ type Batch struct {
 // A sink may keep things by Kind and ID. It compares name, unit and tags before it uses them, if it may get points of
 // several buffers, or points that a program made itself, for which 0 is a good ID.
 type Point struct {
-	Name    string
-	Tags    []Tag // sorted; never changed, shared by all batches
-	Kind    Kind
-	Unit    string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
-	Help    string   // of the name, as described; may be empty
-	ID      uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
-	Count   int64    // counter: sum of the deltas; timer, histogram: number of observations
-	Sum     int64    // timer: nanoseconds; histogram: in its unit
-	Min     int64    // likewise
-	Max     int64    // likewise
-	Value   float64  // gauge: the latest when Write is called, which may have been set after the batch's End
-	Buckets *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+	Name     string
+	Tags     []Tag // sorted; never changed, shared by all batches
+	Kind     Kind
+	Unit     string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
+	Help     string   // of the name, as described; may be empty
+	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
+	ID       uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
+	Count    int64    // counter: sum of the deltas; timer, histogram: number of observations
+	Sum      int64    // timer: nanoseconds; histogram: in its unit
+	Min      int64    // likewise
+	Max      int64    // likewise
+	Value    float64  // gauge: the latest when Write is called, which may have been set after the batch's End
+	Buckets  *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+
+	// Exemplars are some of the observations of a timer or histogram, at most one of each octave, in ascending order.
+	// They belong to the batch.
+	Exemplars []Exemplar
+}
+
+// An Exemplar is an observation with the span in which it was measured: see [Timer.ObserveExemplar]. It is in the same
+// batch as its observation. Of the exemplars of an octave that a sink failed to deliver, the latest is kept.
+type Exemplar struct {
+	TraceContext
+
+	Value int64     // of a timer in nanoseconds, of a histogram in its unit; never negative
+	Time  time.Time // of the observation
+}
+
+// AppendAmount appends Count/10^Decimals, the sum of a counter, as the shortest decimal number that is exact: 3, -0.25,
+// 12.000001. It has no exponent.
+func (p *Point) AppendAmount(dst []byte) []byte { return decimal.AppendShort(dst, p.Count, p.Decimals) }
+
+// Amount returns Count/10^Decimals, the sum of a counter, as the nearest float64. [Point.AppendAmount] is exact.
+func (p *Point) Amount() float64 {
+	if size := p.Count >> 53; size == 0 || size == -1 { // both numbers are exact as a float64: it is rounded once
+		return float64(p.Count) / float64(decimal.Power(p.Decimals))
+	}
+	v, _ := strconv.ParseFloat(string(p.AppendAmount(nil)), 64) // it rounds correctly, and reads every such number
+	return v
 }
 
 // An outcome says which points of a batch a sink acknowledged or dropped while it wrote.

@@ -18,6 +18,7 @@ type Stats struct {
 	Overflowed Totals     // part of Recorded: updates of overflow series, see [WithMaxSeries]
 	Overflows  []Overflow // the ten names with most of Overflowed, or fewer, in descending order
 	Negatives  int64      // observations below zero, which are recorded as zero
+	Rejected   int64      // fractions that were not recorded, see [FractionCounter.Add]
 
 	Undescribed int64 // calls of [Buffer.Describe] that were ignored, for there were as many names as there may be series
 
@@ -47,10 +48,11 @@ type Stats struct {
 
 // Overflow says how much has been recorded in the overflow series of a name, since that series was created.
 type Overflow struct {
-	Name  string
-	Kind  Kind
-	Unit  string // as in Point
-	Count int64  // likewise
+	Name     string
+	Kind     Kind
+	Unit     string // as in Point
+	Decimals int    // likewise
+	Count    int64  // likewise
 }
 
 // SinkStats is one sink's share of [Stats].
@@ -72,7 +74,7 @@ type SinkStats struct {
 // Totals is an amount of updates: the increments of counters, and the observations of timers and histograms. Increments
 // of opposite signs cancel. Gauges are not included, as a newer value replaces an older one.
 type Totals struct {
-	Increments   int64 // sum of the deltas of counters
+	Increments   int64 // sum of the deltas of counters; of a [FractionCounter], in its steps
 	Observations int64 // of timers and histograms
 }
 
@@ -92,7 +94,7 @@ func (t *Totals) count(storage storage, n int64) {
 
 // describe fills in the figures that are not the flusher's.
 func describe(stats *Stats, s *shards, r *registry) {
-	stats.Negatives = s.negatives.Load()
+	stats.Negatives, stats.Rejected = s.negatives.Load(), s.rejected.Load()
 	stats.Undescribed = r.undescribed.Load()
 	stats.Series = int(r.series[ordinary].used.Load() + r.series[overflow].used.Load())
 	stats.Shards = int(s.procs.Load())
@@ -119,7 +121,7 @@ func (s *Stats) countChunk(own bool) {
 type selfMetrics struct {
 	series, shards, bytes *gaugeCell
 	flips, negatives      selfCounter
-	overflowed            selfCounter
+	rejected, overflowed  selfCounter
 	sinks                 []selfSink
 }
 
@@ -156,7 +158,8 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	}
 	m := &selfMetrics{
 		series: gauge("series"), shards: gauge("shards"), bytes: gauge("bytes"),
-		flips: counter("flips"), negatives: counter("negatives"), overflowed: counter("overflowed"),
+		flips: counter("flips"), negatives: counter("negatives"),
+		rejected: counter("rejected"), overflowed: counter("overflowed"),
 	}
 	for _, o := range c.sinks {
 		sink := Tag{Key: "sink", Value: o.name}
@@ -177,6 +180,7 @@ func (m *selfMetrics) record(f *flusher) {
 	m.bytes.set(float64(stats.Bytes))
 	m.flips.update(stats.Flips)
 	m.negatives.update(stats.Negatives)
+	m.rejected.update(stats.Rejected)
 	m.overflowed.update(stats.Overflowed.Increments + stats.Overflowed.Observations)
 	for i, s := range stats.Sinks {
 		self := &m.sinks[i]

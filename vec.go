@@ -9,8 +9,8 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 )
 
-// A Vec is a set of instruments of one name, told apart by typed labels: I is [Counter], [Timer], [Gauge] or
-// [Histogram]. K is a struct whose fields are the tags:
+// A Vec is a set of instruments of one name, told apart by typed labels: I is [Counter], [FractionCounter],
+// [Timer], [Gauge] or [Histogram]. K is a struct whose fields are the tags:
 //
 //	type Delivery struct {
 //		Status   string `tag:"status"`
@@ -42,6 +42,16 @@ type Vec[K comparable, I any] struct {
 // If b is nil, so is the set.
 func NewCounterVec[K comparable](b *Buffer, name string) (*Vec[K, Counter], error) {
 	return newVec[K](b, KindCounter, name, "", newCounter)
+}
+
+// NewFractionCounterVec returns a set of counters of fractions with so many decimals, as [NewCounterVec] does; see
+// [Buffer.FractionCounter].
+func NewFractionCounterVec[K comparable](b *Buffer, name string, decimals int) (*Vec[K, FractionCounter], error) {
+	v, err := newVec[K](b, KindCounter, name, "", newFractionCounter)
+	if v != nil {
+		v.family = v.buffer.registry.fractions(decimals)
+	}
+	return v, err
 }
 
 // NewTimerVec returns a set of timers, as [NewCounterVec] does.

@@ -8,10 +8,10 @@
 //		metricstest.Equal(t, buffer, `counter sold{fruit=apple} 2`)
 //	}
 //
-// [Equal] and [Contains] compare lines and show a diff. [Count], [Gauge], [Timer] and [Histogram] return one series, to
-// be compared by the test. All of them see every update that was recorded before they were called, and wait for
-// nothing else. A series that was never recorded, such as one with a misspelt name, fails the test with the names of
-// the nearest ones; [None] expects that.
+// [Equal] and [Contains] compare lines and show a diff. [Count], [Amount], [Gauge], [Timer] and [Histogram] return one
+// series, to be compared by the test. All of them see every update that was recorded before they were called, and wait
+// for nothing else. A series that was never recorded, such as one with a misspelt name, fails the test with the names
+// of the nearest ones; [None] expects that.
 //
 // They take scopes, too ([metricsbuffer.Buffer.With]). A series is then looked up by the name and tags that the code
 // under test has given to the scope. Lines always are those of the whole buffer, with all tags.
@@ -115,10 +115,19 @@ func named(
 	return func(r *sinktest.Recorder) (metricsbuffer.Point, error) { return r.Find(kind, name, tags...) }
 }
 
-// Count returns the sum of a counter's deltas. It fails the test if there is no such counter.
+// Count returns the sum of a counter's deltas; that of a [metricsbuffer.FractionCounter] is in its steps. It fails the
+// test if there is no such counter.
 func Count(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) int64 {
 	t.Helper()
 	return find(t, buffer, named(buffer, metricsbuffer.KindCounter, name, tags)).Count
+}
+
+// Amount returns the sum of a [metricsbuffer.FractionCounter], as the nearest float64. It fails the test if there is no
+// such counter.
+func Amount(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) float64 {
+	t.Helper()
+	p := find(t, buffer, named(buffer, metricsbuffer.KindCounter, name, tags))
+	return p.Amount()
 }
 
 // Gauge returns the value that a gauge was set to last. It fails the test if there is no such gauge.

@@ -90,6 +90,15 @@ func TestValues(t *testing.T) {
 	require.EqualValues(t, 3, metricstest.Timer(t, buffer, "latency").Count, "values are those since New")
 }
 
+// The line of a counter of fractions has all decimals.
+func TestFractions(t *testing.T) {
+	buffer := metricstest.New(t)
+	buffer.FractionCounter("cost", 3, tag("fruit", "apple")).Add(0.25)
+	require.InDelta(t, 0.25, metricstest.Amount(t, buffer, "cost", tag("fruit", "apple")), 0)
+	require.EqualValues(t, 250, metricstest.Count(t, buffer, "cost", tag("fruit", "apple")))
+	metricstest.Equal(t, buffer, "counter cost{fruit=apple} 0.250")
+}
+
 // A counter whose deltas cancel out is known, and has the value 0.
 func TestZero(t *testing.T) {
 	buffer := metricstest.New(t)

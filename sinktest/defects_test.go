@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +31,23 @@ var defects = map[string]flawed{
 		subject.Mend = nil
 		return subject
 	}},
+
+	"ignores decimals": {"Fractions", "has arrived as", sending(func(s *sender) {
+		s.value = func(p *metricsbuffer.Point) string {
+			if p.Kind == metricsbuffer.KindCounter {
+				return strconv.FormatInt(p.Count, 10)
+			}
+			return number(p)
+		}
+	})},
+	"skips fractions": {"Fractions", "has not arrived", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			return s.Write(ctx, &metricsbuffer.Batch{
+				Points: slices.DeleteFunc(slices.Clone(batch.Points), func(p metricsbuffer.Point) bool {
+					return p.Decimals > 0
+				}),
+			})
+		})},
 
 	"fails without points": {"Empty", "Write of a batch without points", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {

@@ -131,9 +131,10 @@ func TestEveryFieldIsKnown(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{
-		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Help string", "ID uint32",
+		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Help string",
+		"Decimals int", "ID uint32",
 		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64",
-		"Buckets *metricsbuffer.Buckets",
+		"Buckets *metricsbuffer.Buckets", "Exemplars []metricsbuffer.Exemplar",
 	}, fields(metricsbuffer.Point{}))
 	require.Equal(t, []string{"Key string", "Value string"}, fields(metricsbuffer.Tag{}))
 }

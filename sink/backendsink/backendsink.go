@@ -27,7 +27,8 @@ import (
 // on. After any other error, or a panic, this metric and those after it stay in the buffer, which delivers them again
 // with the next batch.
 type Backend interface {
-	// Increment adds delta to a counter. The delta may be negative or zero.
+	// Increment adds delta to a counter. The delta may be negative or zero. Counters of fractions go to a
+	// [FractionBackend].
 	Increment(name string, delta int64, tags []metricsbuffer.Tag) error
 
 	// Gauge sets a gauge. The value may be NaN or infinite.
@@ -40,6 +41,16 @@ type Backend interface {
 	// Histogram adds count values, at least one, whose sum is total, to a histogram. Both the values and total are in
 	// unit, which is the one given to [metricsbuffer.Buffer.Histogram], such as "bytes", and may be empty.
 	Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error
+}
+
+// A FractionBackend is a [Backend] that also takes counters of fractions ([metricsbuffer.FractionCounter]). They are
+// dropped if a backend has no such method. The rules are those of Backend's methods.
+type FractionBackend interface {
+	Backend
+
+	// IncrementFraction adds delta to a counter: the float64 that is nearest to the sum. The delta may be negative or
+	// zero.
+	IncrementFraction(name string, delta float64, tags []metricsbuffer.Tag) error
 }
 
 // A Sink delivers batches to a backend. Make one with [New]. If several buffers share it, their batches are delivered
@@ -91,6 +102,12 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 func (s *Sink) deliver(p *metricsbuffer.Point) error {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
+		if p.Decimals > 0 {
+			if backend, ok := s.backend.(FractionBackend); ok {
+				return backend.IncrementFraction(p.Name, p.Amount(), p.Tags)
+			}
+			return errors.ErrUnsupported
+		}
 		return s.backend.Increment(p.Name, p.Count, p.Tags)
 	case metricsbuffer.KindGauge:
 		return s.backend.Gauge(p.Name, p.Value, p.Tags)

@@ -35,7 +35,7 @@ func appendText(dst []byte, p *metricsbuffer.Point) []byte {
 func (s *Sink) appendValue(dst []byte, p *metricsbuffer.Point) []byte {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		dst = appendInt(dst, "count", p.Count)
+		dst = p.AppendAmount(append(dst, `,"count":`...))
 	case metricsbuffer.KindGauge:
 		dst = appendFloat(append(dst, `,"value":`...), p.Value)
 	default:

@@ -7,12 +7,12 @@
 //
 // The last object is broken into two lines only here.
 //
-//   - The count of a counter is the sum of its deltas.
+//   - The count of a counter is the sum of its deltas. That of a [metricsbuffer.FractionCounter] is a decimal number.
 //   - A timer's sum, min and max are in nanoseconds, those of a histogram in its unit. A counter or gauge has a unit if
 //     its name was described with one.
 //   - The counts of buckets are those of [metricsbuffer.Buckets]; the first one belongs to the bucket at offset.
-//   - Integers are written with all their digits. Programs that read numbers as floating point, as JavaScript does,
-//     keep 15 of them.
+//   - Integers and decimal numbers are written with all their digits. Programs that read numbers as floating point, as
+//     JavaScript does, keep 15 of them.
 //   - Gauges that are NaN or infinite are the strings "NaN", "Infinity" and "-Infinity".
 //   - If a key has several values, they stand in an array.
 //   - A new series has a line with zero, or with what was recorded in it. A timer or histogram without observations has

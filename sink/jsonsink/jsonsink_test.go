@@ -63,6 +63,7 @@ func TestLines(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, sinkFor(&out).Write(t.Context(), second(
 		counter("lowest", math.MinInt64),
+		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: "cost", Count: math.MaxInt64, Decimals: 2},
 		counter("twice", 1, tag{Key: "a", Value: ""}, tag{Key: "k", Value: "1"}, tag{Key: "k", Value: "2"}, tag{Key: "z"}),
 		gauge(math.NaN()), gauge(math.Inf(1)), gauge(math.Inf(-1)), gauge(1e300),
 		metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: "t", Count: 4, Sum: 5, Min: 0, Max: 3,
@@ -74,6 +75,7 @@ func TestLines(t *testing.T) {
 	const prefix = `{"start":"2025-11-23T12:00:00Z","end":"2025-11-23T12:00:01Z","kind":`
 	require.Equal(t, strings.Join([]string{
 		`"counter","name":"lowest","count":-9223372036854775808}`,
+		`"counter","name":"cost","count":92233720368547758.07}`,
 		`"counter","name":"twice","tags":{"a":"","k":["1","2"],"z":""},"count":1}`,
 		`"gauge","name":"g","value":"NaN"}`,
 		`"gauge","name":"g","value":"Infinity"}`,

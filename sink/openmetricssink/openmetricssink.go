@@ -12,7 +12,7 @@
 //
 // # Kinds
 //
-//	counter jobs.done            jobs_done_total, a counter
+//	counter jobs.done            jobs_done_total, a counter; a fraction has all its digits in text
 //	gauge queue.depth            queue_depth, a gauge; NaN and infinities are carried
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram
@@ -27,14 +27,18 @@
 // The header Accept of the request chooses the format, and the most wanted one of these is sent. Without the header it
 // is the classic text.
 //
-//	                             buckets of histograms    HELP, TYPE   UNIT   time of creation
-//	text/plain; version=0.0.4    classic                  yes          no     no
-//	OpenMetrics text 1.0.0       classic                  yes          yes    yes, as _created
-//	protobuf, delimited          classic and native       yes          yes    yes
+//	                             buckets of histograms    HELP, TYPE   UNIT   time of creation    exemplars
+//	text/plain; version=0.0.4    classic                  yes          no     no                  no
+//	OpenMetrics text 1.0.0       classic                  yes          yes    yes, as _created    yes
+//	protobuf, delimited          classic and native       yes          yes    yes                 yes
 //
 // Prometheus asks for OpenMetrics. It asks for protobuf if its native histograms are enabled. A Prometheus that does
 // not know _created stores it as another series: [WithoutCreated] leaves it out. The page is compressed by gzip if
-// the header Accept-Encoding asks for that. Exemplars are not served; the buffer records none.
+// the header Accept-Encoding asks for that.
+//
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A
+// bucket is served with its latest one, until there is a later one or the total begins anew. Prometheus stores them
+// with --enable-feature=exemplar-storage.
 //
 // # Buckets
 //

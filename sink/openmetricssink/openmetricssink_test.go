@@ -82,6 +82,7 @@ func TestKinds(t *testing.T) {
 		counter("jobs.done", 3, tag{Key: "queue", Value: "c"}, tag{Key: "x-y", Value: "é"}),
 		counter("bytes_total", math.MaxInt64),
 		counter("never", 0),
+		point{Kind: metricsbuffer.KindCounter, Name: "cost.usd", Count: math.MaxInt64, Decimals: 2},
 		gauge("queue-depth", math.Inf(-1)),
 		point{Kind: metricsbuffer.KindTimer, Name: "rpc", Count: 8, Sum: 3601_073743874, Buckets: buckets},
 		point{Kind: metricsbuffer.KindHistogram, Name: "rate", Unit: "by/s", Count: 8, Sum: 19, Buckets: buckets,
@@ -90,6 +91,9 @@ func TestKinds(t *testing.T) {
 	const classic = `# HELP bytes_total The counter "bytes_total".
 # TYPE bytes_total counter
 bytes_total 9223372036854775807
+# HELP cost_usd_total The counter "cost.usd".
+# TYPE cost_usd_total counter
+cost_usd_total 92233720368547758.07
 # HELP jobs_done_total The counter "jobs.done".
 # TYPE jobs_done_total counter
 jobs_done_total{queue="a\n\"b\"\\"} 2
@@ -121,6 +125,10 @@ rpc_seconds_count 8
 # TYPE bytes counter
 bytes_total 9223372036854775807
 bytes_created 1763899200.125
+# HELP cost_usd The counter \"cost.usd\".
+# TYPE cost_usd counter
+cost_usd_total 92233720368547758.07
+cost_usd_created 1763899200.125
 # HELP jobs_done The counter \"jobs.done\".
 # TYPE jobs_done counter
 jobs_done_total{queue="a\n\"b\"\\"} 2
@@ -155,6 +163,44 @@ rpc_seconds_created 1763899200.125
 # EOF
 `
 	require.Equal(t, open, get(t, sink, acceptOpen))
+}
+
+// A bucket of OpenMetrics is served with its latest exemplar, and keeps it until there is a later one.
+func TestExemplars(t *testing.T) {
+	sink := detached(t, openmetricssink.WithBuckets("seconds", 1e-6, 4e-6), openmetricssink.WithoutCreated())
+	exemplars := func(values ...int64) (all []metricsbuffer.Exemplar) {
+		for i, v := range values {
+			e := metricsbuffer.Exemplar{Value: v, Time: start.Add(time.Duration(i) * time.Millisecond)}
+			e.TraceID, e.SpanID = [16]byte{0xab, 15: byte(v)}, [8]byte{7: byte(v)}
+			all = append(all, e)
+		}
+		return all
+	}
+	timer := func(values ...int64) point {
+		return point{Kind: metricsbuffer.KindTimer, Name: "t", Count: 1, Exemplars: exemplars(values...),
+			Buckets: &metricsbuffer.Buckets{Zeros: 1}}
+	}
+	require.NoError(t, sink.Write(t.Context(), second(timer(0, 2, 500, 1001, 4000))))
+	require.NoError(t, sink.Write(t.Context(), second(timer(3000))))
+	require.Equal(t, `# HELP t_seconds The timer \"t\".
+# TYPE t_seconds histogram
+# UNIT t_seconds seconds
+t_seconds_bucket{le="1e-06"} 2 # {trace_id="ab0000000000000000000000000000f4",span_id="00000000000000f4"} `+
+		`0.0000005 1763899200.127
+t_seconds_bucket{le="4e-06"} 2 # {trace_id="ab0000000000000000000000000000e9",span_id="00000000000000e9"} `+
+		`0.000001001 1763899200.128
+t_seconds_bucket{le="+Inf"} 2
+t_seconds_sum 0
+t_seconds_count 2
+# EOF
+`, get(t, sink, acceptOpen))
+	require.NotContains(t, get(t, sink, acceptClassic), "trace_id")
+
+	late := second(timer(5000))
+	late.Points[0].Exemplars[0].SpanID = [8]byte{}
+	require.NoError(t, sink.Write(t.Context(), late))
+	require.Contains(t, get(t, sink, acceptOpen),
+		`t_seconds_bucket{le="+Inf"} 3 # {trace_id="ab000000000000000000000000000088"} 0.000005 1763899200.125`+"\n")
 }
 
 // The totals go on after the buffer was closed.

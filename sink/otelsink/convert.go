@@ -1,6 +1,7 @@
 package otelsink
 
 import (
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -47,14 +48,15 @@ type metrics struct {
 
 // An identity is the common part of the points of one metric.
 type identity struct {
-	kind metricsbuffer.Kind
-	name string
-	unit string // of a histogram; that of a counter or gauge is a description
+	kind     metricsbuffer.Kind
+	name     string
+	unit     string // of a histogram; that of a counter or gauge is a description
+	decimals int
 }
 
 // of returns the metric that the point belongs to.
 func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
-	key := identity{kind: p.Kind, name: p.Name}
+	key := identity{kind: p.Kind, name: p.Name, decimals: p.Decimals}
 	unit := p.Unit
 	switch p.Kind {
 	case metricsbuffer.KindHistogram:
@@ -81,12 +83,11 @@ func (m *metrics) add(
 	of := m.of(p)
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		sum, _ := of.Data.(metricdata.Sum[int64])
-		sum.IsMonotonic, sum.Temporality = true, temporality
-		sum.DataPoints = append(sum.DataPoints, metricdata.DataPoint[int64]{
-			Attributes: attrs, StartTime: start, Time: end, Value: p.Count,
-		})
-		of.Data = sum
+		if p.Decimals > 0 {
+			addSum(of, p.Amount(), attrs, temporality, start, end)
+		} else {
+			addSum(of, p.Count, attrs, temporality, start, end)
+		}
 	case metricsbuffer.KindGauge:
 		gauge, _ := of.Data.(metricdata.Gauge[float64])
 		gauge.DataPoints = append(gauge.DataPoints, metricdata.DataPoint[float64]{
@@ -107,9 +108,28 @@ func (m *metrics) add(
 			point.ZeroCount = b.Zeros
 			point.PositiveBucket = trimmed(b)
 		}
+		for _, e := range p.Exemplars {
+			converted := metricdata.Exemplar[int64]{Time: e.Time, Value: e.Value, TraceID: slices.Clone(e.TraceID[:])}
+			if e.SpanID != [8]byte{} {
+				converted.SpanID = slices.Clone(e.SpanID[:])
+			}
+			point.Exemplars = append(point.Exemplars, converted)
+		}
 		histogram.DataPoints = append(histogram.DataPoints, point)
 		of.Data = histogram
 	}
+}
+
+// addSum adds a counter's point to its metric.
+func addSum[N int64 | float64](
+	of *metricdata.Metrics, value N, attrs attribute.Set, temporality metricdata.Temporality, start, end time.Time,
+) {
+	sum, _ := of.Data.(metricdata.Sum[N])
+	sum.IsMonotonic, sum.Temporality = true, temporality
+	sum.DataPoints = append(sum.DataPoints, metricdata.DataPoint[N]{
+		Attributes: attrs, StartTime: start, Time: end, Value: value,
+	})
+	of.Data = sum
 }
 
 // trimmed returns a copy of the buckets without the empty ones at both ends.

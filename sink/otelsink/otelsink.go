@@ -22,10 +22,12 @@
 //
 // # Kinds
 //
-//	counter      monotonic sum of integers
+//	counter      monotonic sum of integers; of a FractionCounter, of floating-point numbers
 //	gauge        gauge; NaN and infinities are carried
 //	timer        exponential histogram in the unit ns
 //	histogram    exponential histogram in its unit
+//
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) are carried. A Producer gives the latest one of each octave.
 //
 // Histograms have the buffer's own buckets, at scale 4, and the exact count, sum, minimum and maximum. Timers are in
 // nanoseconds for that reason: the buckets of seconds have other bounds. Names and tags are carried unchanged, tags as

@@ -58,6 +58,7 @@ func TestEvents(t *testing.T) {
 	buffer, address := newPage(t)
 	buffer.IncrCounter("jobs", math.MaxInt64-5)
 	buffer.IncrCounter("balance", -7)
+	buffer.FractionCounter("cost", 2).Add(0.25)
 	buffer.SetGauge("depth", math.Inf(1))
 	for i := range 600 {
 		buffer.IncrCounter(fmt.Sprint("job", i), int64(i)+1)
@@ -70,10 +71,12 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, "no-store", events.header.Get("Cache-Control"))
 	var seen snapshot
 	require.NoError(t, events.until("tick", &seen))
-	require.Len(t, seen.series, 604)
+	require.Len(t, seen.series, 605)
 	require.Zero(t, seen.live, "the totals are no part of the history")
 	require.Equal(t, int64(math.MaxInt64-5), seen.find("jobs").Count)
 	require.EqualValues(t, -7, seen.find("balance").Count)
+	cost := seen.find("cost")
+	require.Equal(t, "0.25", string(cost.AppendAmount(nil)))
 	require.EqualValues(t, 600, seen.find("job599").Count)
 	require.Equal(t, int64(4*time.Second), seen.find("latency").Sum)
 	require.InDelta(t, math.Inf(1), seen.find("depth").Value, 0)

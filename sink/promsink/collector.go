@@ -115,7 +115,7 @@ func newMetric(s *series) *metric {
 	m.value.Label = e.labels
 	switch s.Kind {
 	case metricsbuffer.KindCounter:
-		value := float64(s.Count)
+		value := s.Amount()
 		m.value.Counter = &dto.Counter{Value: &value, CreatedTimestamp: e.created}
 	case metricsbuffer.KindGauge:
 		value := s.Value

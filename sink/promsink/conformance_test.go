@@ -61,7 +61,14 @@ func pointsOf(families iter.Seq[*dto.MetricFamily]) (points []metricsbuffer.Poin
 			for _, label := range m.Label {
 				p.Tags = append(p.Tags, tag{Key: label.GetName(), Value: label.GetValue()})
 			}
-			p.Count = count(m)
+			if v := m.GetCounter().GetValue(); v != math.Trunc(v) {
+				p.Count, p.Decimals, err = sinktest.ParseAmount(strconv.FormatFloat(v, 'f', -1, 64))
+				if err != nil {
+					return nil, err
+				}
+			} else {
+				p.Count = count(m)
+			}
 			p.Sum = int64(math.Min(m.GetHistogram().GetSampleSum()*units[p.Kind], math.MaxInt64/2))
 			points = append(points, p)
 		}

@@ -21,6 +21,9 @@ func TestCollisions(t *testing.T) {
 		return metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: name, Count: 1,
 			Buckets: &metricsbuffer.Buckets{Zeros: 1}}
 	}
+	tenths := func(name string, count int64) metricsbuffer.Point {
+		return metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: name, Count: count, Decimals: 1}
+	}
 	a, b := tag{Key: "k", Value: "a"}, tag{Key: "k", Value: "b"}
 	for _, c := range []struct {
 		first, second       metricsbuffer.Point
@@ -30,6 +33,7 @@ func TestCollisions(t *testing.T) {
 		{counter("a.b", 1, a), counter("a-b", 2, b), `counter "a.b"{"k"="a"}`, `counter "a-b"{"k"="b"}`, "a_b_total"},
 		{counter("a", 1), counter("a.total", 2), `counter "a"`, `counter "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a", 2), `counter "a"`, `gauge "a"`, "a"},
+		{counter("a", 1), tenths("a", 2), `counter "a"`, `counter "a"`, "a_total"},
 		{counter("a", 1), gauge("a.total", 2), `counter "a"`, `gauge "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a.created", 2), `counter "a"`, `gauge "a.created"`, "a_created"},
 		{timer("a"), gauge("a.seconds.created", 2), `timer "a"`, `gauge "a.seconds.created"`, "a_seconds_created"},

@@ -9,7 +9,7 @@
 //
 // # Kinds
 //
-//	counter jobs.done            jobs_done_total, a counter
+//	counter jobs.done            jobs_done_total, a counter; a fraction is the nearest float64
 //	gauge queue.depth            queue_depth, a gauge; NaN and infinities are carried
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram
@@ -24,6 +24,11 @@
 // [WithBuckets] sets other classic bounds for a unit. They are most of the cost of a histogram: each bound is a series
 // in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
 // bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
+//
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A
+// bucket is served with its latest one, until there is a later one or the total begins anew. promhttp serves them if
+// [promhttp.HandlerOpts] has EnableOpenMetrics, or if Prometheus asks for protobuf. Prometheus stores them with
+// --enable-feature=exemplar-storage.
 //
 // A new series is in the next scrape with the value 0, or with what was recorded in it: rate and increase need a
 // counter that is seen before it counts. A series is served, with its last total, until the buffer forgets it
@@ -64,6 +69,8 @@
 // The page then has the registry's metrics and the sink's. A series of the sink that collides with one of the registry
 // is left out, counted as dropped and reported. [WithLabels] likewise adds constant labels without a risk:
 // [prometheus.WrapRegistererWith] fails the scrape if a series has a tag of the same name.
+//
+// [promhttp.HandlerOpts]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#HandlerOpts
 package promsink
 
 import (

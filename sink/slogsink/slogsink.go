@@ -8,7 +8,7 @@
 //	kind, name       of the point
 //	tags             a group, present if the point has tags; a repeated key is repeated in the group
 //	over             the time from the batch's start to its end
-//	delta            of a counter
+//	delta            of a counter; of fractions, a [json.Number] with all digits
 //	value            of a gauge; NaN and infinities are strings
 //	count, sum, min, p50, p99, max
 //	                 of a timer, as durations, or of a histogram, as integers in its unit
@@ -22,6 +22,7 @@ package slogsink
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -113,6 +114,9 @@ func attrs(p *metricsbuffer.Point, over time.Duration) []slog.Attr {
 	}
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
+		if p.Decimals > 0 {
+			return append(attrs, slog.Any("delta", json.Number(p.AppendAmount(nil)))) // with all digits, and no quotes in JSON
+		}
 		return append(attrs, slog.Int64("delta", p.Count))
 	case metricsbuffer.KindGauge:
 		return append(attrs, slog.Attr{Key: "value", Value: float(p.Value)})

@@ -68,7 +68,7 @@ func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reaso
 	case metricsbuffer.KindCounter:
 		e.series(p)
 		packet = append(e.appendOwnName(packet), ':')
-		return e.endLine(strconv.AppendInt(packet, p.Count, 10), "|c"), ""
+		return e.endLine(p.AppendAmount(packet), "|c"), ""
 	case metricsbuffer.KindGauge:
 		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
 			return packet, notFinite

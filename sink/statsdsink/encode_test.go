@@ -52,6 +52,10 @@ func TestLines(t *testing.T) {
 	}{
 		{point{Name: "a", Kind: counter, Count: 3}, "a:3|c\n", "a:3|c\n"},
 		{
+			point{Name: "a", Kind: counter, Count: math.MinInt64, Decimals: 9},
+			"a:-9223372036.854775808|c\n", "a:-9223372036.854775808|c\n",
+		},
+		{
 			point{Name: "a", Tags: status, Kind: counter, Count: math.MinInt64},
 			"a:-9223372036854775808|c|#producer:p_x20_1,status:ok\n",
 			"a;producer=p_x20_1;status=ok:-9223372036854775808|c\n",

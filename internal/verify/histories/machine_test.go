@@ -301,6 +301,11 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 			}
 			m.note(metricsbuffer.KindCounter, prefix+name, one(v))
 		},
+		"fraction": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name")+".fraction", deltas.Draw(t, "delta")
+			m.b.FractionCounter(name, 2).Add(float64(v) / 100)
+			m.note(metricsbuffer.KindCounter, name, one(v))
+		},
 		"timer": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), lengths.Draw(t, "duration")
 			b, prefix := m.at(t)

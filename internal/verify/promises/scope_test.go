@@ -190,7 +190,7 @@ func TestScopesNeverAllocate(t *testing.T) {
 
 // TestConstantTags: sinks get them with every series, and no two series have the same name and tags.
 func TestConstantTags(t *testing.T) {
-	b, recorder := newBuffer(t, metricsbuffer.WithMaxSeries(15), metricsbuffer.WithSelfMetrics(),
+	b, recorder := newBuffer(t, metricsbuffer.WithMaxSeries(16), metricsbuffer.WithSelfMetrics(),
 		metricsbuffer.WithTags(tag("z", "constant")), metricsbuffer.WithTags(tag("a", "constant")))
 	for range 2 {
 		b.IncrCounter("c", 1)
