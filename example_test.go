@@ -19,11 +19,8 @@ import (
 
 // The usage example of the README.
 func Example() {
-	console, _ := consolesink.New(os.Stdout)
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(console)) // a batch every second
-	if err != nil {
-		log.Fatal(err)
-	}
+	console := metricsbuffer.Must(consolesink.New(os.Stdout))
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(console))) // a batch every second
 	requests := buffer.Counter("http.requests", metricsbuffer.T("handler", "index"))
 	latency := buffer.Timer("http.latency")
 	for range 1000 { // in any number of goroutines
