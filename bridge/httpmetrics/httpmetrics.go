@@ -27,7 +27,8 @@
 //	http.response.status_code  the status: the first one that is not informational
 //
 // The status of a handler that writes nothing is 200; it is 500 if the handler panics or calls [runtime.Goexit] before
-// it writes, and 101 if it hijacks the connection before it writes. All tags have few values, if the handlers' statuses and [WithRoute] do.
+// it writes, and 101 if it hijacks the connection before it writes. All tags have few values, if the handlers' statuses
+// and [WithRoute] do.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
 // response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
@@ -45,8 +46,8 @@
 // server's is all of them, as that of HTTP/1 is; an [http.Flusher] and [http.Pusher] if the server's is, as that of
 // HTTP/2 is. It has a method Unwrap, so everything works that [http.ResponseController] does.
 //
-// If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body that
-// is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server then
+// If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
+// that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server then
 // reads up to 256 KiB of the rest, as after every body that is not read to its end, or else closes the connection. Put
 // [http.MaxBytesHandler] around this handler, and it closes at once.
 //

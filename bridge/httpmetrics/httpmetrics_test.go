@@ -335,7 +335,9 @@ func TestHTTP1(t *testing.T) {
 		return http.NewResponseController(w).Hijack()
 	}))
 	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
-		hijack(func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) { return w.(http.Hijacker).Hijack() })(w, r)
+		hijack(func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+			return w.(http.Hijacker).Hijack()
+		})(w, r)
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "the server writes nothing of this")
 	})

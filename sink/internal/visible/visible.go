@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Rune says whether the rune prints and can be seen. Go takes some runes for printable that fonts draw as nothing, or as
-// a blank: fillers, joiners and variation selectors.
+// Rune says whether the rune prints and can be seen. Go takes some runes for printable that fonts draw as nothing, or
+// as a blank: fillers, joiners and variation selectors.
 func Rune(r rune) bool {
 	const blankBraille, nullNotehead = '\u2800', '\U0001d159'
 	return strconv.IsPrint(r) && r != blankBraille && r != nullNotehead &&
