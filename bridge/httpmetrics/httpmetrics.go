@@ -47,8 +47,8 @@
 // HTTP/2 is. It has a method Unwrap, so everything works that [http.ResponseController] does.
 //
 // If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
-// that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server then
-// reads up to 256 KiB of the rest, as after every body that is not read to its end, or else closes the connection. Put
+// that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server
+// then reads up to 256 KiB of the rest, as after every body that is not read to its end, or else closes the connection. Put
 // [http.MaxBytesHandler] around this handler, and it closes at once.
 //
 // [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#http-server

@@ -13,7 +13,7 @@ import (
 // The runes that Unicode calls ignorable, and blanks of which it does not, are escaped. All others are as in strconv.
 func TestQuote(t *testing.T) {
 	for s, want := range map[string]string{
-		"plain": `"plain"`,
+		"plain":      `"plain"`,
 		"größe 日本 🚀": `"größe 日本 🚀"`, "e\u0301": "\"e\u0301\"", `"`: `"\""`, "\xff": `"\xff"`,
 		"a\u3164": `"a\u3164"`, "a\ufe0f": `"a\ufe0f"`, "a\u034f": `"a\u034f"`, "a\u2800": `"a\u2800"`,
 		"\u115f\u1160\u17b4\uffa0\u180b": `"\u115f\u1160\u17b4\uffa0\u180b"`,
