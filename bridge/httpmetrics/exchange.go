@@ -40,9 +40,9 @@ func (x *exchange) wrote(n int64) {
 	}
 }
 
-// begin keeps the first status that is not informational.
+// begin keeps the first status that is not informational. The server sends none on a hijacked connection.
 func (x *exchange) begin(status int) {
-	if x.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+	if x.status == 0 && !x.hijacked && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		x.status = status
 	}
 }

@@ -26,8 +26,9 @@
 //	http.route                 the path of the pattern, such as /orders/{id}; _OTHER if none matches; see WithRoute
 //	http.response.status_code  the status: the first one that is not informational
 //
-// The status of a handler that writes nothing is 200; it is 500 if the handler panics before it writes, and 101 if it
-// hijacks the connection before it writes. All tags have few values, if the handlers' statuses and [WithRoute] do.
+// The status of a handler that writes nothing is 200; it is 500 if the handler panics or calls [runtime.Goexit] before
+// it writes, and 101 if it hijacks the connection before it writes. All tags have few values, if the handlers' statuses
+// and [WithRoute] do.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
 // response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
@@ -45,11 +46,17 @@
 // server's is all of them, as that of HTTP/1 is; an [http.Flusher] and [http.Pusher] if the server's is, as that of
 // HTTP/2 is. It has a method Unwrap, so everything works that [http.ResponseController] does.
 //
+// If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
+// that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server
+// then reads up to 256 KiB of the rest, as after every body that is not read to its end, or else closes the connection. Put
+// [http.MaxBytesHandler] around this handler, and it closes at once.
+//
 // [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#http-server
 package httpmetrics
 
 import (
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -65,6 +72,7 @@ type Option struct{ apply func(*handler) }
 // WithRoute has a function say which route a request took, for routers other than [http.ServeMux]. It is called on the
 // goroutine of the request, after the wrapped handler has returned or panicked, with the request that the handler got.
 // It must return few different values, each the same for all requests of a route. An empty one is recorded as _OTHER.
+// So is a request for which the function panics; the panic goes on to the caller unless the handler has panicked, too.
 // It panics if the function is nil.
 func WithRoute(route func(*http.Request) string) Option {
 	if route == nil {
@@ -141,25 +149,46 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	returned := false
 	defer func() { // without recover, so that the panic goes on as it is
+		took, panicked := time.Since(start), !returned && !exits()
 		active.Add(-1)
-		route := h.route(r)
-		if route == "" {
-			route = other
+		route := other
+		defer func() { // also if the route's function panics
+			labels := labels{of.Method, of.Scheme, route, x.finalStatus(returned)}
+			var panics metricsbuffer.Update
+			if panicked {
+				panics = h.panics.With(panicLabels{of.Method, of.Scheme, route}).Delta(1)
+			}
+			metricsbuffer.Record(
+				h.durations.With(labels).Took(took),
+				h.requestSizes.With(labels).Size(x.read.Load()),
+				h.responseSizes.With(labels).Size(x.written),
+				panics,
+			)
+		}()
+		if taken := h.routeTaken(r, returned); taken != "" {
+			route = taken
 		}
-		labels := labels{of.Method, of.Scheme, route, x.finalStatus(returned)}
-		var panicked metricsbuffer.Update
-		if !returned {
-			panicked = h.panics.With(panicLabels{of.Method, of.Scheme, route}).Delta(1)
-		}
-		metricsbuffer.Record(
-			h.durations.With(labels).Took(time.Since(start)),
-			h.requestSizes.With(labels).Size(x.read.Load()),
-			h.responseSizes.With(labels).Size(x.written),
-			panicked,
-		)
 	}()
 	h.next.ServeHTTP(x.responseWriter(), r)
 	returned = true
+}
+
+// routeTaken returns the route, or "" if there is none. If the handler has panicked, that panic goes on, and not one of
+// the route's function.
+func (h *handler) routeTaken(r *http.Request, returned bool) string {
+	if !returned {
+		defer func() { _ = recover() }()
+	}
+	return h.route(r)
+}
+
+// exits says whether the function that defers its caller is ended by runtime.Goexit, and not by a panic. Only recover
+// could tell by the language, and it would end the panic. If the runtime changes, exits are counted as panics.
+func exits() bool {
+	var caller [1]uintptr
+	n := runtime.Callers(3, caller[:]) // of the deferred function
+	frame, _ := runtime.CallersFrames(caller[:n]).Next()
+	return frame.Function == "runtime.Goexit"
 }
 
 // methodOf returns the method if it is one of those that RFC 9110 and RFC 5789 define.

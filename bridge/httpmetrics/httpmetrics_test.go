@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -224,6 +225,70 @@ func TestPanic(t *testing.T) {
 	})
 }
 
+// A handler that ends its goroutine has not panicked, unless it does so, too, while the goroutine ends.
+func TestGoexit(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { runtime.Goexit() })
+	mux.HandleFunc("/written", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+		runtime.Goexit()
+	})
+	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) {
+		defer panic("while the goroutine ends")
+		runtime.Goexit()
+	})
+	for path, status := range map[string]int{"/exit": 500, "/written": 204, "/panic": 500} {
+		url, buffer, stop := serve(t, mux)
+		_, _, err := send(t, "GET", url+path, nil)
+		require.Error(t, err)
+		stop()
+		require.EqualValues(t, 1,
+			metricstest.Timer(t, buffer, "http.server.request.duration", tags("GET", path, status)...).Count, path)
+		if path == "/panic" {
+			require.EqualValues(t, 1, metricstest.Count(t, buffer, "http.server.panics", where("GET", path)...))
+		} else {
+			metricstest.None(t, buffer, "http.server.panics")
+		}
+	}
+}
+
+// A panic of the route's function loses no request, and hides no panic of the handler.
+func TestPanicOfRoute(t *testing.T) {
+	buffer := metricstest.New(t)
+	route := httpmetrics.WithRoute(func(*http.Request) string { panic("route") })
+	for want, next := range map[string]http.HandlerFunc{
+		"route":   func(http.ResponseWriter, *http.Request) {},
+		"handler": func(http.ResponseWriter, *http.Request) { panic("handler") },
+	} {
+		require.PanicsWithValue(t, want, func() {
+			httpmetrics.Handler(buffer, next, route).ServeHTTP(
+				httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		})
+	}
+	for _, status := range []int{200, 500} {
+		require.EqualValues(t, 1,
+			metricstest.Timer(t, buffer, "http.server.request.duration", tags("GET", "_OTHER", status)...).Count)
+	}
+	require.EqualValues(t, 1, metricstest.Count(t, buffer, "http.server.panics", where("GET", "_OTHER")...))
+	require.Zero(t, metricstest.Gauge(t, buffer, "http.server.active_requests", active("GET")...))
+}
+
+// A limit of the body's size around the handler closes the connection.
+func TestMaxBytesHandler(t *testing.T) {
+	handler := httpmetrics.Handler(metricstest.New(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		}
+	}))
+	server := httptest.NewServer(http.MaxBytesHandler(handler, 10))
+	defer server.Close()
+	response, err := http.Post(server.URL, "text/plain", strings.NewReader("more than ten bytes"))
+	require.NoError(t, err)
+	response.Body.Close()
+	require.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
+	require.True(t, response.Close)
+}
+
 // Optional interfaces of the server's ResponseWriter for HTTP/1 work, directly and through a ResponseController.
 func TestHTTP1(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "page")
@@ -269,6 +334,13 @@ func TestHTTP1(t *testing.T) {
 	mux.Handle("/control", hijack(func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
 		return http.NewResponseController(w).Hijack()
 	}))
+	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
+		hijack(func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+			return w.(http.Hijacker).Hijack()
+		})(w, r)
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "the server writes nothing of this")
+	})
 	mux.HandleFunc("/early", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusAccepted)
@@ -285,6 +357,7 @@ func TestHTTP1(t *testing.T) {
 	})
 	want := map[string]struct{ toClient, recorded, size int }{
 		"/flush": {200, 200, 5}, "/file": {200, 200, 100_000}, "/hijack": {204, 101, 0}, "/control": {204, 101, 0},
+		"/late":  {204, 101, 0},
 		"/early": {202, 202, 0}, "/pusher": {200, 200, 0},
 	}
 	for path, w := range want {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -200,4 +201,33 @@ func TestManyInstruments(t *testing.T) {
 	require.EqualValues(t, 500_000_000, count)
 	require.EqualValues(t, 500_000, sum)
 	require.InDelta(t, 1000, gauge, 0)
+}
+
+// No fraction of a number that is not scaled is taken for noise, however large the number is.
+func TestFractionsOfLargeNumbers(t *testing.T) {
+	meter, flush := instrumented(t, otelbridge.WithDecimals(func(string, string) int { return 0 }))
+	bytes := must(meter.Float64Counter("bytes"))
+	latency := must(meter.Float64Histogram("latency", metric.WithUnit("ns")))
+	for range 1000 {
+		latency.Record(t.Context(), 1<<50+0.5)
+		bytes.Add(t.Context(), 1<<50+0.5)
+	}
+	recorder := flush()
+	require.EqualValues(t, 1000<<50+500, recorder.Total(metricsbuffer.KindTimer, "latency").Sum)
+	require.EqualValues(t, 1000<<50+500, recorder.Total(metricsbuffer.KindCounter, "bytes").Count)
+}
+
+// No name escapes the limit of instruments.
+func TestLimitOfInstruments(t *testing.T) {
+	for _, name := range []string{"jobs", "otelbridge.overflow"} {
+		buffer := must(metricsbuffer.New())
+		provider := must(otelbridge.NewMeterProvider(buffer, otelbridge.WithMaxSeries(10)))
+		errs := handleErrors(t)
+		for i := range 100 {
+			must(provider.Meter("m").Int64Counter(name, metric.WithUnit(strconv.Itoa(i))))
+		}
+		require.Len(t, provider.Instruments(), 11, name)
+		require.NotEmpty(t, *errs)
+		require.NoError(t, buffer.Close())
+	}
 }

@@ -14,18 +14,21 @@ import (
 
 // A sum is a counter that can be added fractions to.
 type sum struct {
-	steps *metricsbuffer.Counter
-	rests *fraction.Rests
-	rest  atomic.Pointer[fraction.Rest] // of the counter's series; nil before the first fraction of a step
+	steps  *metricsbuffer.Counter
+	scaled bool // the numbers were multiplied by a power of ten
+	rests  *fraction.Rests
+	rest   atomic.Pointer[fraction.Rest] // of the counter's series; nil before the first fraction of a step
 }
 
 func newSum(p *MeterProvider, d *definition, tags []metricsbuffer.Tag) *sum {
-	return &sum{steps: p.buffer.FractionCounter(d.Name, d.decimals, tags...).Steps(), rests: p.rests}
+	return &sum{
+		steps: p.buffer.FractionCounter(d.Name, d.decimals, tags...).Steps(), scaled: d.decimals != 0, rests: p.rests,
+	}
 }
 
 // add adds a number of steps, which is not negative and fits an int64.
 func (s *sum) add(steps float64) {
-	if whole, ok := wholeOf(steps); ok {
+	if whole, ok := wholeOf(steps, s.scaled); ok {
 		s.steps.Add(whole)
 		return
 	}

@@ -146,7 +146,7 @@ func (p *MeterProvider) define(
 		p.describe(d.Name, &i)
 		return d, nil
 	}
-	if len(p.definitions) >= p.maxSeries && i.Name != overflowName {
+	if len(p.definitions) >= p.maxSeries {
 		err = fmt.Errorf("otelbridge: there are %d instruments; %q is recorded as %q", p.maxSeries, i.Name, overflowName)
 		id = identity{kind: i.Kind, name: overflowName, scale: id.scale.overflow()}
 		if d, ok := p.definitions[id]; ok {
@@ -163,7 +163,10 @@ func (p *MeterProvider) define(
 		if owner, ok := p.owners[name]; !ok {
 			p.owners[name] = id
 		} else if owner != id {
-			told := strings.TrimSpace(i.Kind + " " + i.Unit)
+			told := i.Kind
+			if i.Unit != "" {
+				told += " " + i.Unit
+			}
 			i.Tags = append(i.Tags, metricsbuffer.Tag{Key: instrumentTag, Value: told})
 			err = errors.Join(err, fmt.Errorf("otelbridge: %q is a %s in %q and a %s in %q: the latter has the tag %s=%q",
 				i.Name, owner.kind, owner.unit, i.Kind, i.Unit, instrumentTag, told))

@@ -19,15 +19,19 @@ import (
 type distribution struct {
 	timer     *metricsbuffer.Timer
 	histogram *metricsbuffer.Histogram
+	scaled    bool // values were multiplied by a factor other than 1
 	rests     *fraction.Rests
 	rest      atomic.Pointer[fraction.Rest] // of the series; nil before the first fraction
 }
 
 func newDistribution(p *MeterProvider, d *definition, tags []metricsbuffer.Tag) *distribution {
+	n := &distribution{scaled: d.scale.factor != 1, rests: p.rests}
 	if d.scale.timer {
-		return &distribution{timer: p.buffer.Timer(d.Name, tags...), rests: p.rests}
+		n.timer = p.buffer.Timer(d.Name, tags...)
+	} else {
+		n.histogram = p.buffer.Histogram(d.Name, d.scale.unit, tags...)
 	}
-	return &distribution{histogram: p.buffer.Histogram(d.Name, d.scale.unit, tags...), rests: p.rests}
+	return n
 }
 
 func (d *distribution) observe(v int64, span metricsbuffer.TraceContext) {
@@ -78,11 +82,11 @@ func (h *float64Histogram) Record(ctx context.Context, v float64, opts ...metric
 }
 
 // wholeOf returns the whole number that v, which is not negative, was before it was divided by a scale's factor and
-// multiplied by it again.
-func wholeOf(v float64) (whole int64, ok bool) {
+// multiplied by it again. A number that was not scaled has no error: every fraction is one that was recorded.
+func wholeOf(v float64, scaled bool) (whole int64, ok bool) {
 	const noise = 1.0 / (1 << 51) // the relative error of that
 	nearest := math.Round(v)
-	return int64(nearest), math.Abs(v-nearest) <= v*noise
+	return int64(nearest), v == nearest || scaled && math.Abs(v-nearest) <= v*noise
 }
 
 // record records v, which fits an int64. Usually it is a whole number, because durations are measured in nanoseconds.
@@ -92,7 +96,7 @@ func (d *distribution) record(v float64, span metricsbuffer.TraceContext) {
 		d.observe(-1, span) // The buffer records it as zero and counts it. The rest is for the sum of the others.
 		return
 	}
-	whole, ok := wholeOf(v)
+	whole, ok := wholeOf(v, d.scaled)
 	if !ok {
 		whole, _ = d.restOf().Add(v)
 	}

@@ -171,3 +171,18 @@ func BenchmarkAttributes(b *testing.B) {
 		}
 	})
 }
+
+// Units that differ only by a blank are two units, as in the SDK.
+func TestUnitsThatDifferByABlank(t *testing.T) {
+	handled := handleErrors(t)
+	meter, flush := instrumented(t)
+	for i, unit := range []string{"x", "By", "By ", ""} {
+		must(meter.Float64Gauge("g", metric.WithUnit(unit))).Record(t.Context(), float64(i))
+	}
+	recorder := flush()
+	require.Len(t, *handled, 3)
+	for i, told := range []string{"Gauge By", "Gauge By ", "Gauge"} {
+		value := recorder.Total(metricsbuffer.KindGauge, "g", tag{Key: "otel.instrument", Value: told}).Value
+		require.InDelta(t, i+1, value, 0, told)
+	}
+}

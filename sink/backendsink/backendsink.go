@@ -83,6 +83,7 @@ func (s *Sink) String() string { return fmt.Sprintf("backend %T", s.backend) }
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	batch.Acknowledge(0) // the ends, of which the backend is not told
 	for i := range batch.Points {
 		if ctx.Err() != nil {
 			return fmt.Errorf("backendsink: after %d of %d points: %w", i, len(batch.Points), context.Cause(ctx))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -119,7 +120,6 @@ func TestHistogram(t *testing.T) {
 	require.EqualValues(t, 4, buffer.Stats().Sinks[0].Acknowledged.Observations)
 }
 
-// A metric that the backend never takes is dropped and counted; the others are delivered.
 // A client may divide by the number of observations.
 func TestNoObservations(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
@@ -129,6 +129,7 @@ func TestNoObservations(t *testing.T) {
 	require.Equal(t, 2, batch.Acknowledged())
 }
 
+// A metric that the backend never takes is dropped and counted; the others are delivered.
 func TestUnsupported(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
 		{Kind: metricsbuffer.KindHistogram, Name: "size", Count: 1},
@@ -163,4 +164,30 @@ func TestContext(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{{Name: "jobs", Count: 1}}}
 	require.ErrorIs(t, sinkFor(new(client)).Write(ctx, batch), errRefused)
 	require.Zero(t, batch.Acknowledged())
+}
+
+// The end of a series, of which the backend is not told, is delivered though the first metric is refused.
+func TestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, ended := new(client), 0
+		inner := sinkFor(c)
+		sink := metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			ended += len(batch.Ended)
+			return inner.Write(ctx, batch)
+		})
+		buffer, err := metricsbuffer.New(
+			metricsbuffer.WithInterval(0), metricsbuffer.WithIdleExpiry(time.Second), metricsbuffer.WithSink(sink))
+		require.NoError(t, err)
+		buffer.IncrCounter("idle", 1)
+		require.NoError(t, buffer.Flush(t.Context()))
+		c.refuse = "jobs"
+		for range 5 {
+			time.Sleep(2 * time.Second)
+			buffer.IncrCounter("jobs", 1)
+			require.ErrorIs(t, buffer.Flush(t.Context()), errRefused)
+		}
+		require.Equal(t, 1, ended, "once, though each Write failed")
+		c.refuse = ""
+		require.NoError(t, buffer.Close())
+	})
 }

@@ -246,6 +246,10 @@ func TestStrangeWordsAreQuoted(t *testing.T) {
 		`C:\x1b`:            `"C:\\x1b"`,
 		"zero\u200bwidth":   `"zero\u200bwidth"`,
 		"replacement\ufffd": "replacement\ufffd",
+		"filler\u3164":      `"filler\u3164"`, // printable, but blank
+		"selector\ufe0f":    `"selector\ufe0f"`,
+		"joiner\u034f":      `"joiner\u034f"`,
+		"braille\u2800":     `"braille\u2800"`,
 	} {
 		series := want + "{" + want + "=" + want + "}"
 		table := printed(t, second(counter(word, 1, tag(word, word))))

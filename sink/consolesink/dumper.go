@@ -29,11 +29,16 @@ type Dumper struct {
 }
 
 // WithSignals replaces the signals of [DumpOnSignal]. They lose their usual effect: [os.Interrupt], for example, no
-// longer ends the program.
+// longer ends the program. Signals that no program can catch, such as [os.Kill], are an error.
 func WithSignals(signals ...os.Signal) Option {
 	return func(s *Sink) error {
 		if len(signals) == 0 || slices.Contains(signals, nil) {
 			return errors.New("WithSignals: no signal is given, or a nil one; write syscall.SIGUSR2, for example")
+		}
+		for _, sig := range signals {
+			if slices.Contains(uncatchable, sig) {
+				return fmt.Errorf("WithSignals: no program can catch %q; write syscall.SIGUSR2, for example", sig)
+			}
 		}
 		s.signals = slices.Clone(signals)
 		return nil
@@ -47,7 +52,8 @@ func WithSignals(signals ...os.Signal) Option {
 //	dump, err := consolesink.DumpOnSignal(os.Stderr)
 //	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(statsd), metricsbuffer.WithSink(dump))
 //
-// The signals are caught from [metricsbuffer.New] on until the buffer is closed.
+// The signals are caught from [metricsbuffer.New] on until the buffer is closed. If New fails, the sinks are the
+// caller's still: call [Dumper.Close]. Otherwise the signals stay caught until one arrives, which has no effect.
 func DumpOnSignal(w io.Writer, opts ...Option) (*Dumper, error) {
 	const call = "consolesink: DumpOnSignal"
 	s, err := newSink(call, w, opts)
@@ -79,7 +85,9 @@ func (d *Dumper) Attach(flush func(context.Context) error) error {
 		for {
 			select {
 			case <-arrived:
-				d.dump(ctx)
+				if errors.Is(d.dump(ctx), metricsbuffer.ErrClosed) { // it failed in New
+					return
+				}
 			case <-ctx.Done():
 				return
 			}
@@ -90,9 +98,9 @@ func (d *Dumper) Attach(flush func(context.Context) error) error {
 
 // dump is Dump for a signal. The buffer reports a failed Write to its error handler. A line that says that there is no
 // update may be lost, and a writer that panics then must not end the process.
-func (d *Dumper) dump(ctx context.Context) {
+func (d *Dumper) dump(ctx context.Context) error {
 	defer func() { _ = recover() }()
-	_ = d.Dump(ctx)
+	return d.Dump(ctx)
 }
 
 // Dump prints a table of the updates since the last one, or one line if there are none. It returns when the table is

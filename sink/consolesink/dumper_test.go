@@ -3,6 +3,7 @@
 package consolesink_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -107,13 +108,38 @@ func (p *exploding) Write([]byte) (int, error) {
 	panic("the writer panics")
 }
 
-// After Close a signal has its usual effect again. SIGINT ends a Go process; SIGUSR1 would be ignored.
+// After Close a signal has its usual effect again.
 func TestCloseGivesTheSignalBack(t *testing.T) {
-	const variable = "CONSOLESINK_TEST_CLOSE"
-	if os.Getenv(variable) != "" {
+	requireInterrupted(t, func() {
 		buffer, _ := dumping(t, new(screen), consolesink.WithSignals(os.Interrupt))
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 		require.NoError(t, buffer.Close())
+	})
+}
+
+// If New fails because of a later sink, the dumper gives the signal back as soon as one arrives.
+func TestFailedNewGivesTheSignalBack(t *testing.T) {
+	requireInterrupted(t, func() {
+		dump, err := consolesink.DumpOnSignal(new(screen), consolesink.WithSignals(os.Interrupt))
+		require.NoError(t, err)
+		_, err = metricsbuffer.New(metricsbuffer.WithSink(dump), metricsbuffer.WithSink(refusing{}))
+		require.ErrorIs(t, err, errSwitchedOff)
+	})
+}
+
+// A refusing sink cannot be attached.
+type refusing struct{}
+
+func (refusing) Write(context.Context, *metricsbuffer.Batch) error { return nil }
+func (refusing) Attach(func(context.Context) error) error          { return errSwitchedOff }
+
+// requireInterrupted runs the test in a process of its own, which an interrupt must end after prepare has run. SIGINT
+// ends a Go process; SIGUSR1 would be ignored.
+func requireInterrupted(t *testing.T, prepare func()) {
+	t.Helper()
+	const variable = "CONSOLESINK_TEST_INTERRUPT"
+	if os.Getenv(variable) != "" {
+		prepare()
 		for range 1000 {
 			require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 			time.Sleep(10 * time.Millisecond)
@@ -122,7 +148,7 @@ func TestCloseGivesTheSignalBack(t *testing.T) {
 	}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.Command(self, "-test.run=^TestCloseGivesTheSignalBack$")
+	cmd := exec.Command(self, "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), variable+"=1")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -139,6 +165,10 @@ func TestDumperErrors(t *testing.T) {
 		_, err = consolesink.DumpOnSignal(io.Discard, opt)
 		require.EqualError(t, err, "consolesink: DumpOnSignal: WithSignals: no signal is given, or a nil one; "+
 			"write syscall.SIGUSR2, for example")
+	}
+	for _, sig := range []os.Signal{os.Kill, syscall.SIGSTOP} {
+		_, err = consolesink.DumpOnSignal(io.Discard, consolesink.WithSignals(syscall.SIGUSR2, sig))
+		require.ErrorContains(t, err, "consolesink: DumpOnSignal: WithSignals: no program can catch ")
 	}
 	dump, err := consolesink.DumpOnSignal(io.Discard)
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/visible"
 )
 
 // formatTags returns {key=value,…}, or "" without tags.
@@ -25,10 +26,10 @@ func formatTags(tags []metricsbuffer.Tag) string {
 }
 
 // formatWord returns s if it is one plain word. It returns a quoted Go string if s is empty, contains a space or a
-// character that gives a series its form, or anything that does not print: control and formatting characters, and bytes
-// that are not UTF-8.
+// character that gives a series its form, or anything that cannot be seen: control and formatting characters, blanks,
+// and bytes that are not UTF-8.
 func formatWord(s string) string {
-	if quoted := strconv.Quote(s); len(quoted) != len(s)+2 || s == "" || strings.ContainsAny(s, " {},=[]") {
+	if quoted := visible.Quote(s); len(quoted) != len(s)+2 || s == "" || strings.ContainsAny(s, " {},=[]") {
 		return quoted
 	}
 	return s

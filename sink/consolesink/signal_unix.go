@@ -9,3 +9,5 @@ import (
 
 // defaultSignals are those of [DumpOnSignal].
 var defaultSignals = []os.Signal{syscall.SIGUSR1}
+
+var uncatchable = []os.Signal{syscall.SIGKILL, syscall.SIGSTOP}

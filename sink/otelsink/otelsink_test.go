@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
@@ -205,6 +208,46 @@ func TestPartialSuccess(t *testing.T) {
 		})
 	}
 }
+
+// The error tells of all rejected points, also if a later export fails. That one is repeated.
+func TestPartialSuccesses(t *testing.T) {
+	for name, begin := range protocols {
+		t.Run(name, func(t *testing.T) {
+			receiver, exporter := begin(t)
+			receiver.answer = &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 1, ErrorMessage: "too old"}
+			points := make([]metricsbuffer.Point, 2500)
+			for i := range points {
+				points[i] = counter(fmt.Sprint("c", i), 1)
+			}
+			batch := second(points...)
+			err := newSink(t, &flaky{Exporter: exporter, failAt: 3}).Write(t.Context(), batch)
+			require.ErrorIs(t, err, errInjected)
+			require.Equal(t, 2, strings.Count(err.Error(), "too old (1 metric data points rejected)"), err)
+			require.Equal(t, 2000, batch.Acknowledged())
+
+			batch = second(points...)
+			err = newSink(t, exporter).Write(t.Context(), batch)
+			require.Equal(t, 3, strings.Count(err.Error(), "too old (1 metric data points rejected)"), err)
+			require.Equal(t, 2500, batch.Acknowledged())
+		})
+	}
+}
+
+// An error that quotes the text of a partial success is none: the points are not lost.
+func TestTextOfPartialSuccess(t *testing.T) {
+	_, exporter := startGRPC(t)
+	quoting := status.Error(codes.Unavailable, "upstream said: OTLP partial success: x (1 metric data points rejected)")
+	batch := second(counter("a", 1))
+	require.ErrorIs(t, newSink(t, failing{exporter, quoting}).Write(t.Context(), batch), quoting)
+	require.Zero(t, batch.Acknowledged())
+}
+
+type failing struct {
+	sdk.Exporter
+	err error
+}
+
+func (f failing) Export(context.Context, *metricdata.ResourceMetrics) error { return f.err }
 
 var protocols = map[string]func(testing.TB) (*receiver, sdk.Exporter){"gRPC": startGRPC, "HTTP": startHTTP}
 

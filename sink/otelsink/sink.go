@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +55,11 @@ const pointsPerExport = 1000
 // failed without an answer (a timeout, a broken connection) may have arrived. It is repeated all the same.
 //
 // An answer that rejects some points is an error too, but final, as the protocol demands: the rejected points are lost.
-// All points count as acknowledged, because the answer does not tell which ones were rejected.
+// All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
+// such answers, also if a later export failed. They are known by the type of the error, which is that of otlpmetricgrpc
+// and otlpmetrichttp; the export is repeated after any other error.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	batch.Acknowledge(0) // the ends, which are not exported
 	var rejected error
 	for from := 0; from < len(batch.Points); from += pointsPerExport {
 		to := min(from+pointsPerExport, len(batch.Points))
@@ -73,9 +78,9 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		}
 		if err := s.export(ctx, metrics.list); err != nil {
 			if !isPartialSuccess(err) {
-				return err
+				return errors.Join(rejected, err)
 			}
-			rejected = err
+			rejected = errors.Join(rejected, err)
 		}
 		batch.Acknowledge(to)
 	}
@@ -96,9 +101,20 @@ func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
 	return nil
 }
 
-// isPartialSuccess says whether the backend has taken the rest. The exporters' error for that is of an internal type,
-// so only its text can tell.
-func isPartialSuccess(err error) bool { return strings.Contains(err.Error(), "OTLP partial success: ") }
+// isPartialSuccess says whether the backend has taken the rest: all errors that err is made of say so. The exporters'
+// error for that is of an internal type, so only the type's name can tell. A text would not do: an error of the network
+// may contain any.
+func isPartialSuccess(err error) bool {
+	switch err := err.(type) {
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(err.Unwrap(), func(err error) bool { return !isPartialSuccess(err) })
+	case interface{ Unwrap() error }:
+		return isPartialSuccess(err.Unwrap())
+	}
+	t := reflect.TypeOf(err)
+	return t != nil && t.Name() == "PartialSuccess" &&
+		strings.Contains(t.PkgPath(), "go.opentelemetry.io/otel/exporters/otlp/") // behind vendor/ in some programs
+}
 
 // Close shuts the exporter down, in at most 5 seconds. The buffer calls it, after the last Write has returned.
 func (s *Sink) Close() error {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	shown "github.com/metricsbuffer/metricsbuffer/sink/internal/visible"
 )
 
 // The events, in the order in which a browser gets them:
@@ -225,11 +226,11 @@ func (e event) end() []byte { return append(e, "\n\n"...) }
 // visible returns a string that can be told from every other one by its visible characters.
 func visible(s string) string {
 	if s == "" || s[0] == '"' || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s, "  ") || !utf8.ValidString(s) {
-		return strconv.Quote(s)
+		return shown.Quote(s)
 	}
 	for _, r := range s {
-		if !strconv.IsPrint(r) {
-			return strconv.Quote(s)
+		if !shown.Rune(r) {
+			return shown.Quote(s)
 		}
 	}
 	return s

@@ -38,8 +38,8 @@
 //
 // The page has no authentication: guard it as you guard net/http/pprof. It contacts no other host, and its content
 // security policy allows neither foreign nor inline scripts and styles. Names, tags and units are shown as text. A
-// string with unprintable characters, or one that begins with a quotation mark, is shown as a quoted Go string, so that
-// no two series look alike because of characters that cannot be seen.
+// string with characters that cannot be seen, or one that begins with a quotation mark, is shown as a quoted Go string,
+// so that no two series look alike because of characters that cannot be seen.
 package pagesink
 
 import (

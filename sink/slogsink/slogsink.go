@@ -74,6 +74,7 @@ func (s *Sink) String() string { return "slog" }
 // dropped, which [metricsbuffer.SinkStats] counts. So are points with a string that is not UTF-8: a JSON handler would
 // replace its bytes, and make one series of two.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
+	batch.Acknowledge(0) // the ends, of which there is no record
 	enabled := s.handler.Enabled(ctx, s.level)
 	for i := range batch.Points {
 		if ctx.Err() != nil {

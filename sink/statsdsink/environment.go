@@ -15,9 +15,11 @@ import (
 // clients read. The first of these that is set, and not empty, names the server:
 //
 //	DD_DOGSTATSD_URL   udp://host:port, udp://host, unix:///path or unixgram:///path, as datadog-go reads it
-//	DD_AGENT_HOST      a host; DD_DOGSTATSD_PORT is its port, or 8125
+//	DD_AGENT_HOST      a host; DD_DOGSTATSD_PORT is its port, or 8125; or host:port
 //	STATSD_ADDR        host:port, as statsd-instrument (Ruby) reads it
 //	STATSD_HOST        a host; STATSD_PORT is its port, or 8125, as statsd (Python) reads them
+//
+// A port that stands behind a host comes before the port in another variable, as in datadog-go.
 //
 // A DD_ variable means Datadog's agent. Timers and histograms are then sent as [Distributions], and negative gauges as
 // with [WithSignedGauges]. Every line has these tags, if their variables are set:

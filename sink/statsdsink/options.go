@@ -150,7 +150,8 @@ func WithPrefix(prefix string) Option {
 	}
 }
 
-// WithMaxPacket sets the greatest length of a packet. Points that do not fit into a packet are dropped. The defaults
+// WithMaxPacket sets the greatest length of a packet. Points that do not fit into a packet are dropped. A length
+// that is too small for the shortest line, which has the prefix and the tags of every line, is an error. The defaults
 // suit most networks: 1432 bytes for UDP, which Ethernet carries in one piece, and for [NewWriter]; 8192 for unixgram,
 // or 2048 on systems other than Linux, whose sockets have smaller buffers; 4096 for tcp and unix, the longest line
 // that statsd_exporter reads.
@@ -211,6 +212,11 @@ func (s *Sink) configure(opts []Option) error {
 	}
 	e.prepare()
 	s.maxPacket = cmp.Or(s.maxPacket, s.defaultMaxPacket())
+	shortest, _ := e.append(nil, &metricsbuffer.Point{Name: "a", Count: 1})
+	if s.maxPacket < len(shortest) {
+		return fmt.Errorf("WithMaxPacket(%d) leaves no room for any line: "+
+			"the shortest, %q, needs %d bytes: use at least that", s.maxPacket, shortest, len(shortest))
+	}
 	// A point is encoded before its length is known: there is room for one of the longest behind a full packet, and
 	// a point that is sent never makes the memory grow.
 	s.packet = make([]byte, 0, 2*s.maxPacket)

@@ -37,6 +37,8 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{`prefix "_sc": use letters`, []Option{WithPrefix("_sc")}},
 		{"maximum packet of 0 bytes: use 1 to 65507", []Option{WithMaxPacket(0), WithPrefix("")}},
 		{"maximum packet of 65508 bytes: use 1 to 65507", []Option{WithMaxPacket(65508)}},
+		{`leaves no room for any line: the shortest, "a:1|c\n", needs 6 bytes`, []Option{WithMaxPacket(5)}},
+		{`"p.a:1|c|#k:v\n", needs 13`, []Option{WithMaxPacket(12), WithPrefix("p."), WithTags(tag("k", "v"))}},
 		{"the form of timers 200 is unknown: use Timings, Parts,", []Option{WithTimers(200)}},
 		{"quantile 1: use numbers between", []Option{WithTimers(Parts), WithQuantiles(0.5, 1)}},
 		{"quantile NaN: use numbers between", []Option{WithQuantiles(math.NaN())}},
