@@ -336,6 +336,7 @@ func TestLayout(t *testing.T) {
 		own, common := widen(nil, i, 2*ownStep, ownStep), widen(nil, i, 3*commonStep, commonStep)
 		kept = append(kept, s, c, d, own, common)
 		gate := uintptr(unsafe.Pointer(&s.gate)) % 1024
+		require.GreaterOrEqual(t, gate, uintptr(16), "Pin loads the number of the P, 8 bytes behind the begin of a page")
 		require.LessOrEqual(t, gate+unsafe.Sizeof(s.gate)+unsafe.Sizeof(s.misses), uintptr(reserved))
 		require.Zero(t, uintptr(unsafe.Pointer(c))%128)
 		for bank := range uint32(2) {
