@@ -199,6 +199,19 @@ func (c *distributionCell) make(v int64, index int, own bool) {
 	c.least.RaiseShared(math.MaxInt64 - v)
 }
 
+// addManyShared records n observations that the cell was found to have room for: see make.
+func (c *distributionCell) addManyShared(v int64, index int, n int64) {
+	if v == 0 {
+		c.zeros.AddShared(n)
+	} else {
+		w := c.window.Load()
+		w.counts[index-w.first].AddShared(uint32(n))
+		c.sum.AddShared(v * n)
+		c.greatest.RaiseShared(v)
+	}
+	c.least.RaiseShared(math.MaxInt64 - v)
+}
+
 // zeroShared records an observation of zero in a cell that has no owner.
 func (c *distributionCell) zeroShared() {
 	c.zeros.AddShared(1)

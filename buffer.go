@@ -3,9 +3,12 @@ package metricsbuffer
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
@@ -19,15 +22,19 @@ var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 // [New]; a nil *Buffer and a zero Buffer are valid and do nothing. All methods may be called concurrently, also while
 // it is closed and afterwards.
 //
+// A Buffer may be a scope of another one: see [Buffer.With].
+//
 // Close it before the program exits. Otherwise updates since the last delivery are lost.
 //
 // A buffer that becomes unreachable without having been closed is closed then: its goroutine ends after a last flush
 // has been attempted. Instruments keep their buffer reachable.
 type Buffer struct {
-	shards   *shards
+	shards   *shards // of a scope: noShards
 	registry *registry
 	timers   *family  // of the registry
-	flusher  *flusher // nil without sinks
+	flusher  *flusher // nil without sinks, and in a scope
+	scope    *scope   // nil unless it is one
+	polls    *polls   // nil in a scope
 
 	cleanup      runtime.Cleanup // closes the flusher of a buffer that nobody closed
 	closeTimeout time.Duration
@@ -45,11 +52,13 @@ func New(opts ...Option) (*Buffer, error) {
 	}
 	b := &Buffer{
 		shards: new(shards), registry: newRegistry(c.maxSeries, len(c.sinks) > 0, c.idleExpiry > 0),
-		closeTimeout: c.closeTimeout, closed: make(chan struct{}),
+		polls: &polls{onError: c.onError}, closeTimeout: c.closeTimeout, closed: make(chan struct{}),
 	}
 	b.timers = &b.registry.families[KindTimer]
+	b.registry.constant = c.tags
 	if len(c.sinks) > 0 {
 		b.flusher = newFlusher(b.shards, b.registry, c)
+		b.flusher.polls = weak.Make(b.polls)
 		go b.flusher.run()
 		if err := b.flusher.attach(); err != nil {
 			return nil, err
@@ -61,42 +70,147 @@ func New(opts ...Option) (*Buffer, error) {
 	return b, nil
 }
 
-// isNil says whether there is no buffer: only New makes one.
+// isNil says whether there is no buffer: only New makes one, and scopes of it.
 func (b *Buffer) isNil() bool { return b == nil || b.shards == nil }
+
+// root returns the buffer that New has made, or nil.
+func (b *Buffer) root() *Buffer {
+	switch {
+	case b.isNil():
+		return nil
+	case b.scope != nil:
+		return b.scope.root
+	}
+	return b
+}
+
+// With returns a scope of the buffer: a Buffer that records in this one, and adds the tags to every series. All ways to
+// record work on a scope, and [Vec] and [Local], too. Its Flush, Close and Stats are those of the whole buffer. A scope
+// of a scope adds the tags of both.
+//
+// If tags have the same key, the tag of the call is taken before that of the scope, an inner scope's before an outer
+// one's, and that of [WithTags] last. Tags that were given together are all taken. An overflow series ([WithMaxSeries])
+// has no tags of scopes.
+//
+// Make a scope once, and keep it. A call by name on a scope allocates nothing if the series has up to 16 tags, and its
+// name up to 128 bytes. A scope keeps its buffer reachable. A scope of a nil buffer is nil.
+func (b *Buffer) With(tags ...Tag) *Buffer { return b.within("", tags) }
+
+// WithPrefix returns a scope of the buffer that puts the prefix before every name. It is like [Buffer.With] otherwise.
+// The prefix of an outer scope stands before that of an inner one. Nothing is put between prefix and name:
+//
+//	buffer.WithPrefix("http.").Counter("requests") // http.requests
+func (b *Buffer) WithPrefix(prefix string) *Buffer { return b.within(prefix, nil) }
+
+func (b *Buffer) within(prefix string, tags []Tag) *Buffer {
+	root := b.root()
+	if root == nil {
+		return nil
+	}
+	prefix, tags = b.scope.join(prefix, tags)
+	return &Buffer{
+		shards: &noShards, registry: root.registry, timers: root.timers, scope: &scope{root, prefix, tags},
+	}
+}
+
+// Resolve returns the buffer that b is a scope of, or b itself, and the name and tags that a series of b with the given
+// ones has in a [Point]. It is for code that looks for a series in a batch. The tags are sorted, and must not be
+// changed. A nil buffer has no series: the buffer that is returned is nil.
+func (b *Buffer) Resolve(name string, tags ...Tag) (*Buffer, string, []Tag) {
+	root := b.root()
+	if root == nil {
+		return nil, name, tags
+	}
+	full, all := b.scope.join(name, tags)
+	slices.SortFunc(all, compareTags)
+	return root, full, root.registry.delivered(all)
+}
+
+// Describe sets a help text and a unit for all series with that name, whether they exist already or not. Sinks get both
+// with each [Point]. Backends that know descriptions are told: Prometheus, OpenMetrics and OpenTelemetry. The unit is
+// for counters and gauges; timers and histograms have one already. Either may be empty.
+//
+// A later description of the name replaces an earlier one. Bytes that are not UTF-8 are replaced by U+FFFD. The next
+// batch has all series of the name, also those without updates, so that each sink learns of the description. Describe
+// looks at all series for that. It waits for the flusher, but not for any sink.
+//
+// A buffer has descriptions of as many names as it may have series ([WithMaxSeries]), and keeps them for ever.
+// Descriptions of further names are ignored, and counted in [Stats].
+func (b *Buffer) Describe(name, help, unit string) {
+	root := b.root()
+	if root == nil {
+		return
+	}
+	full, _ := b.scope.join(name, nil)
+	if root.registry.describe(full, help, unit) && root.flusher != nil {
+		root.flusher.do(context.Background(), func() { root.flusher.announce(full) })
+	}
+	runtime.KeepAlive(b)
+}
 
 // Counter returns the counter with that name and these tags, in any order. Use it to record the same series often, as
 // the series is looked up only here. The name and the tags are copied, as in all other methods.
 func (b *Buffer) Counter(name string, tags ...Tag) *Counter {
-	if b.isNil() {
+	root, s := b.hold(KindCounter, "", name, tags)
+	if root == nil {
 		return nil
 	}
-	return newCounter(b, b.registry.hold(&b.registry.families[KindCounter], name, tags))
+	return newCounter(root, s)
+}
+
+// FractionCounter returns the counter of fractions with that name and these tags, in any order, that counts in steps of
+// 10^-decimals: 2 for cents, 6 for a millionth of a second. A number of decimals outside of 0 to 18 becomes the nearest
+// one inside. The same name with other decimals is another series, so use the same everywhere. With 0 decimals it is
+// the series of [Buffer.Counter]. There is no method that records a fraction by name: keep the instrument, or a [Vec].
+func (b *Buffer) FractionCounter(name string, decimals int, tags ...Tag) *FractionCounter {
+	root := b.root()
+	if root == nil {
+		return nil
+	}
+	name, tags = b.scope.join(name, tags)
+	return newFractionCounter(root, root.registry.hold(root.registry.fractions(decimals), name, tags))
 }
 
 // Timer returns the timer with that name and these tags, in any order.
 func (b *Buffer) Timer(name string, tags ...Tag) *Timer {
-	if b.isNil() {
+	root, s := b.hold(KindTimer, "", name, tags)
+	if root == nil {
 		return nil
 	}
-	return newTimer(b, b.registry.hold(&b.registry.families[KindTimer], name, tags))
+	return newTimer(root, s)
 }
 
 // Histogram returns the histogram with that name and these tags, in any order, of values in the given unit, such as
 // "bytes". The same name in another unit is another series. A buffer knows 256 units; histograms of any further unit
 // get the unit "other".
 func (b *Buffer) Histogram(name, unit string, tags ...Tag) *Histogram {
-	if b.isNil() {
+	root, s := b.hold(KindHistogram, unit, name, tags)
+	if root == nil {
 		return nil
 	}
-	return newHistogram(b, b.registry.hold(b.registry.family(KindHistogram, unit), name, tags))
+	return newHistogram(root, s)
 }
 
 // Gauge returns the gauge with that name and these tags, in any order.
 func (b *Buffer) Gauge(name string, tags ...Tag) *Gauge {
-	if b.isNil() {
+	root, s := b.hold(KindGauge, "", name, tags)
+	if root == nil {
 		return nil
 	}
-	return newGauge(b, b.registry.hold(&b.registry.families[KindGauge], name, tags))
+	return newGauge(root, s)
+}
+
+// hold holds a series for an instrument, and returns the buffer that New has made, or nil.
+func (b *Buffer) hold(kind Kind, unit, name string, tags []Tag) (*Buffer, *series) {
+	if b.isNil() {
+		return nil, nil
+	}
+	root := b
+	if b.scope != nil {
+		root = b.scope.root
+		name, tags = b.scope.join(name, tags)
+	}
+	return root, root.registry.hold(root.registry.family(kind, unit), name, tags)
 }
 
 // IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags.
@@ -134,10 +248,11 @@ func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
 
 // Local returns a new, empty accumulator.
 func (b *Buffer) Local() *Local {
-	if b.isNil() {
+	root := b.root()
+	if root == nil {
 		return nil
 	}
-	return &Local{buffer: b}
+	return &Local{buffer: root}
 }
 
 // Flush delivers all updates that were recorded before the call to every sink, and waits until the sinks have
@@ -150,7 +265,7 @@ func (b *Buffer) Local() *Local {
 // Flushes may be concurrent: each sink writes one batch at a time, and one batch may serve several flushes. The end of
 // ctx ends the waiting, not the delivery.
 func (b *Buffer) Flush(ctx context.Context) error {
-	if b.isNil() || b.flusher == nil {
+	if b = b.root(); b == nil || b.flusher == nil {
 		return nil
 	}
 	defer runtime.KeepAlive(b) // it is not to be closed, as one that nobody can reach, while this waits
@@ -165,7 +280,7 @@ func (b *Buffer) Flush(ctx context.Context) error {
 // Instruments remain valid. Updates that are recorded after Close, or were not acknowledged by then, are counted as
 // dropped in [Stats]. A sink that has not returned from Write may still acknowledge its batch.
 func (b *Buffer) Close() error {
-	if b.isNil() || b.flusher == nil {
+	if b = b.root(); b == nil || b.flusher == nil {
 		return nil
 	}
 	if b.closing.CompareAndSwap(false, true) {
@@ -180,13 +295,15 @@ func (b *Buffer) Close() error {
 // Stats returns an account of the buffer. It does not deliver anything, and does not wait for any sink. A nil buffer
 // has the zero Stats.
 func (b *Buffer) Stats() (stats Stats) {
-	switch {
-	case b.isNil():
+	if b = b.root(); b == nil {
 		return stats
+	}
+	defer func() { stats.PollFailures = b.polls.failures.Load() }()
+	switch {
 	case b.flusher == nil:
 		describe(&stats, b.shards, b.registry)
 		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
-		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards))
+		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards), b.registry)
 		return stats
 	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account(nil) }):
 		describe(&stats, b.shards, b.registry)
@@ -207,7 +324,7 @@ func (b *Buffer) Stats() (stats Stats) {
 
 // Recording by name. The series is looked up inside the section in which it is written to. That keeps its slot from
 // being given to another series: see series. If the series is not there, or not open, a slow twin holds it while it
-// writes, as an instrument does.
+// writes, as an instrument does. A scope has no shards, so that its calls come to the slow twins, too.
 
 // addNamed adds delta to the counter.
 func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
@@ -244,6 +361,10 @@ func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
 }
 
 func (b *Buffer) addNamedSlow(hash uint64, name string, delta int64, tags []Tag) {
+	if b.scope != nil {
+		b.scope.record(&b.registry.families[KindCounter], name, delta, tags)
+		return
+	}
 	s := b.registry.holdHashed(&b.registry.families[KindCounter], hash, name, tags)
 	b.shards.addSlow(s.Value.slot, delta)
 	b.registry.release(s)
@@ -284,6 +405,10 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag, f *family) {
 }
 
 func (b *Buffer) observeNamedSlow(f *family, hash uint64, name string, v int64, tags []Tag) {
+	if b.scope != nil {
+		b.scope.record(f, name, v, tags)
+		return
+	}
 	s := b.registry.holdHashed(f, hash, name, tags)
 	b.shards.observe(s.Value.slot, v)
 	b.registry.release(s)
@@ -291,6 +416,10 @@ func (b *Buffer) observeNamedSlow(f *family, hash uint64, name string, v int64, 
 
 // setNamed sets the gauge. Its cell is in no bank, but its slot can be given to another all the same.
 func (b *Buffer) setNamed(name string, v float64, tags []Tag) {
+	if b.scope != nil {
+		b.scope.record(&b.registry.families[KindGauge], name, int64(math.Float64bits(v)), tags)
+		return
+	}
 	hash := atomicmap.Hash(name, tags)
 	in := b.shards.enter()
 	s := b.registry.families[KindGauge].series.Load(hash, name, tags)

@@ -72,11 +72,11 @@ func (f *flusher) deliver(o *outlet) {
 	o.pending.start = f.collected
 	// The goroutine sees the series known now. Those in content are among them, and the flusher does not change their
 	// entries while anything is pending for them.
-	go f.write(d, f.series)
+	go f.write(d, f.catalog)
 }
 
 // write runs on a goroutine of its own, and calls the sink.
-func (f *flusher) write(d *delivery, series [storages][]*series) {
+func (f *flusher) write(d *delivery, known catalog) {
 	ctx, cancel := context.WithTimeout(f.context, d.outlet.timeout)
 	defer cancel()
 	d.err = errors.New("Write ended its goroutine (runtime.Goexit)")
@@ -90,7 +90,7 @@ func (f *flusher) write(d *delivery, series [storages][]*series) {
 	scratch := scratches.Get().(*scratch)
 	batch := &Batch{
 		Start: d.content.start, End: d.end,
-		Points: scratch.fill(d.content, series, f.registry), Ended: scratch.fillEnded(d.content, series, f.registry),
+		Points: scratch.fill(d.content, &known), Ended: scratch.fillEnded(d.content, &known),
 	}
 	defer func() {
 		d.outcome = batch.outcome
@@ -129,8 +129,13 @@ func (f *flusher) settle(d *delivery) {
 
 var errTimeToClose = errors.New("the buffer's time to close is over")
 
-// deliverTo has the sinks deliver, and waits for their replies or the end of ctx.
+// deliverTo polls, has the sinks deliver, and waits for their replies or the end of ctx.
 func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
+	polls := f.polls.Value()
+	polls.poll(ctx)
+	if last {
+		polls.close()
+	}
 	replies := make(chan reply, len(sinks))
 	closed := false
 	begin := ctx
@@ -184,6 +189,7 @@ type outlet struct {
 	next    *pending // empty: takes the place of pending when that becomes a batch; nil while one is being written
 
 	due     time.Time // when the interval is over
+	ready   bool      // it is over, and a batch is about to be collected
 	writing *delivery // at most one at a time
 	waiting []chan<- reply
 
@@ -238,10 +244,11 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 		o.stats.Acknowledged.add(d.content.totals)
 		return
 	}
-	if d.err != nil {
+	if d.err != nil && !d.outcome.ended && d.content.hasEnded() {
 		for i := range d.content.ended {
 			o.pending.ended[i].addAll(d.content.ended[i])
 		}
+		o.pending.start = d.content.start
 	}
 	i := 0
 	for storage, slot := range d.content.all() {
@@ -317,18 +324,22 @@ func (o *outlet) add(r report) {
 
 // handle calls the error handler until there is nothing to report.
 func (o *outlet) handle() {
-	for again := true; again; {
-		for r := o.unreported.Swap(nil); r != nil; r = o.unreported.Swap(nil) {
-			for _, err := range r.drops {
-				o.onError(o.wrap(err))
-			}
-			if r.failure != nil {
-				o.onError(o.wrap(r.failure)) // wrap calls the error's method, which may do anything, too
-			}
+	defer o.handled() // also if the error handler ends the goroutine
+	for r := o.unreported.Swap(nil); r != nil; r = o.unreported.Swap(nil) {
+		for _, err := range r.drops {
+			o.onError(o.wrap(err))
 		}
-		o.reporting.Store(false)
-		// A caller that found the mark still set may have added a report since. This goroutine has to handle it.
-		again = o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true)
+		if r.failure != nil {
+			o.onError(o.wrap(r.failure)) // wrap calls the error's method, which may do anything, too
+		}
+	}
+}
+
+// handled ends handle. A caller that found the mark still set may have added a report since. So it looks once more.
+func (o *outlet) handled() {
+	o.reporting.Store(false)
+	if o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true) {
+		go o.handle()
 	}
 }
 

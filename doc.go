@@ -14,21 +14,26 @@
 //	stopwatch.Stop()
 //
 // Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed
-// labels ([Vec]), several updates together ([Record]), or privately ([Local]). At an interval the buffer's flusher
+// labels ([Vec]), several updates together ([Record]), or privately ([Local]). Counters may count fractions
+// ([Buffer.FractionCounter]), and timers may keep traces of some observations ([Timer.ObserveExemplar]). A scope
+// ([Buffer.With], [Buffer.WithPrefix]) adds tags and a prefix to all of that. Values that somebody else keeps are
+// polled ([Buffer.GaugeFunc]). [Buffer.Describe] tells sinks the meaning of a name. At an interval the buffer's flusher
 // gives every [Sink] one aggregated [Batch].
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
 // (sink/jsonsink), a live page (sink/pagesink) and other clients (sink/backendsink); [SinkFunc] turns a function into a
 // sink. Bridges record from OpenTelemetry's API (bridge/otelbridge), hashicorp/go-metrics (bridge/gometricsbridge),
-// rcrowley/go-metrics (bridge/rcrowleybridge), franz-go (bridge/kgohook) and net/http (bridge/httpmetrics).
+// rcrowley/go-metrics (bridge/rcrowleybridge), franz-go (bridge/kgohook), net/http (bridge/httpmetrics), and the Go
+// runtime and the process (bridge/runtimemetrics).
 //
 // # Promises
 //
 //  1. Every recorded update is in exactly one acknowledged batch. For each sink, recorded = acknowledged + pending +
 //     dropped ([Stats]). This also holds with concurrent flushes and failing sinks, and when the buffer is closed.
 //  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations.
-//     Updates that were recorded together ([Record], [Local.Commit]) arrive together. If two updates are recorded
+//     Updates that were recorded together ([Record], [Local.Commit]) arrive together; a gauge may arrive with a value
+//     that was set later. If two updates are recorded
 //     separately on different Ps, the later one may arrive in the earlier batch.
 //  3. [Buffer.Flush] delivers every update that was recorded before it was called, unless it was delivered before.
 //  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex. Recording allocates
@@ -61,9 +66,10 @@
 // counts, and makes sure that no writer uses the old bank any more, all in one step. The drained values go into one
 // accumulator per sink, and from there into batches.
 //
-// The files, in the order of the data: buffer.go, instruments.go, vec.go, record.go and local.go have the calls of
-// users. shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half, deliver.go and
-// pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go create and remove series.
+// The files, in the order of the data: buffer.go, scope.go, instruments.go, vec.go, record.go, local.go and poll.go
+// have the calls of users. shard.go and bank.go have the writers' half of the protocol, flush.go the flusher's half,
+// deliver.go and pending.go the way to the sinks, and sink.go the sinks' view. registry.go and expiry.go create and
+// remove series.
 //
 // # Builds
 //

@@ -14,6 +14,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/consolesink"
+	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
 )
 
 // The usage example of the README.
@@ -51,6 +52,71 @@ func ExampleRecord() {
 	// Output: {1 1}
 }
 
+// Dollars are counted in cents, so that the sum of many small amounts is exact.
+func ExampleBuffer_FractionCounter() {
+	write := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+		for _, p := range batch.Points {
+			fmt.Printf("%s: %s, or about %v\n", p.Name, p.AppendAmount(nil), p.Amount())
+		}
+		return nil
+	})
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(write))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cost := buffer.FractionCounter("cost.usd", 2)
+	for range 10 {
+		cost.Add(0.1)
+	}
+	cost.Steps().Add(25) // cents
+	if err := buffer.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// cost.usd: 1.25, or about 1.25
+}
+
+// A scope adds tags and a prefix to everything that is recorded in it. A library takes a scope as it takes a buffer.
+func ExampleBuffer_With() {
+	printer := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+		for _, p := range batch.Points {
+			fmt.Println(p.Name, p.Tags, p.Count)
+		}
+		return nil
+	})
+	buffer := metricsbuffer.Must(metricsbuffer.New(
+		metricsbuffer.WithSink(printer), metricsbuffer.WithTags(metricsbuffer.T("host", "a1"))))
+
+	web := buffer.WithPrefix("http.").With(metricsbuffer.T("service", "web"), metricsbuffer.T("route", "any"))
+	web.IncrCounter("requests", 1)
+	web.IncrCounter("requests", 2, metricsbuffer.T("route", "/users")) // the tag of the call is taken
+	if err := buffer.Close(); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// http.requests [{host a1} {route any} {service web}] 1
+	// http.requests [{host a1} {route /users} {service web}] 2
+}
+
+// Backends show what a name means.
+func ExampleBuffer_Describe() {
+	page := metricsbuffer.Must(openmetricssink.New())
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(page)))
+	defer func() { _ = buffer.Close() }()
+
+	buffer.Describe("queue.depth", "Jobs that wait.", "jobs")
+	buffer.SetGauge("queue.depth", 3)
+
+	answer := httptest.NewRecorder()
+	page.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	fmt.Print(answer.Body)
+	// Output:
+	// # HELP queue_depth Jobs that wait.
+	// # TYPE queue_depth gauge
+	// queue_depth 3
+}
+
 // A Local is for an inner loop: recording in it costs about as much as adding to a variable.
 func ExampleLocal() {
 	buffer := metricsbuffer.Must(metricsbuffer.New())
@@ -64,6 +130,22 @@ func ExampleLocal() {
 	local.Commit() // all of it arrives in one batch
 	fmt.Println(buffer.Stats().Recorded)
 	// Output: {11 3}
+}
+
+// ObserveN records what another source has counted in buckets of its own.
+func ExampleTimer_ObserveN() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(&lines{to: os.Stdout})))
+	latency := buffer.Timer("disk.latency")
+	for _, bucket := range []struct {
+		upTo  time.Duration
+		count int64 // since the last time
+	}{{time.Millisecond, 1500}, {10 * time.Millisecond, 20}, {100 * time.Millisecond, 3}} {
+		latency.ObserveN(bucket.upTo, bucket.count)
+	}
+	fmt.Println(buffer.Close(), buffer.Stats().Recorded) // increments, observations
+	// Output:
+	// disk.latency 1523 100ms
+	// <nil> {0 1523}
 }
 
 // A sink of one's own is a type with a Write method. This one sends lines over a connection, in pieces: it acknowledges
@@ -162,6 +244,33 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, total := range p.totals {
 		_, _ = fmt.Fprintln(w, name, total)
 	}
+}
+
+// Values that somebody else keeps are polled before each batch.
+func ExampleBuffer_GaugeFunc() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(
+		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+			for _, p := range batch.Points {
+				fmt.Println(p.Name, p.Count, p.Value)
+			}
+			return nil
+		})), metricsbuffer.WithInterval(0)))
+	queue := make(chan int, 10)
+	var pool struct{ dials int64 } // a library's own statistics, which only grow
+	buffer.GaugeFunc("queue.depth", func() float64 { return float64(len(queue)) })
+	buffer.CounterFunc("pool.dials", func() int64 { return pool.dials })
+	queue <- 1
+	pool.dials = 4
+	fmt.Println(buffer.Flush(context.Background()))
+	pool.dials = 5
+	fmt.Println(buffer.Close())
+	// Unordered output:
+	// pool.dials 4 0
+	// queue.depth 0 1
+	// <nil>
+	// pool.dials 1 0
+	// queue.depth 0 1
+	// <nil>
 }
 
 // A sink that wraps another one has a method Unwrap: through it, the buffer finds the Close and Attach methods of the

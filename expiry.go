@@ -15,8 +15,19 @@ type expiry struct {
 	first     time.Time                 // of the first collection
 	touched   [storages][]time.Duration // when updates of each slot were last drained
 	sweepAt   time.Duration
-	suspended []*series // idle since the last collection
+	suspended []suspension
 }
+
+// A suspension is a series that was made idle. It ends when a writer opens the series. That tells of any use, while
+// updates that add up to zero leave no trace in a bank.
+type suspension struct {
+	series *series
+	since  time.Duration
+}
+
+// sweeps is how often in the time of expiry the flusher looks for idle series. An unused series is suspended after at
+// most two of them, and gone one sweep after the time is over.
+const sweeps = 12
 
 // begin starts a collection.
 func (e *expiry) begin() {
@@ -47,32 +58,33 @@ func (e *expiry) touch(storage storage, slot uint32) {
 	}
 }
 
-// end ends a collection. It decides about the series that were made idle before the collection. From time to time it
-// looks for further idle series.
+// end ends a collection. From time to time it suspends unused series, and ends those that were suspended long ago.
 func (e *expiry) end(f *flusher) {
-	if e.after == 0 {
+	if e.after == 0 || e.now < e.sweepAt {
 		return
 	}
+	e.sweepAt = e.now + e.after/sweeps
+	suspended := e.suspended[:0]
 	for _, s := range e.suspended {
-		storage, slot := s.Value.kind.storage(), s.Value.slot
-		if e.touched[storage][slot] != e.now && !f.isPending(storage, slot) && s.Value.state.CompareAndSwap(idle, gone) {
-			f.registry.remove(s)
+		place := &s.series.Value
+		storage, slot := place.kind.storage(), place.slot
+		unused := e.now - max(s.since, e.touched[storage][slot]) // since the flip after which no writer saw it open
+		switch {
+		case place.state.Load() == idle && (unused < e.after || f.isPending(storage, slot)):
+			suspended = append(suspended, s)
+		case place.state.CompareAndSwap(idle, gone):
+			f.registry.remove(s.series)
 			f.end(storage, slot)
-		} else {
-			s.Value.state.CompareAndSwap(idle, open)
 		}
 	}
-	e.suspended = e.suspended[:0]
-	if e.now < e.sweepAt {
-		return
-	}
-	e.sweepAt = e.now + e.after/4
+	clear(e.suspended[len(suspended):])
+	e.suspended = suspended
 	for storage := range f.series {
 		for slot, s := range f.series[storage] {
 			switch {
-			case s == nil || e.now-e.touched[storage][slot] < e.after:
+			case s == nil || e.now-e.touched[storage][slot] < e.after/sweeps:
 			case s.Value.state.CompareAndSwap(open, idle):
-				e.suspended = append(e.suspended, s)
+				e.suspended = append(e.suspended, suspension{s, e.now})
 			}
 		}
 	}
@@ -109,7 +121,7 @@ func (o *overflows) count(storage storage, slot uint32, n int64) {
 }
 
 // account returns the totals, and the ten names with the most updates. late are updates that no collection has drained.
-func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64) (Totals, []Overflow) {
+func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64, r *registry) (Totals, []Overflow) {
 	totals := o.totals
 	counts := maps.Clone(late)
 	if counts == nil {
@@ -125,10 +137,12 @@ func (o *overflows) account(bySlot *[storages][]*series, late map[*series]int64)
 	}
 	all := make([]Overflow, 0, len(counts))
 	for s, n := range counts {
-		all = append(all, Overflow{Name: s.Name, Kind: s.Value.kind, Count: n})
+		f := r.familyOf(s)
+		all = append(all, Overflow{Name: s.Name, Kind: f.kind, Unit: f.unit, Decimals: f.decimals, Count: n})
 	}
 	slices.SortFunc(all, func(a, b Overflow) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Unit, b.Unit))
 	})
 	return totals, slices.Clip(all[:min(len(all), 10)])
 }

@@ -7,8 +7,10 @@ import (
 	"maps"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 	"github.com/metricsbuffer/metricsbuffer/internal/fence"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
@@ -30,8 +32,8 @@ import (
 // A flusher moves the recorded updates to the sinks. It knows nothing of the Buffer it belongs to, so that the buffer
 // can be collected while the flusher runs.
 type flusher struct {
-	shards   *shards
-	registry *registry
+	shards *shards
+	catalog
 
 	calls    chan func()    // to be run by the owner of all that follows
 	returned chan *delivery // from the goroutines that write
@@ -41,11 +43,14 @@ type flusher struct {
 	// registry of collectors, say, does not keep the memory of a closed buffer.
 	tap *atomic.Pointer[flusher]
 
+	polls   weak.Pointer[polls] // the buffer's
+	polling bool                // before a batch that is due
+
 	sinks     []*outlet
-	arriving  []*series           // registered, but not published yet
-	series    [storages][]*series // by slot: those that are published, and those whose end is pending
-	collected time.Time           // when the last collection began
-	drained   *pending            // from the banks in this collection; empty otherwise
+	arriving  []*series // registered, but not published yet
+	set       slotSet   // gauges that have a value
+	collected time.Time // when the last collection began
+	drained   *pending  // from the banks in this collection; empty otherwise
 	dropped   dropped
 	recorded  Totals // collected so far
 	expiry    expiry
@@ -59,9 +64,66 @@ type flusher struct {
 	closing bool
 }
 
+// A catalog has the series by slot: those that are published, and those whose end is pending. Deliveries have copies of
+// it. An entry does not change while anything is pending for its slot.
+type catalog struct {
+	registry *registry
+	series   [storages][]*series
+	tags     [storages][][]Tag // of the points; nil if there are no constant tags
+}
+
+// grow makes room for all slots there are, and a little more: doubling would cost more memory than the series' counts.
+func (c *catalog) grow() {
+	for in := range c.series {
+		slots := int(c.registry.slots[in].Load())
+		if slots <= len(c.series[in]) {
+			continue
+		}
+		size := slots + slots/256
+		c.series[in] = append(make([]*series, 0, size), c.series[in]...)[:size]
+		if c.registry.constant != nil {
+			c.tags[in] = append(make([][]Tag, 0, size), c.tags[in]...)[:size]
+		}
+	}
+}
+
+func (c *catalog) enlist(s *series) {
+	storage, slot := s.Value.kind.storage(), s.Value.slot
+	c.series[storage][slot] = s
+	if c.registry.constant != nil {
+		c.tags[storage][slot] = c.registry.delivered(s.Tags())
+	}
+}
+
+func (c *catalog) delist(storage storage, slot uint32) {
+	c.series[storage][slot] = nil
+	if c.registry.constant != nil {
+		c.tags[storage][slot] = nil
+	}
+}
+
+// identify makes p a point of the series in the slot, without a value.
+func (c *catalog) identify(p *Point, storage storage, slot uint32) {
+	s := c.series[storage][slot]
+	described := c.registry.descriptionOf(s.Name)
+	*p = Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind, ID: slot, Help: described.help}
+	switch p.Kind {
+	case KindCounter, KindGauge:
+		p.Unit = described.unit
+		if s.Value.family >= kinds {
+			p.Decimals = c.registry.familyOf(s).decimals
+		}
+	case KindHistogram:
+		p.Unit = c.registry.familyOf(s).unit
+	}
+	if c.registry.constant != nil {
+		p.Tags = c.tags[storage][slot]
+	}
+}
+
 func newFlusher(s *shards, r *registry, c *config) *flusher {
 	f := &flusher{
-		shards: s, registry: r, sinks: c.sinks, drained: new(pending), expiry: expiry{after: c.idleExpiry},
+		shards: s, catalog: catalog{registry: r}, sinks: c.sinks, drained: new(pending), expiry: expiry{after: c.idleExpiry},
 		self:  newSelfMetrics(s, r, c),
 		calls: make(chan func()), returned: make(chan *delivery), done: make(chan struct{}),
 	}
@@ -134,16 +196,35 @@ func (f *flusher) tick(now time.Time) {
 	due := false
 	for _, o := range f.sinks {
 		f.checkTimeout(o, now)
-		due = due || o.isDue(now) && !f.closing
+		if o.isDue(now) && !f.closing {
+			// Intervals that were missed are skipped: their updates are in this batch.
+			o.due = o.due.Add(o.interval * (1 + now.Sub(o.due)/o.interval))
+			o.ready, due = true, true
+		}
 	}
-	if !due {
+	polls := f.polls.Value()
+	switch {
+	case !due || f.polling:
+	case polls.isEmpty():
+		f.deliverReady()
+	default: // functions may take their time, and must not hold up the flusher
+		f.polling = true
+		go func() {
+			polls.poll(f.context)
+			f.do(context.Background(), func() { f.polling = false; f.deliverReady() })
+		}()
+	}
+}
+
+// deliverReady delivers to the sinks whose interval is over.
+func (f *flusher) deliverReady() {
+	if f.closing { // the last batch has all
 		return
 	}
 	f.collect()
 	for _, o := range f.sinks {
-		if o.isDue(now) {
-			// Intervals that were missed are skipped: their updates are in this batch.
-			o.due = o.due.Add(o.interval * (1 + now.Sub(o.due)/o.interval))
+		if o.ready {
+			o.ready = false
 			f.deliver(o)
 		}
 	}
@@ -162,6 +243,7 @@ func (f *flusher) collect() {
 	f.drainDropped(drained)
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
+	f.drainExemplars(drained)
 	f.drainGauges()
 	f.book(f.drained)
 	f.share()
@@ -228,12 +310,7 @@ func (f *flusher) adopt() {
 		arrived = append(arrived, a.series)
 	}
 	f.arriving = nil
-	for in := range f.series {
-		// Room for all slots there are, and a little more: doubling would cost more memory than the series' counts.
-		if slots := int(f.registry.slots[in].Load()); slots > len(f.series[in]) {
-			f.series[in] = append(make([]*series, 0, slots+slots/256), f.series[in]...)[:slots+slots/256]
-		}
-	}
+	f.grow()
 	for _, s := range arrived {
 		in, slot := s.Value.kind.storage(), s.Value.slot
 		switch {
@@ -242,12 +319,13 @@ func (f *flusher) adopt() {
 		case !f.registry.isPublished(s):
 			f.arriving = append(f.arriving, s)
 		default:
-			f.series[in][slot] = s
+			f.enlist(s)
 			f.expiry.welcome(in, slot)
 			if s.Value.class != ordinary {
 				f.overflows.welcome(in, slot)
 			}
-			if s.Value.class != lastResort { // it exists before a program needs it
+			// The last resort exists before a program needs it. A gauge has no value before it is set.
+			if s.Value.class != lastResort && in != gauges {
 				f.drained.mark(in, slot)
 			}
 		}
@@ -315,10 +393,24 @@ func (f *flusher) drainDistributions(number uint32, chunk *distributionChunk, ba
 	return empty
 }
 
+// drainExemplars moves the exemplars in a bank to drained, which has their observations. So a slot without observations
+// has no exemplars either. It gives back the memory of a series that had none often enough in a row: an exemplar that a
+// writer puts there meanwhile is lost.
+func (f *flusher) drainExemplars(bank uint32) {
+	f.shards.eachExemplars(func(slot uint32, at *atomic.Pointer[exemplar.Cells[traced]]) {
+		cells := at.Load()
+		found := cells.Take(bank, func(e *traced) { f.drained.distribution(slot).keep(e) })
+		if isIdle(&cells.Idle, !found) {
+			at.Store(nil)
+		}
+	})
+}
+
 func (f *flusher) drainGauges() {
 	for slot, s := range f.series[gauges] {
 		if s != nil && f.registry.gauge(uint32(slot)).take() {
 			f.drained.mark(gauges, uint32(slot))
+			f.set.add(uint32(slot))
 		}
 	}
 }
@@ -413,18 +505,38 @@ func (f *flusher) forget(acknowledged *pending) {
 
 // vacate gives a slot back. No writer can reach it any more, and it holds nothing.
 func (f *flusher) vacate(storage storage, slot uint32) {
-	f.series[storage][slot] = nil
+	f.registry.unreserve(storage, f.series[storage][slot].Value.class)
+	f.delist(storage, slot)
 	f.overflows.forget(storage, slot)
 	if storage == gauges {
+		f.set.remove(slot)
 		f.registry.gauge(slot).bits.Store(0) // a new gauge is zero; banks are zeroed as they are drained
 	}
 	f.registry.giveBack(storage, slot)
 }
 
+// announce has every series with the name delivered, with its description, to every sink. New series are delivered
+// anyway.
+func (f *flusher) announce(name string) {
+	for storage := range f.series {
+		for slot, s := range f.series[storage] {
+			if s == nil || s.Name != name || s.Value.state.Load() == gone {
+				continue
+			}
+			if storage == int(gauges) && !f.set.has(uint32(slot)) {
+				continue
+			}
+			for _, o := range f.sinks {
+				o.pending.mark(s.Value.kind.storage(), uint32(slot))
+			}
+		}
+	}
+}
+
 // account states the updates that the flusher has collected, and those that it still holds.
 func (f *flusher) account(late map[*series]int64) Stats {
 	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
-	stats.Overflowed, stats.Overflows = f.overflows.account(&f.series, late)
+	stats.Overflowed, stats.Overflows = f.overflows.account(&f.series, late, f.registry)
 	stats.Bytes = f.shards.bytes()
 	for _, o := range f.sinks {
 		s := o.stats
@@ -473,6 +585,12 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 
 // attach gives every sink that is an [Attacher] its flush. It is called before run.
 func (f *flusher) attach() error {
+	attached := false
+	defer func() {
+		if !attached { // also if Attach ends the goroutine
+			f.abandon()
+		}
+	}()
 	for i, o := range f.sinks {
 		attacher, ok := optional[Attacher](o.sink)
 		if !ok {
@@ -486,10 +604,10 @@ func (f *flusher) attach() error {
 			return ErrClosed
 		})
 		if err != nil {
-			f.abandon()
 			return o.wrap(fmt.Errorf("it refused to be attached: %w", err))
 		}
 	}
+	attached = true
 	return nil
 }
 

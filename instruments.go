@@ -7,6 +7,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A Counter is a series that sums up deltas. [Buffer.Counter] makes one. A nil *Counter and a zero Counter do nothing.
@@ -38,6 +39,63 @@ func (c *Counter) Delta(delta int64) Update {
 	return Update{c.lease, delta, 0, KindCounter}
 }
 
+// A FractionCounter is a series that sums up fractions, such as dollars or seconds. It counts in steps of 10^-n, where
+// n is its number of decimals, so that no sum is rounded. [Buffer.FractionCounter] makes one. A nil *FractionCounter
+// and a zero FractionCounter do nothing. All methods may be called concurrently. A FractionCounter may be copied; the
+// copy records in the same series.
+//
+// It is delivered as a counter whose [Point] has Decimals. [Totals] and [Overflow] count its steps.
+type FractionCounter struct {
+	steps Counter
+	whole float64 // steps
+}
+
+// Add adds v, rounded to the nearest step. It computes v*10^n as a float64, and rounds a half to the even number: with
+// 2 decimals, 0.1 is 10 steps and 0.125 is 12. So each Add is off by half a step at most; [FractionCounter.Steps] adds
+// exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The
+// sum between two flushes wraps around like any int64: with 6 decimals, at 9.2e12.
+func (c *FractionCounter) Add(v float64) {
+	if c == nil {
+		return
+	}
+	if steps, ok := c.round(v); ok {
+		c.steps.Add(steps)
+	}
+}
+
+// Delta returns the update that [FractionCounter.Add] makes.
+func (c *FractionCounter) Delta(v float64) Update {
+	if c == nil {
+		return Update{}
+	}
+	steps, ok := c.round(v)
+	if !ok {
+		return Update{}
+	}
+	return c.steps.Delta(steps)
+}
+
+// Steps returns the counter of the steps. Use it for amounts that are whole numbers of steps already, as cents are, and
+// with a [Local].
+func (c *FractionCounter) Steps() *Counter {
+	if c == nil {
+		return nil
+	}
+	return &c.steps
+}
+
+// round returns v in steps. If there are none for v, it counts v as rejected and returns false.
+func (c *FractionCounter) round(v float64) (steps int64, ok bool) {
+	v = math.RoundToEven(v * c.whole)
+	if v >= math.MinInt64 && v < math.MaxInt64 { // the float64 of MaxInt64 is larger by 1; NaN compares as false
+		return int64(v), true
+	}
+	if s := c.steps.shards; s != nil {
+		s.rejected.Add(1)
+	}
+	return 0, false
+}
+
 // A Timer is a series of durations. [Buffer.Timer] makes one. A nil *Timer and a zero Timer do nothing. All methods may
 // be called concurrently. A Timer may be copied; the copy records in the same series.
 type Timer struct {
@@ -51,6 +109,31 @@ type Timer struct {
 func (t *Timer) Observe(d time.Duration) {
 	if t != nil && t.shards != nil {
 		t.shards.observe(t.slot, int64(d))
+		runtime.KeepAlive(t)
+	}
+}
+
+// ObserveExemplar records a duration, as [Timer.Observe] does, and may keep it as an [Exemplar] with the span in which
+// it was measured. Call it for spans that are sampled: a trace that nobody stores is of no use. The first observation
+// of an octave (above 2^(k-1) and up to 2^k nanoseconds) since the last collection is kept, so that slow ones are
+// found among many fast ones. All others cost about as much as Observe, and a kept one allocates nothing once its
+// octave was used. Without a trace id it is the same as Observe.
+func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
+	if t != nil && t.shards != nil {
+		t.shards.observeTraced(t.slot, int64(d), span)
+		runtime.KeepAlive(t)
+	}
+}
+
+// ObserveN records n durations of d. A batch has all of them or none, up to 16 million. It takes little longer than one
+// Observe, but more than that for each further 16 million. The sum wraps around as in Observe. It does nothing if n is
+// not positive.
+//
+// It is for counts of a source that has buckets of its own, and counts in them faster than one by one: record for each
+// bucket how many observations are new, with one value that stands for the bucket.
+func (t *Timer) ObserveN(d time.Duration, n int64) {
+	if t != nil && t.shards != nil {
+		t.shards.observeMany(t.slot, int64(d), n)
 		runtime.KeepAlive(t)
 	}
 }
@@ -116,6 +199,30 @@ func (h *Histogram) Observe(v int64) {
 	}
 }
 
+// ObserveExemplar records a value, as [Histogram.Observe] does, and may keep it as an [Exemplar]. See
+// [Timer.ObserveExemplar].
+func (h *Histogram) ObserveExemplar(v int64, span TraceContext) {
+	if h != nil && h.shards != nil {
+		h.shards.observeTraced(h.slot, v, span)
+		runtime.KeepAlive(h)
+	}
+}
+
+// ObserveN records n values of v, as [Timer.ObserveN] does.
+func (h *Histogram) ObserveN(v, n int64) {
+	if h != nil && h.shards != nil {
+		h.shards.observeMany(h.slot, v, n)
+		runtime.KeepAlive(h)
+	}
+}
+
+// A TraceContext names a span of a distributed trace by the two ids of W3C's Trace Context (w3.org/TR/trace-context).
+// An id of zeros is none.
+type TraceContext struct {
+	TraceID [16]byte
+	SpanID  [8]byte
+}
+
 // Size returns the update that [Histogram.Observe] makes.
 func (h *Histogram) Size(v int64) Update {
 	if h == nil {
@@ -124,7 +231,8 @@ func (h *Histogram) Size(v int64) Update {
 	return Update{h.lease, v, int16(bucket.Index(v)), KindHistogram}
 }
 
-// A Gauge is a series that has a value. A batch carries it if it was set since the sink's last acknowledgement.
+// A Gauge is a series that has a value. A batch carries it, with the latest value, if it was set since the sink's last
+// acknowledgement.
 // [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
 // may be copied; the copy sets the same series.
 type Gauge struct {
@@ -177,6 +285,10 @@ func newLease(b *Buffer, s *series) *lease {
 
 func newCounter(b *Buffer, s *series) *Counter {
 	return &Counter{b.shards, s.Value.slot, newLease(b, s)}
+}
+
+func newFractionCounter(b *Buffer, s *series) *FractionCounter {
+	return &FractionCounter{*newCounter(b, s), float64(decimal.Power(b.registry.familyOf(s).decimals))}
 }
 
 func newTimer(b *Buffer, s *series) *Timer { return &Timer{b.shards, s.Value.slot, newLease(b, s)} }

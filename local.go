@@ -20,7 +20,7 @@ import (
 // so there is nothing to accumulate.
 type Local struct {
 	buffer        *Buffer
-	latest        *Counter // the argument of the last call of Counter; latestLocal is its result
+	latest        *lease // of the counter that Counter was called with last; latestLocal is the result
 	latestLocal   *LocalCounter
 	counters      []*LocalCounter
 	distributions []*localDistribution
@@ -66,7 +66,7 @@ type localDistribution struct {
 // Counter returns the counter's private part, the same at every call. It panics if the counter is another buffer's. It
 // is almost free when it is called again with the same counter; a loop that uses several counters may keep the results.
 func (l *Local) Counter(c *Counter) *LocalCounter {
-	if l != nil && l.latest == c {
+	if l != nil && c != nil && l.latest == c.lease { // a program may put another counter where c points to
 		return l.latestLocal
 	}
 	return l.counterSlow(c)
@@ -86,7 +86,7 @@ func (l *Local) counterSlow(c *Counter) *LocalCounter {
 		l.counters = append(l.counters, local)
 		l.counterAt.put(c.slot, local)
 	}
-	l.latest, l.latestLocal = c, local
+	l.latest, l.latestLocal = c.lease, local
 	return local
 }
 

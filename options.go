@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,7 @@ type config struct {
 	maxSeries    int64
 	idleExpiry   time.Duration
 	selfMetrics  bool
+	tags         []Tag // of every series, sorted
 	onError      func(error)
 	sinks        []*outlet
 	errs         []error // one for each mistake in the options
@@ -117,7 +119,10 @@ func WithCloseTimeout(d time.Duration) Option {
 //
 // f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
 // of the failures that follow is kept for it; all drops are kept. Close does not wait for f: it returns its errors
-// itself.
+// itself. A panic of f ends the program, like any panic on a goroutine.
+//
+// A buffer that is dropped without Close flushes only if nothing refers to it. So neither f nor a sink may refer to the
+// buffer, unless the program closes it.
 func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
@@ -146,7 +151,8 @@ func WithMaxSeries(n int) Option {
 // without the option, no series is forgotten.
 //
 // The check runs at deliveries. A series is removed between d and 1.25 d plus two intervals after its last use, and not
-// before all sinks have acknowledged that use.
+// before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it. A
+// buffer without sinks forgets nothing.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
@@ -156,10 +162,33 @@ func WithIdleExpiry(d time.Duration) Option {
 	}
 }
 
+// WithTags adds constant tags, such as host, service and version, to every series that sinks get. Recording is not
+// slower for them. A tag of the series itself with the same key is taken instead, also one of a scope ([Buffer.With]).
+// Overflow series have the constant tags, too.
+//
+// It is an error if a key is empty, is given twice, also by two such options, or is "overflow", which is the key of
+// overflow series.
+func WithTags(tags ...Tag) Option {
+	return func(c *config) {
+		for _, t := range tags {
+			switch {
+			case t.Key == "":
+				c.reject("WithTags: the tag with the value %.200q has no key: most backends refuse such a series", t.Value)
+			case t.Key == overflowTags[0].Key:
+				c.reject("WithTags: the key %q belongs to overflow series: take another key", t.Key)
+			case hasKey(c.tags, t.Key):
+				c.reject("WithTags: the key %.200q is given twice, but a series has one constant value of it", t.Key)
+			}
+			c.tags = append(c.tags, Tag{strings.Clone(t.Key), strings.Clone(t.Value)})
+		}
+		slices.SortFunc(c.tags, compareTags)
+	}
+}
+
 // WithSelfMetrics makes the buffer record figures of [Stats] as series of its own, which count against [WithMaxSeries].
 // Their names begin with "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and
-// sink.last_duration_seconds; the counters are flips, negatives, overflowed, sink.batches, sink.failures and
-// sink.dropped_points. The series of a sink have the tag sink with its name.
+// sink.last_duration_seconds; the counters are flips, negatives, rejected, overflowed, sink.batches,
+// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }

@@ -1,6 +1,7 @@
 package metricsbuffer
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"math/bits"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
 // A pending accumulates updates that one sink has not acknowledged. It belongs to the flusher, or to the goroutine that
@@ -38,6 +41,20 @@ type distribution struct {
 	first                int
 	counts               []uint32
 	carries              []uint32 // nil, or as long as counts
+	exemplars            []traced // by octave, in ascending order
+}
+
+// keep adds an exemplar, in place of an earlier one of its octave.
+func (d *distribution) keep(e *traced) {
+	i, found := slices.BinarySearchFunc(d.exemplars, exemplar.Octave(e.value), func(other traced, octave int) int {
+		return cmp.Compare(exemplar.Octave(other.value), octave)
+	})
+	switch {
+	case !found:
+		d.exemplars = slices.Insert(d.exemplars, i, *e)
+	case d.exemplars[i].at <= e.at:
+		d.exemplars[i] = *e
+	}
 }
 
 // cover makes room for n buckets from first on, and returns the place of the first of them.
@@ -122,6 +139,9 @@ func (d *distribution) add(other *distribution) {
 	d.greatest = max(d.greatest, other.greatest)
 	d.least = max(d.least, other.least)
 	d.zeros += other.zeros
+	for i := range other.exemplars {
+		d.keep(&other.exemplars[i])
+	}
 	if len(other.counts) == 0 {
 		return
 	}
@@ -136,7 +156,7 @@ func (d *distribution) add(other *distribution) {
 // release empties d and gives it back.
 func (d *distribution) release() {
 	clear(d.counts)
-	*d = distribution{counts: d.counts[:0]}
+	*d = distribution{counts: d.counts[:0], exemplars: d.exemplars[:0]}
 	distributions.Put(d)
 }
 
@@ -205,12 +225,17 @@ func (p *pending) isEmpty() bool {
 	for range p.all() {
 		return false
 	}
+	return !p.hasEnded()
+}
+
+// hasEnded says whether the end of any series is pending.
+func (p *pending) hasEnded() bool {
 	for i := range p.ended {
 		for range p.ended[i].all() {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // series returns for how many series something is pending.
@@ -318,7 +343,8 @@ func (p *pending) bytes() int64 {
 	}
 	for _, d := range p.distributions {
 		if d != nil {
-			n += int64(unsafe.Sizeof(*d)) + int64(cap(d.counts)+cap(d.carries))*4
+			n += int64(unsafe.Sizeof(*d)) + int64(cap(d.counts)+cap(d.carries))*4 +
+				int64(cap(d.exemplars))*int64(unsafe.Sizeof(traced{}))
 		}
 	}
 	return n
@@ -375,6 +401,8 @@ type scratch struct {
 	ended   []Point
 	buckets []Buckets
 	counts  []uint64
+
+	exemplars []Exemplar
 }
 
 // scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
@@ -382,19 +410,25 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
 // copy many points, and leave as much garbage again.
-func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Point {
-	points, buckets, counts := 0, 0, 0
+func (s *scratch) fill(p *pending, known *catalog) []Point {
+	points, buckets, counts, exemplars := 0, 0, 0, 0
 	for storage, slot := range p.all() {
 		points++
 		if storage == distributed {
 			buckets++
 			counts += len(p.distributions[slot].counts)
+			exemplars += len(p.distributions[slot].exemplars)
 		}
 	}
 	s.points = slices.Grow(s.points[:0], points)
 	s.buckets, s.counts = slices.Grow(s.buckets[:0], buckets), slices.Grow(s.counts[:0], counts)
+	s.exemplars = slices.Grow(s.exemplars[:0], exemplars)
+	s.points = s.points[:points]
+	i := 0
 	for storage, slot := range p.all() {
-		point := newPoint(series[storage][slot], r)
+		point := &s.points[i]
+		i++
+		known.identify(point, storage, slot)
 		switch storage {
 		case sums:
 			point.Count = p.amount(storage, slot)
@@ -404,33 +438,36 @@ func (s *scratch) fill(p *pending, series [storages][]*series, r *registry) []Po
 			if d.count != 0 {
 				point.Min, point.Max = math.MaxInt64-d.least, d.greatest
 			}
-			point.Buckets = s.spread(d)
+			point.Buckets, point.Exemplars = s.spread(d), s.expand(d)
 		case gauges:
-			point.Value = r.gauge(slot).value()
+			point.Value = known.registry.gauge(slot).value()
 		}
-		s.points = append(s.points, point)
 	}
 	return s.points
 }
 
 // fillEnded makes a point for every series that has ended.
-func (s *scratch) fillEnded(p *pending, series [storages][]*series, r *registry) []Point {
+func (s *scratch) fillEnded(p *pending, known *catalog) []Point {
 	s.ended = s.ended[:0]
-	for storage := range p.ended {
-		for slot := range p.ended[storage].all() {
-			s.ended = append(s.ended, newPoint(series[storage][slot], r))
+	for i := range p.ended {
+		for slot := range p.ended[i].all() {
+			s.ended = append(s.ended, Point{})
+			known.identify(&s.ended[len(s.ended)-1], storage(i), slot)
 		}
 	}
 	return s.ended
 }
 
-// newPoint returns a point of the series without a value.
-func newPoint(of *series, r *registry) Point {
-	point := Point{Name: of.Name, Tags: of.Tags(), Kind: of.Value.kind, ID: of.Value.slot}
-	if point.Kind == KindHistogram {
-		point.Unit = r.familyOf(of).unit
+// expand returns the distribution's exemplars.
+func (s *scratch) expand(d *distribution) []Exemplar {
+	from := len(s.exemplars)
+	for _, e := range d.exemplars {
+		s.exemplars = append(s.exemplars, Exemplar{TraceContext: e.span, Value: e.value, Time: time.Unix(0, e.at)})
 	}
-	return point
+	if len(s.exemplars) == from {
+		return nil
+	}
+	return slices.Clip(s.exemplars[from:])
 }
 
 // spread returns the distribution's buckets.

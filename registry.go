@@ -2,17 +2,21 @@ package metricsbuffer
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomicmap"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A registry finds series by family, name and tags. It is shared and read-mostly: writers of known series only load.
 type registry struct {
 	families [kinds]family // one for each kind; the histograms' is that of the empty unit
 	units    unitMap       // families of histograms, by unit
-	numbered [kinds + maxUnits + 1]atomic.Pointer[family]
+
+	// All families by number: those of the kinds, of counters with decimals, of units.
+	numbered [kinds + decimal.Most + maxUnits + 1]atomic.Pointer[family]
 
 	// Limits for each class of series: in all storages together, and for each storage.
 	series [classes]quota
@@ -28,15 +32,26 @@ type registry struct {
 
 	gauges   column[gaugeChunk]
 	expiring bool // whether series can be idle or gone
+
+	constant []Tag // that every point has, sorted: see delivered
+
+	descriptions descriptionMap // by name, as many as there may be series
+	undescribed  atomic.Int64   // ignored for that limit
 }
 
-// A family has all series of one kind and, for histograms, of one unit. Series of different families are never merged,
-// not even in an overflow series.
+type descriptionMap = atomicmap.Map[Tag, atomic.Pointer[description]]
+
+// A description is what [Buffer.Describe] was given, as UTF-8. It never changes.
+type description struct{ help, unit string }
+
+// A family has all series of one kind and, for histograms, of one unit, or for counters, of one number of decimals.
+// Series of different families are never merged, not even in an overflow series.
 type family struct {
-	series seriesMap
-	kind   Kind
-	number uint16 // in registry.numbered
-	unit   string
+	series   seriesMap
+	kind     Kind
+	number   uint16 // in registry.numbered
+	unit     string
+	decimals int
 }
 
 type unitMap = atomicmap.Map[Tag, *family]
@@ -117,16 +132,30 @@ func (r *registry) family(kind Kind, unit string) *family {
 	return r.addUnit(unit)
 }
 
+// fractions returns the family of counters with so many decimals, or with the nearest number that there can be.
+func (r *registry) fractions(decimals int) *family {
+	decimals = min(max(decimals, 0), decimal.Most)
+	if decimals == 0 {
+		return &r.families[KindCounter]
+	}
+	number := kinds + decimals - 1
+	if r.numbered[number].Load() == nil {
+		r.numbered[number].CompareAndSwap(nil, &family{kind: KindCounter, number: uint16(number), decimals: decimals})
+	}
+	return r.numbered[number].Load()
+}
+
 // addUnit adds a unit. Numbers are taken in order, so all callers that add one unit agree on its number. The last
 // number is kept for otherUnit.
 func (r *registry) addUnit(unit string) *family {
-	numbered := r.numbered[kinds:]
+	const first = kinds + decimal.Most
+	numbered := r.numbered[first:]
 	if unit != otherUnit {
 		numbered = numbered[:maxUnits]
 	}
 	for i := range numbered {
 		if numbered[i].Load() == nil {
-			added := &family{kind: KindHistogram, unit: strings.Clone(unit), number: uint16(kinds + i)}
+			added := &family{kind: KindHistogram, unit: strings.Clone(unit), number: uint16(first + i)}
 			numbered[i].CompareAndSwap(nil, added)
 		}
 		if f := numbered[i].Load(); f.unit == unit {
@@ -209,8 +238,90 @@ func (r *registry) find(f *family, hash uint64, name string, tags []Tag) *series
 	if s := f.series.Load(hash, name, tags); s != nil {
 		return s
 	}
+	for i := range tags {
+		if r.isConstant(tags[i], tags) {
+			return r.findOwn(f, name, tags)
+		}
+	}
 	return r.register(f, hash, name, tags)
 }
+
+// Constant tags are no part of a series. They are added to its tags for the sinks. If a series had one of them itself,
+// its points would be those of the series without it. So it is found as that series.
+
+// isConstant says whether the points of a series with these tags would have one of them without it, too.
+func (r *registry) isConstant(t Tag, tags []Tag) bool {
+	return slices.Contains(r.constant, t) && countKey(tags, t.Key) == 1
+}
+
+// findOwn is find for tags of which some are constant.
+func (r *registry) findOwn(f *family, name string, tags []Tag) *series {
+	if len(tags) > fewTags {
+		copied := cloneTags(tags)
+		own := slices.DeleteFunc(slices.Clone(copied), func(t Tag) bool { return r.isConstant(t, copied) })
+		return r.find(f, markLong(atomicmap.Hash(name, own), name, own), name, own)
+	}
+	var own [fewTags]Tag // as in scope.record
+	n := 0
+	for i := range tags {
+		if !r.isConstant(tags[i], tags) {
+			own[n] = tags[i]
+			n++
+		}
+	}
+	return r.find(f, markLong(atomicmap.Hash(name, own[:n]), name, own[:n]), name, own[:n])
+}
+
+// delivered returns the tags that the points of a series have, sorted. Its own tags are sorted, too.
+func (r *registry) delivered(own []Tag) []Tag {
+	switch {
+	case len(r.constant) == 0:
+		return own
+	case len(own) == 0:
+		return r.constant
+	}
+	all := slices.Clip(own)
+	for _, t := range r.constant {
+		if !hasKey(own, t.Key) {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, compareTags)
+	return all
+}
+
+// describe sets the description of a name. It returns false if that changes nothing. Names that several goroutines add
+// at the same moment may exceed the limit, by less than there are goroutines.
+func (r *registry) describe(name, help, unit string) (changed bool) {
+	hash := atomicmap.HashName(name)
+	of := r.descriptions.Load(hash, name, nil)
+	if of == nil {
+		if int64(r.descriptions.Len()) >= r.series[ordinary].limit {
+			r.undescribed.Add(1)
+			return false
+		}
+		of, _ = r.descriptions.LoadOrStore(atomicmap.NewEntry(hash, name, []Tag(nil), atomic.Pointer[description]{}))
+	}
+	d := &description{utf8Of(help), utf8Of(unit)}
+	old := of.Value.Swap(d)
+	return old == nil || *old != *d
+}
+
+// descriptionOf returns the description of a name, which is empty if there is none.
+func (r *registry) descriptionOf(name string) (d description) {
+	if r.descriptions.Len() == 0 { // as in most programs, and this is asked for each point
+		return d
+	}
+	if of := r.descriptions.Load(atomicmap.HashName(name), name, nil); of != nil {
+		if latest := of.Value.Load(); latest != nil {
+			d = *latest
+		}
+	}
+	return d
+}
+
+// utf8Of returns a copy of the text in which bytes that are not UTF-8 are replaced.
+func utf8Of(text string) string { return strings.Clone(strings.ToValidUTF8(text, "\uFFFD")) }
 
 // register adds a series. If another goroutine was faster, it returns that goroutine's series. If there is no place, it
 // returns an overflow series.
@@ -290,12 +401,9 @@ func (r *registry) isPublished(s *series) bool {
 	return r.familyOf(s).series.Load(markLong(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
 
-// remove takes a series that is gone out of the map. Any goroutine that finds it may do so.
-func (r *registry) remove(s *series) {
-	if r.familyOf(s).series.Delete(s) {
-		r.unreserve(s.Value.kind.storage(), s.Value.class)
-	}
-}
+// remove takes a series that is gone out of the map. Any goroutine that finds it may do so. The series counts against
+// the limits until its slot is given back.
+func (r *registry) remove(s *series) { r.familyOf(s).series.Delete(s) }
 
 func (r *registry) reserve(storage storage, class class) bool {
 	if !r.series[class].take() {
@@ -375,11 +483,11 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 //	gone (-2):      no goroutine writes to it ever again
 //
 // By-name writers look a series up, and check its state, inside the section in which they write (shard.go). If a series
-// was not touched for long enough, the flusher makes it idle and waits for the next flip. After that flip, every writer
-// that saw it open has left, and the drained bank holds their updates. If there are none, and no sink has updates
-// pending for it, and it still is idle, then it is gone: its slot is empty everywhere, and can be given away as soon as
-// all sinks have acknowledged the end of the series. Otherwise it is open again. No updates of a series are pending
-// when it goes. So a name that comes back as a new series cannot be in one batch twice.
+// was not touched for a while, the flusher makes it idle. After the next flip, every writer that saw it open has left,
+// and the drained bank holds their updates. If the series stays idle for the time of expiry after that, and no sink has
+// updates pending for it, then it is gone: its slot is empty everywhere, and can be given away as soon as all sinks
+// have acknowledged the end of the series. No updates of a series are pending when it goes. So a name that comes back
+// as a new series cannot be in one batch twice.
 type series = atomicmap.Entry[Tag, place]
 
 type seriesMap = atomicmap.Map[Tag, place]

@@ -2,10 +2,12 @@ package metricsbuffer
 
 import (
 	stdatomic "sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/atomic"
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 	"github.com/metricsbuffer/metricsbuffer/internal/yield"
 )
@@ -83,9 +85,11 @@ type shards struct {
 	table  [maxShards]atomic.Pointer[shard] // by P; nil until the P writes for the first time
 	common common
 
-	negatives  stdatomic.Int64 // observations that were recorded as zero
-	promotions stdatomic.Int64 // chunks that got a seat
-	procs      stdatomic.Int64 // shards that exist
+	negatives  stdatomic.Int64                          // observations that were recorded as zero
+	rejected   stdatomic.Int64                          // fractions that were not recorded
+	exemplars  stdatomic.Pointer[column[exemplarChunk]] // nil before the first one
+	promotions stdatomic.Int64                          // chunks that got a seat
+	procs      stdatomic.Int64                          // shards that exist
 }
 
 // common has the chunks that a writer inside any gate may write to, with atomic instructions.
@@ -95,6 +99,16 @@ type common struct {
 
 	counters      column[counterChunk]
 	distributions column[distributionChunk]
+}
+
+// An exemplarChunk has the exemplars of the same slots as a distributionChunk. A slot without exemplars has nil.
+type exemplarChunk [distributionsPerChunk]stdatomic.Pointer[exemplar.Cells[traced]]
+
+// traced is an exemplar, without pointers.
+type traced struct {
+	span  TraceContext
+	value int64
+	at    int64 // nanoseconds since 1970
 }
 
 // add adds delta to the counter in slot.
@@ -291,6 +305,104 @@ func (s *shards) observeZero(slot uint32, v int64) {
 		}
 		s.common.makeDistributions(slot)
 	}
+}
+
+// observeTraced records v in the distribution in slot, for an exemplar if its octave has none in this bank yet. The
+// exemplar is put into the bank in the same section as the observation, so that the flusher gets both.
+func (s *shards) observeTraced(slot uint32, v int64, span TraceContext) {
+	if span.TraceID == ([16]byte{}) {
+		s.observe(slot, v)
+		return
+	}
+	octave, cells := exemplar.Octave(v), s.exemplarsOf(slot)
+	// The active bank may be another one by now. Then the octave may go without an exemplar this time; that does no harm.
+	if cells.Claimed(s.common.gate.Active(), octave) {
+		s.observe(slot, v)
+		return
+	}
+	if v < 0 {
+		s.negatives.Add(1)
+	}
+	cells.Reserve(octave)
+	e := traced{span: span, value: max(v, 0), at: time.Now().UnixNano()}
+	for index := bucket.Index(v); ; {
+		in := s.enter()
+		cell, step := s.cell(in, slot)
+		hasRoom := cell != nil && (v <= 0 || cell.hasRoom(index))
+		if hasRoom {
+			cell.make(v, index, step == ownStep)
+			cells.Put(in.bank, octave, &e)
+		}
+		s.leave(in)
+		switch {
+		case hasRoom:
+			return
+		case v <= 0:
+			s.common.makeDistributions(slot)
+		default:
+			s.makeWindow(slot, index, in.shard != nil)
+		}
+	}
+}
+
+// observeMany records v in the distribution in slot n times. A section takes at most maxLocal of them.
+func (s *shards) observeMany(slot uint32, v, n int64) {
+	if v < 0 {
+		s.negatives.Add(max(n, 0))
+		v = 0
+	}
+	index := bucket.Index(v)
+	for n > 0 {
+		some := min(n, maxLocal)
+		in := s.enter()
+		cell, _ := s.cell(in, slot)
+		room := cell != nil && (v == 0 || cell.hasRoom(index))
+		if room {
+			cell.addManyShared(v, index, some)
+			n -= some
+		}
+		s.leave(in)
+		switch {
+		case room:
+		case v == 0:
+			s.common.makeDistributions(slot)
+		default:
+			s.makeWindow(slot, index, in.shard != nil)
+		}
+	}
+}
+
+// exemplarsOf returns the exemplars of a slot. It allocates the first time.
+func (s *shards) exemplarsOf(slot uint32) *exemplar.Cells[traced] {
+	if s.exemplars.Load() == nil {
+		s.exemplars.CompareAndSwap(nil, new(column[exemplarChunk]))
+	}
+	all, number := s.exemplars.Load(), slot/distributionsPerChunk
+	if all.at(number) == nil {
+		all.put(number, new(exemplarChunk))
+	}
+	at := &all.at(number)[slot%distributionsPerChunk]
+	for {
+		if cells := at.Load(); cells != nil {
+			return cells
+		}
+		at.CompareAndSwap(nil, new(exemplar.Cells[traced])) // the flusher may take it away at once
+	}
+}
+
+// eachExemplars calls f with the exemplars of every slot that has any, and where they are.
+func (s *shards) eachExemplars(f func(slot uint32, at *stdatomic.Pointer[exemplar.Cells[traced]])) {
+	all := s.exemplars.Load()
+	if all == nil {
+		return
+	}
+	all.each(func(number uint32, chunk *exemplarChunk) {
+		for i := range chunk {
+			if chunk[i].Load() != nil {
+				f(number*distributionsPerChunk+uint32(i), &chunk[i])
+			}
+		}
+	})
 }
 
 // A section is the time between entering a gate and leaving it, and the bank that may be written to meanwhile.
@@ -509,5 +621,6 @@ func (s *shards) bytes() int64 {
 	n := int64(unsafe.Sizeof(*s)) + s.common.counters.bytes() + s.common.distributions.bytes()
 	n += s.procs.Load() * int64(unsafe.Sizeof(shard{}))
 	s.eachChunk(func(c *counterChunk, _ bool) { n += c.bytes() }, func(d *distributionChunk, _ bool) { n += d.bytes() })
+	s.eachExemplars(func(_ uint32, at *stdatomic.Pointer[exemplar.Cells[traced]]) { n += at.Load().Bytes() })
 	return n
 }

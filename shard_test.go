@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -477,6 +478,63 @@ func TestLocalDistribution(t *testing.T) {
 	require.Equal(t, [4]int64{8, got[0].Sum, 0, math.MaxInt64 / 2}, words(got[1]))
 	require.Equal(t, [4]int64{1, 0, 0, 0}, words(got[2]))
 	require.EqualValues(t, 2, b.Stats().Negatives)
+}
+
+// TestObserveN: many observations at once are the same as one by one, also where the P has its own chunk, in several
+// batches, and beyond what one section takes.
+func TestObserveN(t *testing.T) {
+	var got []Point
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+		got = slices.Clone(batch.Points)
+		for i := range got {
+			got[i].Buckets = got[i].Buckets.Clone()
+		}
+		return nil
+	})))
+	require.NoError(t, err)
+	timer, direct, histogram := b.Timer("t"), b.Timer("direct"), b.Histogram("h", "")
+	words := func(p Point) [4]int64 { return [4]int64{p.Count, p.Sum, p.Min, p.Max} }
+	for range 3 {
+		for range 200 { // more than it takes to be promoted
+			timer.Observe(7)
+			direct.Observe(7)
+			histogram.Observe(7)
+		}
+		for _, v := range []int64{1000, 0, 1, -5, 3, 1_000_000_000, 1} {
+			for _, n := range []int64{1, 0, 7, -1} {
+				timer.ObserveN(time.Duration(v), n)
+				histogram.ObserveN(v, n)
+				for range n {
+					direct.Observe(time.Duration(v))
+				}
+			}
+		}
+		require.NoError(t, b.Flush(t.Context()))
+		require.Len(t, got, 3)
+		for i := range 2 {
+			require.Equal(t, words(got[1]), words(got[i*2]))
+			require.Equal(t, slices.Collect(got[1].Buckets.All()), slices.Collect(got[i*2].Buckets.All()))
+		}
+	}
+	require.EqualValues(t, 3*3*8, b.Stats().Negatives)
+
+	for v := range int64(2) {
+		const n = 300*maxLocal + 3 // more than a tally holds
+		histogram.ObserveN(v, n)
+		require.NoError(t, b.Flush(t.Context()))
+		require.Len(t, got, 1)
+		require.Equal(t, [4]int64{n, n * v, v, v}, words(got[0]))
+		require.Equal(t, []Bucket{{Lower: bucket.Upper(-2) * float64(v), Upper: float64(v), Count: n}},
+			slices.Collect(got[0].Buckets.All()))
+	}
+	require.NoError(t, b.Close())
+	b.Histogram("new", "").ObserveN(0, 5)
+	b.Timer("new").ObserveN(9, 5)
+	require.EqualValues(t, 10, b.Stats().Sinks[0].Dropped.Observations)
+	(*Timer)(nil).ObserveN(1, 1)
+	(*Histogram)(nil).ObserveN(1, 1)
+	new(Timer).ObserveN(1, 1)
+	new(Histogram).ObserveN(1, 1)
 }
 
 func TestLocalOfNil(t *testing.T) {

@@ -1,6 +1,7 @@
 package metricsbuffer
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"math"
@@ -10,11 +11,12 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A Tag is one dimension of a series. Two updates belong to the same series if they have the same kind, name and tags,
-// and for histograms the same unit. The order of the tags does not matter; a tag that is given twice counts twice. In a
-// [Point] they are sorted by key, then by value.
+// for histograms the same unit, and for counters the same number of decimals. The order of the tags does not matter; a
+// tag that is given twice counts twice. In a [Point] they are sorted by key, then by value.
 //
 // Names, keys and values may be any strings, also empty ones: each [Sink] escapes them as its protocol demands, or
 // drops the point ([Batch.Drop]).
@@ -33,12 +35,17 @@ func (k Kind) storage() storage {
 // T returns a tag. It is short for Tag{Key: key, Value: value}.
 func T(key, value string) Tag { return Tag{Key: key, Value: value} }
 
+// compareTags orders tags as those of a [Point].
+func compareTags(a, b Tag) int {
+	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
+}
+
 // A Kind says which of a [Point]'s fields carry its value.
 type Kind uint8
 
 // The kinds of points.
 const (
-	KindCounter   Kind = iota // Count is the sum of the deltas.
+	KindCounter   Kind = iota // Count is the sum of the deltas, in steps of 10^-Decimals.
 	KindTimer                 // Count observations; Sum, Min, Max and Buckets in nanoseconds.
 	KindGauge                 // Value is the latest one that was set.
 	KindHistogram             // As KindTimer, in Unit.
@@ -94,7 +101,7 @@ type Attacher interface {
 	// sinks, and returns when this sink has acknowledged. No other sink delays it or makes it fail. It may be called
 	// from any goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep
 	// the buffer from being collected as garbage. If Attach returns an error or panics, New
-	// returns an error. It does not close the sinks then.
+	// returns an error. It does not close the sinks then, and sinks that were attached before cannot be attached again.
 	Attach(flush func(context.Context) error) error
 }
 
@@ -106,49 +113,87 @@ func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx,
 
 // A Batch holds the updates that were recorded since the sink's last acknowledgement. Each series is in it at most
 // once. A series is in the first batch after it was made, even if its value is zero: a backend that computes rates
-// needs to see a counter before it counts. Later it is in a batch only if something was recorded in it. A Batch is
+// needs to see a counter before it counts. Later it is in a batch only if something was recorded in it, or if its name
+// was described ([Buffer.Describe]). A gauge has no value before it is set, and is in no batch before that. A Batch is
 // valid during [Sink.Write] only.
 type Batch struct {
-	// All updates of the batch were recorded before End. Start is the End of the batch before, so that the batches of a
-	// sink leave no gap. Collecting a batch takes some microseconds; an update that is recorded in that time may be in
-	// either batch. A failed batch is merged into the next one, whose Start is that of the failed batch.
+	// All updates of the batch were recorded before End. Start is the End of the batch before, or the time of a later
+	// flush that had nothing to deliver: no update is between them. Collecting a batch takes some microseconds; an update
+	// that is recorded in that time may be in either batch. A failed batch is merged into the next one, whose Start is
+	// that of the failed batch.
 	Start, End time.Time
 	Points     []Point
 
 	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
 	// each series can drop it. Name and tags may have come back as a new series, with another ID; so a sink looks at
-	// Ended first. They are acknowledged if Write returns nil. A batch may have nothing else.
+	// Ended first. A sink that hands points on to another one hands them on, too. They are acknowledged if Write returns
+	// nil, and by [Batch.Acknowledge]. A batch may have nothing else.
 	Ended []Point
 
 	outcome outcome
 }
 
-// A Point is one series' aggregate over the time of its batch.
+// A Point is one series' aggregate over the time of its batch. Help, and the Unit of a counter or gauge, are the name's
+// description ([Buffer.Describe]). They are valid UTF-8, may change from batch to batch, and do not tell series apart.
+// The Unit of a histogram does.
+//
+// A sink may keep things by Kind and ID. It compares name, unit and tags before it uses them, if it may get points of
+// several buffers, or points that a program made itself, for which 0 is a good ID.
 type Point struct {
-	Name    string
-	Tags    []Tag // sorted; never changed, shared by all batches
-	Kind    Kind
-	Unit    string   // histogram: as given, may be empty
-	ID      uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
-	Count   int64    // counter: sum of the deltas; timer, histogram: number of observations
-	Sum     int64    // timer: nanoseconds; histogram: in its unit
-	Min     int64    // likewise
-	Max     int64    // likewise
-	Value   float64  // gauge
-	Buckets *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+	Name     string
+	Tags     []Tag // sorted; never changed, shared by all batches
+	Kind     Kind
+	Unit     string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
+	Help     string   // of the name, as described; may be empty
+	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
+	ID       uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
+	Count    int64    // counter: sum of the deltas; timer, histogram: number of observations
+	Sum      int64    // timer: nanoseconds; histogram: in its unit
+	Min      int64    // likewise
+	Max      int64    // likewise
+	Value    float64  // gauge: the latest when Write is called, which may have been set after the batch's End
+	Buckets  *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
+
+	// Exemplars are some of the observations of a timer or histogram, at most one of each octave, in ascending order.
+	// They belong to the batch.
+	Exemplars []Exemplar
+}
+
+// An Exemplar is an observation with the span in which it was measured: see [Timer.ObserveExemplar]. It is in the same
+// batch as its observation. Of the exemplars of an octave that a sink failed to deliver, the latest is kept.
+type Exemplar struct {
+	TraceContext
+
+	Value int64     // of a timer in nanoseconds, of a histogram in its unit; never negative
+	Time  time.Time // of the observation
+}
+
+// AppendAmount appends Count/10^Decimals, the sum of a counter, as the shortest decimal number that is exact: 3, -0.25,
+// 12.000001. It has no exponent.
+func (p *Point) AppendAmount(dst []byte) []byte { return decimal.AppendShort(dst, p.Count, p.Decimals) }
+
+// Amount returns Count/10^Decimals, the sum of a counter, as the nearest float64. [Point.AppendAmount] is exact.
+func (p *Point) Amount() float64 {
+	if size := p.Count >> 53; size == 0 || size == -1 { // both numbers are exact as a float64: it is rounded once
+		return float64(p.Count) / float64(decimal.Power(p.Decimals))
+	}
+	v, _ := strconv.ParseFloat(string(p.AppendAmount(nil)), 64) // it rounds correctly, and reads every such number
+	return v
 }
 
 // An outcome says which points of a batch a sink acknowledged or dropped while it wrote.
 type outcome struct {
 	acknowledged int               // the first so many points are delivered
+	ended        bool              // so are the ends
 	dropped      map[int]string    // by index: points that never can be, with the reason
 	reasons      map[string]string // copies of the reasons
 }
 
 // Acknowledge tells the buffer that the first n points are delivered: if Write then fails, only Points[n:] stay in the
-// buffer. A sink that sends a batch in pieces calls it after each piece. It may be called from Write's goroutine only.
-// A smaller n than before changes nothing.
+// buffer. It acknowledges Ended, too, also with n = 0. A sink that sends a batch in pieces calls it after each piece.
+// It may be called from Write's goroutine only. A smaller n than before changes nothing.
 func (b *Batch) Acknowledge(n int) {
+	b.outcome.ended = true
 	b.outcome.acknowledged = max(b.outcome.acknowledged, min(n, len(b.Points)))
 }
 

@@ -18,8 +18,11 @@ type Stats struct {
 	Overflowed Totals     // part of Recorded: updates of overflow series, see [WithMaxSeries]
 	Overflows  []Overflow // the ten names with most of Overflowed, or fewer, in descending order
 	Negatives  int64      // observations below zero, which are recorded as zero
+	Rejected   int64      // fractions that were not recorded, see [FractionCounter.Add]
 
-	Series int   // number of known series, overflow series included
+	Undescribed int64 // calls of [Buffer.Describe] that were ignored, for there were as many names as there may be series
+
+	Series int   // overflow series included, and those that have expired until every sink has acknowledged that
 	Shards int   // Ps that have recorded anything
 	Bytes  int64 // memory for values, in shards and for sinks; names and instruments are not included
 	Flips  int64 // of banks
@@ -27,6 +30,8 @@ type Stats struct {
 	// Fence is the barrier between a flip and its drain: "membarrier", "FlushProcessWriteBuffers", "stop-the-world" or
 	// "atomics".
 	Fence string
+
+	PollFailures int64 // polled functions that panicked, ended their goroutine or took longer than 100 ms
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock
@@ -43,9 +48,11 @@ type Stats struct {
 
 // Overflow says how much has been recorded in the overflow series of a name, since that series was created.
 type Overflow struct {
-	Name  string
-	Kind  Kind
-	Count int64 // as in Point
+	Name     string
+	Kind     Kind
+	Unit     string // as in Point
+	Decimals int    // likewise
+	Count    int64  // likewise
 }
 
 // SinkStats is one sink's share of [Stats].
@@ -67,7 +74,7 @@ type SinkStats struct {
 // Totals is an amount of updates: the increments of counters, and the observations of timers and histograms. Increments
 // of opposite signs cancel. Gauges are not included, as a newer value replaces an older one.
 type Totals struct {
-	Increments   int64 // sum of the deltas of counters
+	Increments   int64 // sum of the deltas of counters; of a [FractionCounter], in its steps
 	Observations int64 // of timers and histograms
 }
 
@@ -87,7 +94,8 @@ func (t *Totals) count(storage storage, n int64) {
 
 // describe fills in the figures that are not the flusher's.
 func describe(stats *Stats, s *shards, r *registry) {
-	stats.Negatives = s.negatives.Load()
+	stats.Negatives, stats.Rejected = s.negatives.Load(), s.rejected.Load()
+	stats.Undescribed = r.undescribed.Load()
 	stats.Series = int(r.series[ordinary].used.Load() + r.series[overflow].used.Load())
 	stats.Shards = int(s.procs.Load())
 	s.eachChunk(func(_ *counterChunk, own bool) { stats.countChunk(own) },
@@ -113,7 +121,7 @@ func (s *Stats) countChunk(own bool) {
 type selfMetrics struct {
 	series, shards, bytes *gaugeCell
 	flips, negatives      selfCounter
-	overflowed            selfCounter
+	rejected, overflowed  selfCounter
 	sinks                 []selfSink
 }
 
@@ -150,7 +158,8 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	}
 	m := &selfMetrics{
 		series: gauge("series"), shards: gauge("shards"), bytes: gauge("bytes"),
-		flips: counter("flips"), negatives: counter("negatives"), overflowed: counter("overflowed"),
+		flips: counter("flips"), negatives: counter("negatives"),
+		rejected: counter("rejected"), overflowed: counter("overflowed"),
 	}
 	for _, o := range c.sinks {
 		sink := Tag{Key: "sink", Value: o.name}
@@ -171,6 +180,7 @@ func (m *selfMetrics) record(f *flusher) {
 	m.bytes.set(float64(stats.Bytes))
 	m.flips.update(stats.Flips)
 	m.negatives.update(stats.Negatives)
+	m.rejected.update(stats.Rejected)
 	m.overflowed.update(stats.Overflowed.Increments + stats.Overflowed.Observations)
 	for i, s := range stats.Sinks {
 		self := &m.sinks[i]

@@ -9,8 +9,8 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 )
 
-// A Vec is a set of instruments of one name, told apart by typed labels: I is [Counter], [Timer], [Gauge] or
-// [Histogram]. K is a struct whose fields are the tags:
+// A Vec is a set of instruments of one name, told apart by typed labels: I is [Counter], [FractionCounter],
+// [Timer], [Gauge] or [Histogram]. K is a struct whose fields are the tags:
 //
 //	type Delivery struct {
 //		Status   string `tag:"status"`
@@ -33,6 +33,7 @@ type Vec[K comparable, I any] struct {
 	buffer     *Buffer
 	family     *family
 	name       string
+	tags       []Tag // of the buffer's scope, but for those whose keys are labels
 	labels     []label
 	instrument func(*Buffer, *series) *I
 }
@@ -41,6 +42,16 @@ type Vec[K comparable, I any] struct {
 // If b is nil, so is the set.
 func NewCounterVec[K comparable](b *Buffer, name string) (*Vec[K, Counter], error) {
 	return newVec[K](b, KindCounter, name, "", newCounter)
+}
+
+// NewFractionCounterVec returns a set of counters of fractions with so many decimals, as [NewCounterVec] does; see
+// [Buffer.FractionCounter].
+func NewFractionCounterVec[K comparable](b *Buffer, name string, decimals int) (*Vec[K, FractionCounter], error) {
+	v, err := newVec[K](b, KindCounter, name, "", newFractionCounter)
+	if v != nil {
+		v.family = v.buffer.registry.fractions(decimals)
+	}
+	return v, err
 }
 
 // NewTimerVec returns a set of timers, as [NewCounterVec] does.
@@ -65,13 +76,19 @@ func newVec[K comparable, I any](
 	if err != nil {
 		return nil, fmt.Errorf("metricsbuffer: %v %q: %w", kind, name, err)
 	}
-	if b.isNil() {
+	root := b.root()
+	if root == nil {
 		return nil, nil
 	}
+	keys := make([]Tag, len(labels))
+	for i, l := range labels {
+		keys[i].Key = l.key
+	}
+	name, all := b.scope.join(name, keys)
 	return &Vec[K, I]{
 		instruments: xsync.NewMapOf[K, *I](),
-		buffer:      b, family: b.registry.family(kind, unit), name: strings.Clone(name),
-		labels: labels, instrument: instrument,
+		buffer:      root, family: root.registry.family(kind, unit), name: name,
+		tags: all[len(keys):], labels: labels, instrument: instrument,
 	}, nil
 }
 
@@ -99,10 +116,11 @@ func (v *Vec[K, I]) With(labels K) *I {
 // withSlow is With for labels that are new.
 func (v *Vec[K, I]) withSlow(labels K) *I {
 	fields := reflect.ValueOf(labels)
-	tags := make([]Tag, 0, len(v.labels))
+	tags := make([]Tag, 0, len(v.labels)+len(v.tags))
 	for _, l := range v.labels {
 		tags = append(tags, Tag{Key: l.key, Value: l.value(fields.Field(l.index))})
 	}
+	tags = append(tags, v.tags...)
 	s := v.buffer.registry.hold(v.family, v.name, tags)
 	instrument := v.instrument(v.buffer, s)
 	// There may be any number of labels that overflow; or that have the same tags, as different pointers may. The labels
@@ -195,7 +213,11 @@ func labelsOf(t reflect.Type) ([]label, error) {
 func valueOf(t reflect.Type) func(reflect.Value) string {
 	if t.Implements(reflect.TypeFor[fmt.Stringer]()) {
 		return func(v reflect.Value) string {
-			if (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil() {
+			inner := v
+			if inner.Kind() == reflect.Interface {
+				inner = inner.Elem()
+			}
+			if !inner.IsValid() || inner.Kind() == reflect.Pointer && inner.IsNil() {
 				return "" // most String methods do not expect it
 			}
 			return v.Interface().(fmt.Stringer).String()

@@ -46,6 +46,20 @@ func ExampleCount() {
 	// true
 }
 
+// A scope is asked as the code under test asks it.
+func ExampleCount_scope() {
+	t, end := exampleT() // in a test function: t *testing.T
+	defer end()
+
+	shop := metricstest.New(t).With(metricsbuffer.T("shop", "north"))
+	till := &Till{metrics: shop}
+	till.Sell("apple", 2)
+
+	fmt.Println(metricstest.Count(t, shop, "sold", metricsbuffer.T("fruit", "apple")) == 2)
+	// Output:
+	// true
+}
+
 // Equal compares all series, and shows the difference when the test fails.
 func ExampleEqual() {
 	t, end := exampleT() // in a test function: t *testing.T

@@ -15,12 +15,13 @@ import (
 // and space around a line. The form is that of [sinktest.Line], with tags sorted by key:
 //
 //	counter requests{route=/,status=200} 3
+//	counter cost.usd 2.50
 //	gauge queue 2.5
 //	timer latency 4
 //	histogram size[bytes] 4
 //
-// The number of a timer or histogram is how many observations it has.
-// A series without any update (a counter at zero, a timer without observations) may be left out.
+// The number of a timer or histogram is how many observations it has. That of a [metricsbuffer.FractionCounter] has
+// all of its decimals. A series without any update (a counter at zero, a timer without observations) may be left out.
 func Equal(t testing.TB, buffer *metricsbuffer.Buffer, lines string) {
 	t.Helper()
 	compare(t, buffer, lines, false)
@@ -41,6 +42,7 @@ func None(t testing.TB, buffer *metricsbuffer.Buffer, name string) {
 	if recorder == nil {
 		return
 	}
+	_, name, _ = buffer.Resolve(name)
 	var d diff
 	for _, p := range recorder.Totals() {
 		if p.Name == name && !untouched(&p) {

@@ -8,10 +8,13 @@
 //		metricstest.Equal(t, buffer, `counter sold{fruit=apple} 2`)
 //	}
 //
-// [Equal] and [Contains] compare lines and show a diff. [Count], [Gauge], [Timer] and [Histogram] return one series, to
-// be compared by the test. All of them see every update that was recorded before they were called, and wait for
-// nothing else. A series that was never recorded, such as one with a misspelt name, fails the test with the names of
-// the nearest ones; [None] expects that.
+// [Equal] and [Contains] compare lines and show a diff. [Count], [Amount], [Gauge], [Timer] and [Histogram] return one
+// series, to be compared by the test. All of them see every update that was recorded before they were called, and wait
+// for nothing else. A series that was never recorded, such as one with a misspelt name, fails the test with the names
+// of the nearest ones; [None] expects that.
+//
+// They take scopes, too ([metricsbuffer.Buffer.With]). A series is then looked up by the name and tags that the code
+// under test has given to the scope. Lines always are those of the whole buffer, with all tags.
 //
 // In a [testing/synctest] bubble, call [New] inside it. For tests of sinks, see package sinktest.
 package metricstest
@@ -67,7 +70,8 @@ func New(t testing.TB, opts ...metricsbuffer.Option) *metricsbuffer.Buffer {
 // read returns everything that was recorded, or nil after it has failed the test.
 func read(t testing.TB, buffer *metricsbuffer.Buffer) *sinktest.Recorder {
 	t.Helper()
-	value, ok := recordings.Load(buffer)
+	root, _, _ := buffer.Resolve("")
+	value, ok := recordings.Load(root)
 	switch {
 	case buffer == nil:
 		t.Fatalf("metricstest: the buffer is nil: make one with metricstest.New")
@@ -103,30 +107,40 @@ func find(
 	return p
 }
 
-// named searches by kind, name and tags.
+// named searches by kind, and by the name and tags that were given to the buffer.
 func named(
-	kind metricsbuffer.Kind, name string, tags []metricsbuffer.Tag,
+	buffer *metricsbuffer.Buffer, kind metricsbuffer.Kind, name string, tags []metricsbuffer.Tag,
 ) func(*sinktest.Recorder) (metricsbuffer.Point, error) {
+	_, name, tags = buffer.Resolve(name, tags...)
 	return func(r *sinktest.Recorder) (metricsbuffer.Point, error) { return r.Find(kind, name, tags...) }
 }
 
-// Count returns the sum of a counter's deltas. It fails the test if there is no such counter.
+// Count returns the sum of a counter's deltas; that of a [metricsbuffer.FractionCounter] is in its steps. It fails the
+// test if there is no such counter.
 func Count(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) int64 {
 	t.Helper()
-	return find(t, buffer, named(metricsbuffer.KindCounter, name, tags)).Count
+	return find(t, buffer, named(buffer, metricsbuffer.KindCounter, name, tags)).Count
+}
+
+// Amount returns the sum of a [metricsbuffer.FractionCounter], as the nearest float64. It fails the test if there is no
+// such counter.
+func Amount(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) float64 {
+	t.Helper()
+	p := find(t, buffer, named(buffer, metricsbuffer.KindCounter, name, tags))
+	return p.Amount()
 }
 
 // Gauge returns the value that a gauge was set to last. It fails the test if there is no such gauge.
 func Gauge(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) float64 {
 	t.Helper()
-	return find(t, buffer, named(metricsbuffer.KindGauge, name, tags)).Value
+	return find(t, buffer, named(buffer, metricsbuffer.KindGauge, name, tags)).Value
 }
 
 // Timer returns all observations of a timer: Count of them, with Sum, Min and Max in nanoseconds, and
 // [metricsbuffer.Point.Quantile]. It fails the test if there is no such timer.
 func Timer(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) metricsbuffer.Point {
 	t.Helper()
-	return find(t, buffer, named(metricsbuffer.KindTimer, name, tags))
+	return find(t, buffer, named(buffer, metricsbuffer.KindTimer, name, tags))
 }
 
 // Histogram returns all observations of a histogram in the given unit, like [Timer].
@@ -134,6 +148,7 @@ func Histogram(
 	t testing.TB, buffer *metricsbuffer.Buffer, name, unit string, tags ...metricsbuffer.Tag,
 ) metricsbuffer.Point {
 	t.Helper()
+	_, name, tags = buffer.Resolve(name, tags...)
 	return find(t, buffer, func(r *sinktest.Recorder) (metricsbuffer.Point, error) {
 		return r.FindHistogram(name, unit, tags...)
 	})

@@ -90,6 +90,15 @@ func TestValues(t *testing.T) {
 	require.EqualValues(t, 3, metricstest.Timer(t, buffer, "latency").Count, "values are those since New")
 }
 
+// The line of a counter of fractions has all decimals.
+func TestFractions(t *testing.T) {
+	buffer := metricstest.New(t)
+	buffer.FractionCounter("cost", 3, tag("fruit", "apple")).Add(0.25)
+	require.InDelta(t, 0.25, metricstest.Amount(t, buffer, "cost", tag("fruit", "apple")), 0)
+	require.EqualValues(t, 250, metricstest.Count(t, buffer, "cost", tag("fruit", "apple")))
+	metricstest.Equal(t, buffer, "counter cost{fruit=apple} 0.250")
+}
+
 // A counter whose deltas cancel out is known, and has the value 0.
 func TestZero(t *testing.T) {
 	buffer := metricstest.New(t)
@@ -164,4 +173,29 @@ func TestParallel(t *testing.T) {
 			require.EqualValues(t, i+1, metricstest.Count(t, buffer, "c"))
 		})
 	}
+}
+
+// A series is named as the code under test names it, which was given a scope of a buffer with constant tags.
+func TestScopes(t *testing.T) {
+	buffer := metricstest.New(t, metricsbuffer.WithTags(tag("host", "h")))
+	scope := buffer.WithPrefix("shop.").With(tag("till", "1"), tag("zone", "a"))
+	record(scope)
+	buffer.IncrCounter("requests", 5)
+	status, route := tag("status", "200"), tag("route", "/a")
+	require.EqualValues(t, 2, metricstest.Count(t, scope, "requests", status, route))
+	require.EqualValues(t, 2,
+		metricstest.Count(t, buffer, "shop.requests", status, route, tag("till", "1"), tag("zone", "a")))
+	require.EqualValues(t, 5, metricstest.Count(t, buffer, "requests"))
+	require.InDelta(t, 2.5, metricstest.Gauge(t, scope, "queue"), 0)
+	require.EqualValues(t, 2, metricstest.Timer(t, scope, "latency").Count)
+	require.EqualValues(t, 512, metricstest.Histogram(t, scope, "size", "bytes").Sum)
+	metricstest.None(t, scope, "other")
+	metricstest.Contains(t, scope, `
+		counter requests{host=h} 5
+		counter shop.requests{host=h,route=/a,status=500,till=1,zone=a} 1
+	`)
+	require.Contains(t, outputOf(func(t testing.TB) { metricstest.Count(t, scope, "requests") }),
+		"counter shop.requests{host=h,till=1,zone=a} was not recorded")
+	require.Contains(t, outputOf(func(t testing.TB) { metricstest.None(t, scope, "queue") }),
+		"+ gauge shop.queue{host=h,till=1,zone=a} 2.5")
 }

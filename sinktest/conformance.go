@@ -24,11 +24,11 @@ type Subject struct {
 	// added, the last Value counts), so a parser of lines returns one point per line, and a parser of running totals
 	// returns each total once.
 	//
-	// Each point has the kind, and the name, tags and unit by which the backend tells series apart. A name of letters
-	// and underscores is the recorded name (without suffixes that the sink appends), with the recorded tags. Other
-	// names may stay in the sink's spelling. Count is set for counters (sum of the deltas), timers and histograms (number
-	// of observations), Value for gauges. Sum is compared if it is not zero; it is in nanoseconds for a timer and may be
-	// off by 5 %. Other fields are ignored.
+	// Each point has the kind, and the name, tags and unit by which the backend tells series apart. A name of letters and
+	// underscores is the recorded name (without suffixes that the sink appends), with the recorded tags. Other names may
+	// stay in the sink's spelling. Count is set for counters (sum of the deltas), timers and histograms (number of
+	// observations), Decimals for counters of fractions (see [ParseAmount]), Value for gauges. Sum is compared if it is
+	// not zero; it is in nanoseconds for a timer and may be off by 5 %. Other fields are ignored.
 	//
 	// The parser must be as strict as the backend: an error says that a part of the output is not valid. A parser that
 	// skips such a part hides defects.
@@ -49,10 +49,14 @@ type Subject struct {
 // Run tests that a sink does its part of the contract with a buffer. The subtests are:
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
-//   - Hostile: names, tags and units of any bytes neither add a series nor count in another one. Each point arrives so
-//     that it can be told from all others, or is dropped with a reason; this includes several tags with one key. An
-//     ordinary series after them arrives.
+//   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
+//   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
+//     that come back count.
+//   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
+//     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
+//     with one key. An ordinary series after them arrives.
 //   - Values: the same for extreme values, such as a gauge that is not a number.
+//   - Fractions: the same for counters whose counts have decimals.
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
 //   - Failure: an acknowledged point has arrived once, and no other point has, while the backend fails and after.
@@ -81,8 +85,11 @@ func Run(t *testing.T, begin func(t *testing.T) Subject) {
 		run    func(t *testing.T, s Subject)
 	}{
 		{"Empty", true, testEmpty},
+		{"New", true, testNew},
+		{"Ended", true, testEnded},
 		{"Hostile", true, testHostile},
 		{"Values", true, testValues},
+		{"Fractions", true, testFractions},
 		{"Retention", true, testRetention},
 		{"Cancelled", true, testCancelled},
 		{"Stalled", true, testStalled},

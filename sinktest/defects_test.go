@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,23 @@ var defects = map[string]flawed{
 		return subject
 	}},
 
+	"ignores decimals": {"Fractions", "has arrived as", sending(func(s *sender) {
+		s.value = func(p *metricsbuffer.Point) string {
+			if p.Kind == metricsbuffer.KindCounter {
+				return strconv.FormatInt(p.Count, 10)
+			}
+			return number(p)
+		}
+	})},
+	"skips fractions": {"Fractions", "has not arrived", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			return s.Write(ctx, &metricsbuffer.Batch{
+				Points: slices.DeleteFunc(slices.Clone(batch.Points), func(p metricsbuffer.Point) bool {
+					return p.Decimals > 0
+				}),
+			})
+		})},
+
 	"fails without points": {"Empty", "Write of a batch without points", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			_ = s.Write(ctx, batch)
@@ -42,6 +60,42 @@ var defects = map[string]flawed{
 	"sends a series of its own": {"Empty", `a batch without points brought counter "batches" = 1`, writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			return errors.Join(s.server.send("batches counter/=1\n"), s.Write(ctx, batch))
+		})},
+
+	"sends a new series as an update": {"New", "a series without updates arrived as", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for i := range points {
+				points[i].Count = max(points[i].Count, 1)
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+	"divides by zero": {"New", "Write panicked: runtime error: integer divide by zero", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			for i := range batch.Points {
+				if p := &batch.Points[i]; p.Buckets != nil && p.Sum/p.Count < 0 {
+					return errBroken
+				}
+			}
+			return s.Write(ctx, batch)
+		})},
+	"sends the end of a series": {"Ended", "a series without updates arrived as", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for _, p := range batch.Ended {
+				p.Count = 1
+				points = append(points, p)
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+	"takes the end for that of the series which came back": {"Ended", "has arrived as", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				if len(batch.Points) > 0 && len(batch.Ended) > 0 && batch.Points[0].Count > 1 {
+					return nil
+				}
+				return s.Write(ctx, batch)
+			})
 		})},
 
 	"writes NaN": {"Values", "the output is not valid", sending(func(s *sender) {

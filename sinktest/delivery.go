@@ -67,8 +67,9 @@ func (s Subject) writeAll(t *testing.T, points []metricsbuffer.Point) (dropped [
 
 // identical takes a NaN for identical to itself.
 func identical(a, b metricsbuffer.Point) bool {
-	return sameSeries(&a, &b) && fmt.Sprint(a.Buckets) == fmt.Sprint(b.Buckets) && a.Unit == b.Unit &&
-		a.Count == b.Count && a.Sum == b.Sum && a.Min == b.Min && a.Max == b.Max &&
+	return sameSeries(&a, &b) && fmt.Sprint(a.Buckets) == fmt.Sprint(b.Buckets) &&
+		fmt.Sprint(a.Exemplars) == fmt.Sprint(b.Exemplars) && a.Unit == b.Unit && a.Help == b.Help &&
+		a.Decimals == b.Decimals && a.Count == b.Count && a.Sum == b.Sum && a.Min == b.Min && a.Max == b.Max &&
 		math.Float64bits(a.Value) == math.Float64bits(b.Value)
 }
 
@@ -82,6 +83,7 @@ func testRetention(t *testing.T, s Subject) {
 			if p.Buckets != nil {
 				p.Buckets.Counts[0], p.Buckets.Zeros = 1<<40, 1<<40
 			}
+			clear(p.Exemplars)
 			*p = metricsbuffer.Point{Name: "overwritten", Kind: metricsbuffer.KindGauge, Count: 1 << 40}
 		}
 		*batch = metricsbuffer.Batch{}

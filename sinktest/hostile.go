@@ -48,8 +48,15 @@ var decoys = []struct {
 	{"plain", []metricsbuffer.Tag{{Key: "root", Value: "x"}}}, {"plain", []metricsbuffer.Tag{{Key: "key", Value: "evil"}}},
 }
 
-// hostile returns points of all kinds with hostile names, tags and units, and the decoys. Within a kind no two points
-// have the same value, and no value is the sum of others: so a value tells which point has arrived.
+// descriptions are those of the decoys. A buffer gives valid UTF-8 only.
+var descriptions = []string{
+	"Jobs that are done.", "evil\nroot 7", `ends in \`, `say "root"`, `root\n`, "\r", "\x00", "\u2028", " ",
+	"root 7\n# EOF\n", strings.Repeat("long", 2560),
+}
+
+// hostile returns points of all kinds with hostile names, tags and units, and the decoys with hostile descriptions.
+// Within a kind no two points have the same value, and no value is the sum of others: so a value tells which point has
+// arrived.
 func hostile() (points []metricsbuffer.Point) {
 	add := func(name, unit string, tags ...metricsbuffer.Tag) {
 		tags = slices.SortedFunc(slices.Values(tags), compareTags)
@@ -75,8 +82,16 @@ func hostile() (points []metricsbuffer.Point) {
 	for _, tags := range repeated {
 		add("plain", "", tags...)
 	}
-	for _, d := range decoys {
+	for i, d := range decoys {
+		first := len(points)
 		add(d.name, "", d.tags...)
+		for j := first; j < len(points); j++ {
+			p := &points[j]
+			p.Help = descriptions[i%len(descriptions)]
+			if p.Kind == metricsbuffer.KindCounter || p.Kind == metricsbuffer.KindGauge {
+				p.Unit = p.Help
+			}
+		}
 	}
 	seen := make(map[string]bool)
 	points = slices.DeleteFunc(points, func(p metricsbuffer.Point) bool {
@@ -176,6 +191,44 @@ func testValues(t *testing.T, s Subject) {
 	}
 }
 
+// testFractions has counters of fractions, each written twice, but for those of which an int64 holds only one.
+func testFractions(t *testing.T, s Subject) {
+	var points []metricsbuffer.Point
+	for i, p := range []metricsbuffer.Point{
+		{Count: 25, Decimals: 2}, {Count: 1, Decimals: 1}, {Count: 300, Decimals: 2}, {Count: -75, Decimals: 2},
+		{Count: 1, Decimals: 6}, {Count: 1_234_567_890_123, Decimals: 6}, {Count: 0, Decimals: 3},
+		{Count: 1, Decimals: 18}, {Count: math.MaxInt64, Decimals: 9}, {Count: math.MinInt64, Decimals: 18},
+	} {
+		p.Name = "conformance_fraction_" + string(rune('a'+i))
+		points = append(points, p)
+	}
+	want := clonePoints(points)
+	for i, dropped := range s.writeAll(t, points) {
+		if dropped {
+			want[i].Count = 0
+		}
+	}
+	again := points[:len(points)-2]
+	for i, dropped := range s.writeAll(t, again) {
+		if !dropped {
+			want[i] = merge(want[i], points[i])
+		}
+	}
+	if s.Received == nil {
+		return
+	}
+	arrived := s.arrived(t)
+	for i := range want {
+		got, ok := ordinary(arrived, &want[i])
+		switch {
+		case !ok && want[i].Count != 0:
+			t.Errorf("%s has not arrived", describe(want[i]))
+		case ok && !sameValue(got, want[i]):
+			t.Errorf("%s has arrived as %s", describe(want[i]), describe(got))
+		}
+	}
+}
+
 // sameValue allows for a backend that has floating-point numbers only.
 func sameValue(a, b metricsbuffer.Point) bool {
 	x, y := valueOf(&a), valueOf(&b)
@@ -186,5 +239,5 @@ func valueOf(p *metricsbuffer.Point) float64 {
 	if p.Kind == metricsbuffer.KindGauge {
 		return p.Value
 	}
-	return float64(p.Count)
+	return p.Amount()
 }

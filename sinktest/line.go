@@ -8,29 +8,32 @@ import (
 	"unicode"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // Line returns a point as one line: its series, and its count, or the value of a gauge.
 //
 //	counter sold{fruit=apple} 5
+//	counter cost{fruit=apple} 2.50
 //	gauge queue 2.5
 //	timer latency{route=/,status=200} 17
 //	histogram size[bytes] 17
 //
 // A name, key, value or unit is quoted as in Go if it is empty or contains anything but letters, digits and signs
-// without a meaning here. An empty unit is left out. Different series have different lines.
+// without a meaning here. A histogram's unit is left out if it is empty. A count has all decimals of its series.
+// Different series have different lines.
 func Line(p metricsbuffer.Point) string {
 	if p.Kind == metricsbuffer.KindGauge {
 		return lineSeries(&p) + " " + strconv.FormatFloat(p.Value, 'g', -1, 64)
 	}
-	return lineSeries(&p) + " " + strconv.FormatInt(p.Count, 10)
+	return lineSeries(&p) + " " + string(decimal.Append(nil, p.Count, p.Decimals))
 }
 
 func lineSeries(p *metricsbuffer.Point) string {
 	var b strings.Builder
 	b.WriteString(p.Kind.String() + " " + word(p.Name))
-	if p.Unit != "" {
-		b.WriteString("[" + word(p.Unit) + "]")
+	if unit := unitOf(p); unit != "" {
+		b.WriteString("[" + word(unit) + "]")
 	}
 	for i, tag := range p.Tags {
 		b.WriteByte("{,"[min(i, 1)])

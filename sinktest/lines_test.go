@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 var errBroken = errors.New("broken")
@@ -91,7 +92,7 @@ func parseLine(line string) (p metricsbuffer.Point, err error) {
 	number, problem := strconv.ParseFloat(parts[5], 64)
 	if p.Kind == metricsbuffer.KindGauge {
 		p.Value = number
-	} else if p.Count, problem = strconv.ParseInt(parts[5], 10, 64); problem == nil && p.Kind == metricsbuffer.KindTimer {
+	} else if p.Count, p.Decimals, problem = sinktest.ParseAmount(parts[5]); p.Kind == metricsbuffer.KindTimer {
 		p.Sum = p.Count << 20
 	}
 	return p, errors.Join(err, problem)
@@ -140,7 +141,7 @@ func number(p *metricsbuffer.Point) string {
 	if p.Kind == metricsbuffer.KindGauge {
 		return strconv.FormatFloat(p.Value, 'g', -1, 64)
 	}
-	return strconv.FormatInt(p.Count, 10)
+	return string(p.AppendAmount(nil))
 }
 
 func (s *sender) Write(ctx context.Context, batch *metricsbuffer.Batch) error {

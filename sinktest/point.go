@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
 // clonePoints copies everything that a point refers to, except strings. A test of this package fails when points get
@@ -20,6 +22,7 @@ func clonePoints(points []metricsbuffer.Point) []metricsbuffer.Point {
 		if b := points[i].Buckets; b != nil {
 			points[i].Buckets = b.Clone()
 		}
+		points[i].Exemplars = append([]metricsbuffer.Exemplar(nil), points[i].Exemplars...)
 	}
 	return points
 }
@@ -33,11 +36,21 @@ func compareTags(a, b metricsbuffer.Tag) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
-// seriesKey returns a string that only points of the same series have: the same kind, name, unit and sorted tags.
+// unitOf returns the unit by which series are told apart. That of a counter or gauge is a description.
+func unitOf(p *metricsbuffer.Point) string {
+	if p.Kind != metricsbuffer.KindHistogram {
+		return ""
+	}
+	return p.Unit
+}
+
+// seriesKey returns a string that only points of the same series have: the same kind, name, decimals, sorted tags and,
+// for histograms, unit.
 func seriesKey(p *metricsbuffer.Point) string {
 	key := strconv.AppendInt(nil, int64(p.Kind), 10)
 	key = strconv.AppendQuote(key, p.Name)
-	key = strconv.AppendQuote(key, p.Unit)
+	key = strconv.AppendQuote(key, unitOf(p))
+	key = strconv.AppendInt(key, int64(p.Decimals), 10)
 	for _, tag := range p.Tags {
 		key = strconv.AppendQuote(key, tag.Key)
 		key = strconv.AppendQuote(key, tag.Value)
@@ -54,9 +67,16 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 	case p.Count != 0:
 		total.Min, total.Max = min(total.Min, p.Min), max(total.Max, p.Max)
 	}
+	// A backend may leave out zeros at the end of the decimals.
+	if more := p.Decimals - total.Decimals; more > 0 {
+		total.Count, total.Decimals = total.Count*decimal.Power(more), p.Decimals
+	} else {
+		p.Count *= decimal.Power(-more)
+	}
 	total.Count += p.Count
 	total.Sum += p.Sum
 	total.Value = p.Value
+	total.Help, total.Unit = p.Help, p.Unit
 	if p.Buckets != nil {
 		buckets := p.Buckets.Clone() // the total's own buckets belong to the first batch
 		if total.Buckets != nil {
@@ -64,7 +84,32 @@ func merge(total, p metricsbuffer.Point) metricsbuffer.Point {
 		}
 		total.Buckets = buckets
 	}
+	total.Exemplars = latest(total.Exemplars, p.Exemplars)
 	return total
+}
+
+// latest returns the later exemplars, and the earlier ones of other octaves.
+func latest(earlier, later []metricsbuffer.Exemplar) []metricsbuffer.Exemplar {
+	all := slices.Clone(later)
+	for _, e := range earlier {
+		if !slices.ContainsFunc(later, func(other metricsbuffer.Exemplar) bool {
+			return exemplar.Octave(other.Value) == exemplar.Octave(e.Value)
+		}) {
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b metricsbuffer.Exemplar) int { return cmp.Compare(a.Value, b.Value) })
+	return all
+}
+
+// ParseAmount reads a decimal number without an exponent. It is for the parser of a [Subject], which sets Count and
+// Decimals of a counter's point to the results. The suite takes 2.5 for equal to 2.50.
+func ParseAmount(text string) (count int64, decimals int, err error) {
+	count, decimals, err = decimal.Parse(text)
+	if err != nil {
+		err = fmt.Errorf("sinktest: an amount: %w", err)
+	}
+	return count, decimals, err
 }
 
 // check returns an error that describes the fault of a batch, and nil if it is well formed.
@@ -95,6 +140,10 @@ func checkPoint(p metricsbuffer.Point) string {
 		return "has tags that are not sorted"
 	case p.Min > p.Max:
 		return fmt.Sprintf("has a minimum of %d above its maximum of %d", p.Min, p.Max)
+	case p.Decimals < 0 || p.Decimals > decimal.Most || p.Decimals > 0 && p.Kind != metricsbuffer.KindCounter:
+		return fmt.Sprintf("has %d decimals", p.Decimals)
+	case !areExemplars(p):
+		return fmt.Sprintf("has the exemplars %v, between %d and %d", p.Exemplars, p.Min, p.Max)
 	case p.Kind != metricsbuffer.KindTimer && p.Kind != metricsbuffer.KindHistogram:
 		return ""
 	case p.Count < 0:
@@ -112,6 +161,19 @@ func checkPoint(p metricsbuffer.Point) string {
 			p.Sum, p.Count, p.Min, p.Max)
 	}
 	return ""
+}
+
+// areExemplars says whether each of the point's exemplars is one of its observations, and each octave has one at most.
+func areExemplars(p metricsbuffer.Point) bool {
+	last := -1
+	for _, e := range p.Exemplars {
+		octave := exemplar.Octave(e.Value)
+		if p.Count == 0 || e.Value < p.Min || e.Value > p.Max || octave <= last || e.TraceID == ([16]byte{}) {
+			return false
+		}
+		last = octave
+	}
+	return true
 }
 
 func inBuckets(b *metricsbuffer.Buckets) (n uint64) {

@@ -87,33 +87,34 @@ func (r *Recorder) Batches() []metricsbuffer.Batch {
 	defer r.mu.Unlock()
 	batches := slices.Clone(r.batches)
 	for i := range batches {
-		batches[i].Points = clonePoints(batches[i].Points)
+		batches[i].Points, batches[i].Ended = clonePoints(batches[i].Points), clonePoints(batches[i].Ended)
 	}
 	return batches
 }
 
 // Find returns the total of all batches for one series, whose tags may be given in any order: Count and Sum are added
-// up, Min and Max span all batches, Value is the latest. A series that was never delivered is an error, which lists the
-// nearest ones. A series that was delivered with a total of zero is not. A histogram is found in any unit, unless there
-// are several: see [Recorder.FindHistogram].
+// up, Min and Max span all batches, Value, Help and Unit are the latest. A series that was never delivered is an error,
+// which lists the nearest ones. A series that was delivered with a total of zero is not. A histogram is found in any
+// unit, unless there are several: see [Recorder.FindHistogram]. So is a counter with any number of decimals.
 func (r *Recorder) Find(
 	kind metricsbuffer.Kind, name string, tags ...metricsbuffer.Tag,
 ) (metricsbuffer.Point, error) {
 	wanted := metricsbuffer.Point{Kind: kind, Name: name, Tags: cloneTags(tags)}
 	slices.SortFunc(wanted.Tags, compareTags)
-	if kind != metricsbuffer.KindHistogram {
-		return r.find(&wanted)
-	}
-	var units []string
+	var units, decimals []string
 	for _, total := range r.Totals() {
 		if sameSeries(&wanted, &total) {
-			units = append(units, strconv.Quote(total.Unit))
-			wanted.Unit = total.Unit
+			units, decimals = append(units, strconv.Quote(total.Unit)), append(decimals, strconv.Itoa(total.Decimals))
+			wanted.Unit, wanted.Decimals = total.Unit, total.Decimals
 		}
 	}
-	if len(units) > 1 {
+	switch {
+	case len(units) > 1 && kind == metricsbuffer.KindHistogram:
 		return wanted, fmt.Errorf("sinktest: the histogram %q exists in several units, %s: name one with FindHistogram",
 			name, strings.Join(units, ", "))
+	case len(decimals) > 1:
+		return wanted, fmt.Errorf("sinktest: the counter %q exists with several numbers of decimals, %s: record it with one",
+			name, strings.Join(decimals, ", "))
 	}
 	return r.find(&wanted)
 }
@@ -145,7 +146,7 @@ func (r *Recorder) Total(kind metricsbuffer.Kind, name string, tags ...metricsbu
 	return total
 }
 
-// Totals returns the total of every series, sorted by name, tags, kind and unit. A series without tags
+// Totals returns the total of every series, sorted by name, tags, kind, unit and decimals. A series without tags
 // has nil Tags. The ID of a total is 0. The caller may change the result.
 func (r *Recorder) Totals() []metricsbuffer.Point {
 	r.mu.Lock()
@@ -156,7 +157,7 @@ func (r *Recorder) Totals() []metricsbuffer.Point {
 	}
 	slices.SortFunc(totals, func(a, b metricsbuffer.Point) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), slices.CompareFunc(a.Tags, b.Tags, compareTags),
-			cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Unit, b.Unit))
+			cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Unit, b.Unit), cmp.Compare(a.Decimals, b.Decimals))
 	})
 	return clonePoints(totals)
 }

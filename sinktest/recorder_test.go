@@ -99,18 +99,22 @@ func TestUnknownKind(t *testing.T) {
 func TestNothingIsShared(t *testing.T) {
 	recorder := new(sinktest.Recorder)
 	batch := second(counter("apples", 3, red))
+	batch.Ended = []metricsbuffer.Point{counter("apples", 3, red)}
 	spoil := func(points []metricsbuffer.Point) {
 		points[0].Tags[0].Value = "spoilt"
 		points[0].Count = -99
 	}
 	require.NoError(t, recorder.Write(t.Context(), batch))
 	spoil(batch.Points)
+	spoil(batch.Ended)
 	spoil(recorder.Batches()[0].Points)
+	spoil(recorder.Batches()[0].Ended)
 	spoil(recorder.Totals())
 	spoil([]metricsbuffer.Point{recorder.Total(metricsbuffer.KindCounter, "apples", red)})
 
 	want := []metricsbuffer.Point{counter("apples", 3, red)}
 	require.Equal(t, want, recorder.Batches()[0].Points)
+	require.Equal(t, want, recorder.Batches()[0].Ended)
 	require.Equal(t, want, recorder.Totals())
 	require.Equal(t, want[0], recorder.Total(metricsbuffer.KindCounter, "apples", red))
 	require.Equal(t, start, recorder.Batches()[0].Start)
@@ -127,9 +131,10 @@ func TestEveryFieldIsKnown(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{
-		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "ID uint32",
+		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Help string",
+		"Decimals int", "ID uint32",
 		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64",
-		"Buckets *metricsbuffer.Buckets",
+		"Buckets *metricsbuffer.Buckets", "Exemplars []metricsbuffer.Exemplar",
 	}, fields(metricsbuffer.Point{}))
 	require.Equal(t, []string{"Key string", "Value string"}, fields(metricsbuffer.Tag{}))
 }
@@ -223,4 +228,20 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "panicking(slow(failing(hanging(recorder))))", fmt.Sprint(
 		sinktest.Panicking(sinktest.Slow(sinktest.Failing(hanging, sinktest.Every(2)), 1), sinktest.Every(1))))
 	require.Equal(t, "slow(metricsbuffer.SinkFunc)", fmt.Sprint(sinktest.Slow(metricsbuffer.SinkFunc(nil), 1)))
+}
+
+// The unit of a counter is a description: it does not tell series apart, and the latest one counts.
+func TestDescribedTotals(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	for _, help := range []string{"", "Old.", "New."} {
+		apples, size := counter("apples", 1), counter("size", 1)
+		apples.Help, apples.Unit = help, help+"u"
+		size.Kind, size.Unit, size.Buckets = metricsbuffer.KindHistogram, help, &metricsbuffer.Buckets{Zeros: 1}
+		require.NoError(t, recorder.Write(t.Context(), second(apples, size)))
+	}
+	apples := recorder.Total(metricsbuffer.KindCounter, "apples")
+	require.EqualValues(t, 3, apples.Count)
+	require.Equal(t, "New. in New.u", apples.Help+" in "+apples.Unit)
+	require.Equal(t, "counter apples 3", sinktest.Line(apples))
+	require.Len(t, recorder.Totals(), 1+3)
 }

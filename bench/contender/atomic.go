@@ -9,7 +9,7 @@ func atomicWords() Contender {
 		Name: "atomic.Int64", How: "one atomic.Int64 per counter, reported with Swap(0) and added back if that fails",
 		Without: Reasons{
 			"named": "it has no names", "tagged": "it has no names", "vector": "it has no labels",
-		}.withoutTimer("it is a counter"),
+		}.countersOnly("it is a counter"),
 		Open: func(output Output) (Instance, error) { return &atomicInstance{words{output: output}}, nil },
 	}
 }

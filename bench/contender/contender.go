@@ -1,13 +1,15 @@
 // Package contender has one adapter for each library, in each configuration, that the suite compares.
 //
 // An adapter uses its library in the fastest way that the library's own documentation shows. Every [Instance] counts,
-// exports as text, reports and closes. It may also implement [Named], [Tagged], [Vector], [Timer], [Stopwatch], [Group]
-// and [Request]. A comparison leaves out a contender without the capability; the reason is in [Contender.Without].
+// exports as text, reports and closes. It may also implement [Named], [Tagged], [Vector], [Timer], [Stopwatch],
+// [Group], [Request] and [Page]. A comparison leaves out a contender without the capability; the reason is in
+// [Contender.Without].
 package contender
 
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +21,7 @@ type Contender struct {
 	Module  string // of the library; empty for the standard library
 	How     string // the configuration and use of the library here, in one sentence
 	Ours    bool   // a mode of this library
-	Fenced  bool   // measured with a fence that stops the world
+	Fenced  bool   // flushes fence by stopping the world
 	BuildBy string // measured in a child process, built with this tag
 
 	Without Reasons // capabilities ("named", "timer", …), or workloads, that the library does not offer
@@ -95,16 +97,29 @@ type Group interface{ Group() Loop }
 // the element of order, in a timer, and sets a gauge, all by handle where there are handles.
 type Request interface{ Request() Loop }
 
+// Page is offered by a contender that serves counters to Prometheus by itself. They are those of one name, [PageName],
+// with one label, [LabelA]; each operation adds one to the counter that has the value at the index in order. The
+// handler writes the classic text format.
+type Page interface {
+	Page(values []string) (Loop, http.Handler)
+}
+
+// PageName is the name of the counters on a [Page]; Prometheus gets it with the suffix _total.
+const PageName = "jobs_done"
+
 // Reasons say, by capability, why a library does not offer it.
 type Reasons map[string]string
 
-// withoutTimer adds the capabilities that need a timer.
-func (r Reasons) withoutTimer(reason string) Reasons {
+// countersOnly adds the capabilities that need a timer, and the page.
+func (r Reasons) countersOnly(reason string) Reasons {
+	r["page"] = noPage
 	for _, capability := range []string{"timer", "stopwatch", "group", "request"} {
 		r[capability] = reason
 	}
 	return r
 }
+
+const noPage = "it has no page for Prometheus"
 
 // All returns every contender, this library first.
 func All() []Contender {

@@ -2,9 +2,13 @@ package contender
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -70,6 +74,22 @@ func TestEachAdapterCounts(t *testing.T) {
 				require.Contains(t, text, strconv.Itoa(times+1), "requests")
 				require.Contains(t, text, strconv.Itoa((times+1)*512), "bytes")
 			})
+			t.Run("page", func(t *testing.T) {
+				instance, err := c.Open(nil)
+				require.NoError(t, err)
+				defer func() { require.NoError(t, instance.Close()) }()
+				offered, ok := instance.(Page)
+				if !ok {
+					t.Skipf("%s does not offer it; why is in the contender's field Without", c.Name)
+				}
+				loop, page := offered.Page(names)
+				loop(0, repeated())
+				recorder := httptest.NewRecorder()
+				page.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+				lines := strings.Split(recorder.Body.String(), "\n")
+				require.Contains(t, lines, fmt.Sprintf(`jobs_done_total{topic="first"} %d`, times))
+				require.Contains(t, lines, `jobs_done_total{topic="second"} 1`)
+			})
 		})
 	}
 }
@@ -121,6 +141,7 @@ func TestEveryMissingCapabilityHasAReason(t *testing.T) {
 		_, offers["stopwatch"] = instance.(Stopwatch)
 		_, offers["group"] = instance.(Group)
 		_, offers["request"] = instance.(Request)
+		_, offers["page"] = instance.(Page)
 		for capability, offered := range offers {
 			require.Equal(t, offered, c.Without[capability] == "", "%s, %s", c.Name, capability)
 		}

@@ -9,7 +9,7 @@ func crsyncCounters() Contender {
 	return Contender{
 		Name: "crsync", Module: "github.com/cockroachdb/crlib",
 		How:     "crsync.Counters, built without CockroachDB's patched runtime; reported as their growth",
-		Without: Reasons{"named": noNames, "tagged": noNames, "vector": noNames}.withoutTimer("it is a counter"),
+		Without: Reasons{"named": noNames, "tagged": noNames, "vector": noNames}.countersOnly("it is a counter"),
 		Open:    func(output Output) (Instance, error) { return &crsyncInstance{totals: totals{output: output}}, nil },
 	}
 }

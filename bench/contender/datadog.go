@@ -12,7 +12,7 @@ func datadog() Contender {
 		Name: "datadog-go", Module: "github.com/DataDog/datadog-go/v5",
 		How: "extended client-side aggregation, mutex mode, no telemetry, a sender queue that holds any flush; it has no " +
 			"handles: all is by name, with tags that are prepared; timings are kept as samples; text is its payload, by Flush",
-		Without: Reasons{"vector": "tags are given with the name: see by name with two tags"},
+		Without: Reasons{"vector": "tags are given with the name: see by name with two tags", "page": noPage},
 		Open: func(output Output) (Instance, error) {
 			d := &datadogInstance{received: received{output: output}}
 			var err error

@@ -12,7 +12,7 @@ func goMetrics() Contender {
 		Name: "rcrowley/go-metrics", Module: "github.com/rcrowley/go-metrics",
 		How: "a registry; Timer with the default sample; text by WriteOnce, totals of all series; audited by its totals, " +
 			"which its own reporters send",
-		Without: Reasons{"tagged": "it has no tags", "vector": "it has no tags"},
+		Without: Reasons{"tagged": "it has no tags", "vector": "it has no tags", "page": noPage},
 		Open: func(output Output) (Instance, error) {
 			return &goMetricsInstance{metrics.NewRegistry(), totals{output: output}}, nil
 		},

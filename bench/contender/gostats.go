@@ -11,7 +11,7 @@ func gostats() Contender {
 		Name: "gostats", Module: "github.com/lyft/gostats",
 		How: "a Store; tags with maps that are prepared; text is StatsD lines written by a Sink, by Flush",
 		Without: Reasons{"vector": "tags are given with the name: see by name with two tags"}.
-			withoutTimer("timers are not aggregated: each value is sent"),
+			countersOnly("timers are not aggregated: each value is sent"),
 		Limits: Limits{Failing: "Sink's methods return no error", Closing: "a Store is not closed, only flushed"},
 		Open: func(output Output) (Instance, error) {
 			g := &gostatsInstance{lines: lines{output: output}}

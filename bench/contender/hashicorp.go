@@ -15,7 +15,7 @@ func hashicorpInmem() Contender {
 		How: "InmemSink, the one of its sinks that aggregates; all is by name, for it has no handles, with keys and labels " +
 			"that are prepared; text is the JSON of DisplayMetrics, totals of all series",
 		Without: Reasons{"vector": "labels are given with the name: see by name with two tags"}.
-			withoutTimer("InmemSink keeps no quantiles"),
+			countersOnly("InmemSink keeps no quantiles"),
 		Open: func(output Output) (Instance, error) {
 			h := &hashicorp{sink: metrics.NewInmemSink(24*time.Hour, 10*24*time.Hour), output: output}
 			config := metrics.DefaultConfig("")

@@ -2,10 +2,13 @@ package contender
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
 	"github.com/metricsbuffer/metricsbuffer/sink/statsdsink"
 )
 
@@ -14,19 +17,21 @@ const ourModule = "github.com/metricsbuffer/metricsbuffer"
 func metricsbufferModes() []Contender {
 	return []Contender{{
 		Name: "metricsbuffer", Module: ourModule, Ours: true, Open: openMetricsbuffer,
-		How: "as built here; text by statsdsink, timers as Parts",
+		How: "as built here; updates that belong together by Record; text by statsdsink, timers as Parts; the page by " +
+			"openmetricssink",
 	}, {
 		Name: "metricsbuffer, stopping the world", Module: ourModule, Ours: true, Open: openMetricsbuffer, Fenced: true,
-		How: "the mode of systems without membarrier: writers execute a memory barrier of their own",
+		How: "the mode of systems without membarrier: each flush stops all goroutines for a moment instead",
 	}, {
 		Name: "metricsbuffer, purego", Module: ourModule, Ours: true, Open: openMetricsbuffer, BuildBy: "purego",
-		How: "built with -tags purego: all words atomic, no pinning (also the mode of 32-bit systems)",
+		How: "built with -tags purego: all words atomic, no pinning (also the mode of processors other than amd64 and arm64)",
 	}, metricsbufferLocal()}
 }
 
 type ours struct {
 	buffer   *metricsbuffer.Buffer
 	received received
+	page     *metricsbuffer.Buffer // nil without a page
 }
 
 func openMetricsbuffer(output Output) (Instance, error) { return openOurs(output) }
@@ -42,7 +47,7 @@ func openOurs(output Output) (*ours, error) {
 	return o, err
 }
 
-func (o *ours) Close() error  { return o.buffer.Close() }
+func (o *ours) Close() error  { return errors.Join(o.buffer.Close(), o.page.Close()) }
 func (o *ours) Report() error { return o.buffer.Flush(context.Background()) }
 
 func (o *ours) Export(w io.Writer) error {
@@ -93,9 +98,7 @@ func (o *ours) Group() Loop {
 	requests, bytes, latency := o.buffer.Counter("requests"), o.buffer.Counter("bytes"), o.buffer.Timer("latency")
 	return func(_ int, order []uint32) {
 		each(order, func(d uint32) {
-			requests.Inc()
-			bytes.Add(512)
-			latency.Observe(time.Duration(d))
+			metricsbuffer.Record(requests.Delta(1), bytes.Delta(512), latency.Took(time.Duration(d)))
 		})
 	}
 }
@@ -111,4 +114,15 @@ func (o *ours) Request() Loop {
 			inflight.Set(float64(d))
 		})
 	}
+}
+
+// Page uses a buffer of its own, with the sink that makes pages.
+func (o *ours) Page(values []string) (Loop, http.Handler) {
+	page := must(openmetricssink.New())
+	o.page = must(metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(page),
+		metricsbuffer.WithMaxSeries(1_000_000)))
+	counters := handles(values, func(value string) *metricsbuffer.Counter {
+		return o.page.Counter(PageName, metricsbuffer.T(LabelA, value))
+	})
+	return func(_ int, order []uint32) { each(order, func(i uint32) { counters[i].Inc() }) }, page
 }

@@ -19,6 +19,7 @@ func metricsbufferLocal() Contender {
 		How: "a Local for each goroutine, committed after each loop (of 256 operations; of one in the audit)",
 		Without: Reasons{
 			"named": byHandle, "tagged": byHandle, "vector": byHandle, "request": "a Local has no gauges",
+			"page":      "the page is that of the default mode",
 			"stopwatch": "a LocalTimer has no stopwatch", "group": forLoops, "latency": forLoops, "latency-flush": forLoops,
 			"memory-timer": ofGoroutine, "memory-64p": ofGoroutine, "flush-64p": ofGoroutine,
 		},

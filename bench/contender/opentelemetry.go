@@ -17,7 +17,7 @@ func openTelemetrySDK(name, how string, histograms sdk.Aggregation) Contender {
 	const kept = "instruments are made once and kept: see by handle, and two labels"
 	return Contender{
 		Name: name, Module: "go.opentelemetry.io/otel/sdk/metric", How: how,
-		Without: Reasons{"named": kept, "tagged": kept},
+		Without: Reasons{"named": kept, "tagged": kept, "page": "its exporter for Prometheus is client_golang"},
 		Open: func(output Output) (Instance, error) {
 			o := &otelInstance{manual: sdk.NewManualReader()}
 			var reader sdk.Reader = o.manual

@@ -3,9 +3,11 @@ package contender
 import (
 	"errors"
 	"io"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 )
 
@@ -23,7 +25,7 @@ func prometheusClient(name, how string, histograms prometheus.HistogramOpts) Con
 
 func prometheusClassic() Contender {
 	return prometheusClient("prometheus", "handles from a CounterVec; Histogram with the default 11 buckets; text by "+
-		"Gather and expfmt, totals of all series", prometheus.HistogramOpts{})
+		"Gather and expfmt, totals of all series; the page by promhttp", prometheus.HistogramOpts{})
 }
 
 func prometheusNative() Contender {
@@ -119,4 +121,11 @@ func (p *prometheusInstance) Report() error {
 		}
 	}
 	return errors.Join(err, p.output(reports))
+}
+
+func (p *prometheusInstance) Page(values []string) (Loop, http.Handler) {
+	vec := p.vec(PageName+"_total", LabelA)
+	counters := handles(values, func(value string) prometheus.Counter { return vec.WithLabelValues(value) })
+	return func(_ int, order []uint32) { each(order, func(i uint32) { counters[i].Inc() }) },
+		promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{})
 }

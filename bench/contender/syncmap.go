@@ -6,7 +6,7 @@ import (
 )
 
 var onlyCounters = Reasons{"vector": "its key is a struct already: see by name with two tags"}.
-	withoutTimer("it is a map of counters")
+	countersOnly("it is a map of counters")
 
 func syncMap() Contender {
 	return Contender{

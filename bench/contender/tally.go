@@ -14,6 +14,7 @@ func tallyScope() Contender {
 		How: "a root scope; tags through Tagged, with maps that are prepared; Histogram with 20 exponential buckets; " +
 			"text is StatsD lines written by a StatsReporter; reports at an interval (audit: 1 ms) and on Close",
 		Without: Reasons{
+			"page":      "its reporter for Prometheus is client_golang",
 			"vector":    "tags are given by scope: see by name with two tags",
 			"export-1%": notOnDemand, "flush": notOnDemand, "latency-flush": notOnDemand,
 		},

@@ -2,6 +2,7 @@ package contender
 
 import (
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -80,4 +81,12 @@ func (v *victoria) Request() Loop {
 func (v *victoria) Export(w io.Writer) error {
 	v.set.WritePrometheus(w)
 	return nil
+}
+
+func (v *victoria) Page(values []string) (Loop, http.Handler) {
+	counters := handles(values, func(value string) *metrics.Counter {
+		return v.set.NewCounter(PageName + `_total{` + LabelA + `="` + value + `"}`)
+	})
+	return func(_ int, order []uint32) { each(order, func(i uint32) { counters[i].Inc() }) },
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { v.set.WritePrometheus(w) })
 }

@@ -26,6 +26,7 @@ var bounds = []struct {
 	{"Timer.Observe", 126},
 	{"IncrCounter", 270},
 	{"IncrCounter, two tags", 760},
+	{"IncrCounter of a scope", 1600},
 	{"IncrTimer", 350},
 	{"Gauge.Set", 22},
 	{"Vec.With", 400},

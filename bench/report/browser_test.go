@@ -28,7 +28,10 @@ parent.postMessage(document.documentElement.scrollWidth + " of " + innerWidth, "
 func TestPageFitsItsWindow(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("chromium is missing: install it (Debian: apt-get install chromium)")
+		chromium, err = exec.LookPath("chromium-headless-shell")
+	}
+	if err != nil {
+		t.Skip("Chromium is missing: install it (Debian: apt-get install chromium-headless-shell)")
 	}
 	r, err := result.Load("../results/results.json")
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ var highlights = []column{
 	{"hot", "one hot counter"}, {"handles", "1,000 counters by handle"}, {"named", "1,000 counters by name"},
 	{"tagged", "by name, with two tags"}, {"timer", "a timer"}, {"stopwatch", "timing a call"}, {"request", "a request"},
 	{"memory", "memory of a counter"}, {"memory-timer", "memory of a timer"}, {"export-all", "a report"},
+	{"page-all", "a page for Prometheus"},
 }
 
 // The client that most Go programs use has a mark of its own.

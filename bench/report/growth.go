@@ -61,8 +61,8 @@ func growthTable(text *bytes.Buffer, r *result.Run) {
 	text.WriteByte('\n')
 }
 
-// perProcessor returns by how many bytes a series of this library grows with each P that uses it, up to the number of
-// cores: with more goroutines than cores it is not certain that each used a P of its own.
+// perProcessor returns by how many bytes a series of this library grows with each P that uses all series often, up to
+// the number of cores: with more goroutines than cores it is not certain that each used a P of its own.
 func perProcessor(r *result.Run, workload string) (float64, bool) {
 	cpu := r.Reference(workload)
 	one := r.Find(workload, "metricsbuffer", 1, "B/series")
@@ -75,18 +75,25 @@ func perProcessor(r *result.Run, workload string) (float64, bool) {
 
 const growthText = `Beyond the cores measured here it is reasoning, from the memory that is shared:
 
-* **Writing.** An update of a counter or timer of this library writes to cache lines that no other P writes to, and in
-  its default mode has no atomic read-modify-write: its cost does not depend on the number of cores. A shared atomic
-  word (and a counter or histogram built on one) is a cache line that every update must own in turn. How often one line
-  can pass from core to core does not grow with their number. With 64 or 256 cores on one hot counter that rate is the
-  total, and each core's share of it falls as cores are added. A gauge of this library is such a word too.
-* **Flushing.** A flush visits every P's shard: its time is proportional to the number of Ps times the chunks of 64
-  counters, or 8 timers, that were ever used on each. It has one process-wide fence, which interrupts each processor
-  that runs a thread of this process once. With 64 or 256 of them busy, that is 64 or 256 interrupts per flush, not per
-  update. At one flush per second this is nothing; at a thousand per second, measure it ("A flush while others run").
-* **Memory.** A counter has 8 bytes in each of two banks of every P that has used its chunk: 16 bytes × Ps, plus its
-  name and its place in the registry, once. That is 1 kB at 64 and 4 kB at 256 if all Ps use it. A shared word has 8
-  bytes. A timer has two cells of 64 bytes per P and two windows of buckets, which are as wide as its values need.
+* **Writing.** A P that writes to a series often has a chunk of its own for it: the update goes to cache lines that no
+  other P writes to, and in the default mode has no atomic read-modify-write. Its cost does not depend on the number
+  of cores. Of each storage (counters; timers and histograms) a P has at most 32 such chunks, of 119 counters or 3
+  timers. All other updates are atomic additions to chunks that all Ps share, as is every update of a shared atomic
+  word (and of a counter or histogram built on one). Such a word is in a cache line that each update must own in turn.
+  How often one line can pass from core to core does not grow with their number. With 64 or 256 cores on one hot word
+  that rate is the total, and each core's share of it falls as cores are added. A gauge of this library is such a
+  word.
+* **Flushing.** A flush drains each common chunk once, and each own chunk of each P: its time follows the series in
+  use, and the number of Ps times the chunks that they have of their own, at most 64 for each P. It has one
+  process-wide fence, which interrupts each processor that runs a thread of this process once. With 64 or 256 of them
+  busy, that is 64 or 256 interrupts per flush, not per update. At one flush per second this is nothing; at a thousand
+  per second, measure it ("A flush while others run").
+* **Memory.** A counter has 8 bytes in each of two banks of its common chunk, its name and its place in the registry,
+  once for all Ps. A P that has a chunk of its own for it adds 2 KiB for that chunk's 119 counters, and at most 64 KiB
+  for all its counters. So the bound is 64 KiB × Ps, however many counters there are: 4 MiB at 64 Ps and 16 MiB at
+  256. A shared word has 8 bytes. A timer has two cells of 64 bytes and two windows of buckets, which are as wide as
+  its values need, in its common chunk, and again in each own chunk. Chunks that are idle for some flushes are given
+  back.
 
 To check it on a larger machine: ` + "`go -C bench run . -run hot,handles,timer,flush,memory -cpu 1,8,64,256`" + `.
 `

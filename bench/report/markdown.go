@@ -15,7 +15,7 @@ var themes = []theme{
 	{"Counters", []string{"hot", "handles", "named", "tagged", "vector"}},
 	{"Timers, requests, new series", []string{"timer", "stopwatch", "group", "request", "churn"}},
 	{"Memory", []string{"memory", "memory-timer", "memory-64p"}},
-	{"Reports", []string{"export-all", "export-1%", "flush", "flush-64p"}},
+	{"Reports", []string{"export-all", "export-1%", "page-all", "page-idle", "flush", "flush-64p"}},
 	{"Latencies", []string{"latency", "latency-flush"}},
 }
 
@@ -51,6 +51,7 @@ func Markdown(r *result.Run, results string) []byte {
 			fmt.Fprintf(&text, "* %s: %s\n", w.Title, w.Description)
 		}
 	}
+	quotientTable(&text, r)
 	auditTable(&text, r)
 	lossList(&text, r)
 	growth(&text, r)

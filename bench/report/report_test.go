@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/metricsbuffer/metricsbuffer/bench/contender"
 	"github.com/metricsbuffer/metricsbuffer/bench/result"
 	"github.com/metricsbuffer/metricsbuffer/bench/workload"
 )
@@ -50,6 +51,29 @@ func TestMarkdownSaysWhereOthersAreBetter(t *testing.T) {
 	require.Contains(t, text, "divided by metricsbuffer: one hot counter 0.50×](bench/results/summary.svg)")
 	require.Contains(t, text, "](bench/RESULTS.md)")
 	require.Less(t, strings.Count(text, "\n"), 8, "the README has one picture and a link")
+}
+
+// The quotients have this library above the line, unlike all other ratios.
+func TestQuotientsAreOfThisLibrary(t *testing.T) {
+	r := sample()
+	r.Workloads[0] = result.Workload{Name: "tagged", Title: "By name with two tags", Main: "ns/op"}
+	for i := range r.Measurements {
+		r.Measurements[i].Workload = "tagged"
+	}
+	r.Summarize("ours")
+	text := string(Markdown(r, "results"))
+	require.Contains(t, text, "| By name with two tags | other v1.2.3, the best of the others | 2.00 |\n")
+	require.NotContains(t, string(Markdown(sample(), "results")), "divided by another", "there is nothing to say")
+}
+
+// A misspelt name would leave its row out.
+func TestQuotientsNameWorkloadsAndContenders(t *testing.T) {
+	for _, q := range quotients {
+		_, ok := workload.Find(q.workload)
+		require.True(t, ok, q.workload)
+		_, ok = contender.Find(q.other)
+		require.True(t, ok || q.other == "", q.other)
+	}
 }
 
 func TestChartSaysWhereOthersAreBetter(t *testing.T) {

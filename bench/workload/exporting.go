@@ -1,7 +1,11 @@
 package workload
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer/bench/contender"
@@ -19,6 +23,15 @@ func exporting() []Workload {
 		Description: "The same when only every hundredth was incremented since the last report. Libraries that " +
 			"export totals write all of them again.",
 		run: func(c contender.Contender, s Setting) (Values, error) { return export(c, s, 100) },
+	}, {
+		Name: "page-all", Title: "A page for Prometheus, every series touched", Main: "ms", Needs: "page", Once: true,
+		Description: "One page of 100,000 counters (20,000 with -quick) in the classic text format, uncompressed, all of " +
+			"them incremented since the last. They have one name, and differ by a label.",
+		run: func(c contender.Contender, s Setting) (Values, error) { return page(c, s, true) },
+	}, {
+		Name: "page-idle", Title: "A page for Prometheus, no series touched", Main: "ms", Needs: "page", Once: true,
+		Description: "The same when nothing was incremented since the last.",
+		run:         func(c contender.Contender, s Setting) (Values, error) { return page(c, s, false) },
 	}, {
 		Name: "flush", Title: "A flush while others run", Main: "µs",
 		Description: "One report of a single counter while every goroutine but the one that reports increments " +
@@ -54,6 +67,44 @@ func export(c contender.Contender, s Setting, every int) (Values, error) {
 	}
 	return Values{"ms": elapsed.Seconds() * 1e3, "MB": float64(text.bytes) / 1e6}, instance.Close()
 }
+
+// page measures the second page that is asked for, the first of which writes out all series.
+func page(c contender.Contender, s Setting, touched bool) (Values, error) {
+	instance, offered, err := open[contender.Page](c)
+	if err != nil {
+		return nil, err
+	}
+	loop, handler := offered.Page(names(s.Series))
+	orders := everything(s.CPU, s.Series)
+	request, err := http.NewRequest(http.MethodGet, "/metrics", nil)
+	if err != nil {
+		return nil, errors.Join(err, instance.Close())
+	}
+	through(loop, orders)
+	handler.ServeHTTP(&client{header: make(http.Header)}, request)
+	if touched {
+		through(loop, orders)
+	}
+	runtime.GC() // the garbage of the first page
+	text := client{header: make(http.Header)}
+	begin := time.Now()
+	handler.ServeHTTP(&text, request)
+	elapsed := time.Since(begin)
+	if text.status >= http.StatusBadRequest {
+		err = fmt.Errorf("the page has the status %d", text.status)
+	}
+	return Values{"ms": elapsed.Seconds() * 1e3, "MB": float64(text.bytes) / 1e6}, errors.Join(err, instance.Close())
+}
+
+// A client takes a page and counts its bytes.
+type client struct {
+	counting
+	header http.Header
+	status int
+}
+
+func (c *client) Header() http.Header    { return c.header }
+func (c *client) WriteHeader(status int) { c.status = status }
 
 // counting counts the bytes that are written to it.
 type counting struct{ bytes int }

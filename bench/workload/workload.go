@@ -72,7 +72,7 @@ func Find(name string) (Workload, bool) {
 }
 
 // Measure has the contender do the workload, once. The garbage of earlier measurements is collected before. It changes
-// GOMAXPROCS, and how writers of this library fence, while it runs: nothing else may run in the process.
+// GOMAXPROCS, and how flushes of this library fence, while it runs: nothing else may run in the process.
 func (w Workload) Measure(c contender.Contender, s Setting) (values Values, err error) {
 	if w.lacks(c) {
 		return nil, ErrNotOffered

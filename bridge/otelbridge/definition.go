@@ -106,28 +106,44 @@ type seriesName struct {
 type definition struct {
 	Instrument
 
-	number  uint64           // no other definition of the provider has it
-	scale   scale            // of a histogram
-	allowed attribute.Filter // nil allows all attributes
+	number   uint64           // no other definition of the provider has it
+	scale    scale            // of a histogram
+	decimals int              // of a counter: those of the first creation
+	allowed  attribute.Filter // nil allows all attributes
 }
 
 const overflowName = "otelbridge.overflow"
 
 // define returns the definition of the instrument, which is new if there was none.
-func (m *meter) define(i Instrument, s scale, allowed attribute.Filter) *definition {
-	d, err := m.provider.define(identity{m.scope, i.Kind, strings.ToLower(i.Name), i.Unit, s}, i, m.tags, allowed)
+func (m *meter) define(i Instrument, s scale, decimals int, allowed attribute.Filter) *definition {
+	id := identity{m.scope, i.Kind, strings.ToLower(i.Name), i.Unit, s}
+	d, err := m.provider.define(id, i, decimals, m.tags, allowed)
 	if err != nil {
 		otel.Handle(err) // outside of the lock, because a handler may create instruments
 	}
 	return d
 }
 
+// describe describes the instrument's name in the buffer, unless an instrument of the same name has done so.
+func (p *MeterProvider) describe(name string, i *Instrument) {
+	unit := i.Unit
+	if i.Kind == kindHistogram {
+		unit = "" // its series have one
+	}
+	if i.Description == "" && unit == "" || p.described[name] {
+		return
+	}
+	p.described[name] = true
+	p.buffer.Describe(name, i.Description, unit)
+}
+
 func (p *MeterProvider) define(
-	id identity, i Instrument, scopeTags []metricsbuffer.Tag, allowed attribute.Filter,
+	id identity, i Instrument, decimals int, scopeTags []metricsbuffer.Tag, allowed attribute.Filter,
 ) (d *definition, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d, ok := p.definitions[id]; ok {
+		p.describe(d.Name, &i)
 		return d, nil
 	}
 	if len(p.definitions) >= p.maxSeries && i.Name != overflowName {
@@ -153,8 +169,10 @@ func (p *MeterProvider) define(
 				i.Name, owner.kind, owner.unit, i.Kind, i.Unit, instrumentTag, told))
 		}
 	}
-	d = &definition{Instrument: i, number: uint64(len(p.inOrder)), scale: id.scale, allowed: allowed}
+	number := uint64(len(p.inOrder))
+	d = &definition{Instrument: i, number: number, scale: id.scale, decimals: decimals, allowed: allowed}
 	p.definitions[id] = d
+	p.describe(i.Name, &i)
 	p.inOrder = append(p.inOrder, d)
 	return d, err
 }

@@ -4,11 +4,18 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/bridge/otelbridge"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 // resolutionOf is how far the bridge may be from the SDK, as documented.
@@ -16,7 +23,7 @@ func resolutionOf(s stream) float64 {
 	d, isDuration := units[s.unit]
 	switch {
 	case s.kind == "Counter":
-		return 1
+		return 1e-6
 	case s.kind != "Histogram":
 		return 0
 	case isDuration:
@@ -34,7 +41,7 @@ func differential(t *testing.T, make calls) {
 	require.NotEmpty(t, want)
 	for s, w := range want {
 		g, ok := got[s]
-		if !ok && (s.kind != "Counter" || w.sum >= 1) { // a counter below 1 is 0, which a batch does not carry
+		if !ok && (s.kind != "Counter" || w.sum >= 1e-6) { // a counter below that is 0, which a batch need not carry
 			t.Errorf("the bridge lacks %+v, it has\n%+v", s, got)
 			continue
 		}
@@ -219,5 +226,58 @@ func TestSameAsSDKRandomCalls(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSameAsSDKDescriptions: points have the description that the SDK exports; counters and gauges have its unit, too.
+func TestSameAsSDKDescriptions(t *testing.T) {
+	make := func(t *testing.T, provider metric.MeterProvider) {
+		m := provider.Meter("scope")
+		must(m.Int64Counter("c1", metric.WithDescription("Jobs\n\"done\"."), metric.WithUnit("{job}"))).Add(t.Context(), 1)
+		must(m.Float64Counter("c2", metric.WithUnit("USD"))).Add(t.Context(), 1)
+		must(m.Int64UpDownCounter("u1", metric.WithDescription("Open files."))).Add(t.Context(), 1)
+		must(m.Float64UpDownCounter("u2", metric.WithDescription("Load."), metric.WithUnit("1"))).Add(t.Context(), 1)
+		must(m.Int64Gauge("g1", metric.WithDescription("Depth."), metric.WithUnit("By"))).Record(t.Context(), 1)
+		must(m.Float64Gauge("g2")).Record(t.Context(), 1)
+		must(m.Int64Histogram("h1", metric.WithDescription("Size."), metric.WithUnit("By"))).Record(t.Context(), 1)
+		must(m.Float64Histogram("h2", metric.WithDescription("Latency."), metric.WithUnit("s"))).Record(t.Context(), 1)
+	}
+	reader := sdk.NewManualReader()
+	make(t, sdk.NewMeterProvider(sdk.WithReader(reader)))
+	var data metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &data))
+	want := map[string][2]string{}
+	for _, m := range data.ScopeMetrics[0].Metrics {
+		want[m.Name] = [2]string{m.Description, m.Unit}
+	}
+
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	provider := must(otelbridge.NewMeterProvider(buffer.WithPrefix("app.")))
+	make(t, provider)
+	require.NoError(t, buffer.Close())
+	got := map[string][2]string{}
+	for _, p := range recorder.Totals() {
+		unit := p.Unit
+		if p.Kind == metricsbuffer.KindTimer || p.Kind == metricsbuffer.KindHistogram {
+			unit = want[strings.TrimPrefix(p.Name, "app.")][1] // which TestSameAsSDKHistograms compares
+		}
+		got[strings.TrimPrefix(p.Name, "app.")] = [2]string{p.Help, unit}
+	}
+	require.Len(t, want, 8)
+	require.Equal(t, want, got)
+}
+
+// The first instrument of a name with a description decides it.
+func TestFirstDescription(t *testing.T) {
+	meter, flush := instrumented(t)
+	for _, description := range []string{"", "First.", "Second."} {
+		must(meter.Int64Counter("jobs", metric.WithDescription(description))).Add(t.Context(), 1)
+		must(meter.Int64Histogram("jobs", metric.WithDescription(description), metric.WithUnit("By"))).Record(t.Context(), 1)
+	}
+	must(meter.Int64Gauge("jobs", metric.WithUnit("s"))).Record(t.Context(), 1)
+	for _, p := range flush().Totals() {
+		require.Equal(t, "First.", p.Help, p.Kind)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/embedded"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/bridge/internal/fraction"
@@ -29,9 +30,17 @@ func newDistribution(p *MeterProvider, d *definition, tags []metricsbuffer.Tag) 
 	return &distribution{histogram: p.buffer.Histogram(d.Name, d.scale.unit, tags...), rests: p.rests}
 }
 
-func (d *distribution) observe(v int64) {
-	d.timer.Observe(time.Duration(v))
-	d.histogram.Observe(v)
+func (d *distribution) observe(v int64, span metricsbuffer.TraceContext) {
+	d.timer.ObserveExemplar(time.Duration(v), span)
+	d.histogram.ObserveExemplar(v, span)
+}
+
+// spanOf returns the span of the context if it is sampled, as the SDK's default filter of exemplars does.
+func spanOf(ctx context.Context) (span metricsbuffer.TraceContext) {
+	if s := trace.SpanContextFromContext(ctx); s.IsSampled() {
+		span.TraceID, span.SpanID = s.TraceID(), s.SpanID()
+	}
+	return span
 }
 
 type int64Histogram struct {
@@ -40,12 +49,12 @@ type int64Histogram struct {
 }
 
 // Record records v.
-func (h *int64Histogram) Record(_ context.Context, v int64, opts ...metric.RecordOption) {
+func (h *int64Histogram) Record(ctx context.Context, v int64, opts ...metric.RecordOption) {
 	if overflows(v, h.scale.factor) {
 		h.reject()
 		return
 	}
-	h.of(recordedIn(opts)).observe(v * h.scale.factor)
+	h.of(recordedIn(opts)).observe(v*h.scale.factor, spanOf(ctx))
 }
 
 func overflows(v, factor int64) bool {
@@ -59,31 +68,35 @@ type float64Histogram struct {
 }
 
 // Record records v.
-func (h *float64Histogram) Record(_ context.Context, v float64, opts ...metric.RecordOption) {
+func (h *float64Histogram) Record(ctx context.Context, v float64, opts ...metric.RecordOption) {
 	v *= float64(h.scale.factor)
 	if _, ok := fraction.Round(v); !ok {
 		h.reject()
 		return
 	}
-	h.of(recordedIn(opts)).record(v)
+	h.of(recordedIn(opts)).record(v, spanOf(ctx))
 }
 
-// noise is the relative error of a whole number that was divided by a scale's factor and multiplied by it again.
-const noise = 1.0 / (1 << 51)
+// wholeOf returns the whole number that v, which is not negative, was before it was divided by a scale's factor and
+// multiplied by it again.
+func wholeOf(v float64) (whole int64, ok bool) {
+	const noise = 1.0 / (1 << 51) // the relative error of that
+	nearest := math.Round(v)
+	return int64(nearest), math.Abs(v-nearest) <= v*noise
+}
 
 // record records v, which fits an int64. Usually it is a whole number, because durations are measured in nanoseconds.
 // Then the rest, a word that all writers share, is left alone.
-func (d *distribution) record(v float64) {
-	whole := math.Round(v)
-	switch {
-	case v < 0:
-		d.observe(-1) // The buffer records it as zero and counts it. The rest is for the sum of the others.
-	case math.Abs(v-whole) <= v*noise:
-		d.observe(int64(whole))
-	default:
-		n, _ := d.restOf().Add(v)
-		d.observe(n)
+func (d *distribution) record(v float64, span metricsbuffer.TraceContext) {
+	if v < 0 {
+		d.observe(-1, span) // The buffer records it as zero and counts it. The rest is for the sum of the others.
+		return
 	}
+	whole, ok := wholeOf(v)
+	if !ok {
+		whole, _ = d.restOf().Add(v)
+	}
+	d.observe(whole, span)
 }
 
 func (d *distribution) restOf() *fraction.Rest {

@@ -182,7 +182,7 @@ func TestWithoutScope(t *testing.T) {
 		must(provider.Meter(scope).Float64Counter("cost")).Add(t.Context(), 0.5)
 	}
 	require.NoError(t, buffer.Close())
-	require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "cost").Count)
+	require.EqualValues(t, 1_000_000, recorder.Total(metricsbuffer.KindCounter, "cost").Count)
 }
 
 // An attribute with the key of a scope's tag has a key of its own.
@@ -221,6 +221,22 @@ func TestDecimals(t *testing.T) {
 		require.Equal(t, want.sum, p.Sum)
 	}
 	must(meter.Float64Histogram("timer", metric.WithUnit("s"))).Record(t.Context(), 1)
+
+	_, err := meter.Float64Counter("many", metric.WithUnit("By"))
+	require.ErrorContains(t, err, "choose 0 to 9")
+	sum := must(meter.Float64Counter("nine", metric.WithUnit("By")))
+	sum.Add(t.Context(), 0.000000001)
+	must(meter.Int64Counter("nine", metric.WithUnit("By"))).Add(t.Context(), 2) // the same instrument
+	must(meter.Int64Counter("nine", metric.WithUnit("By"))).Add(t.Context(), math.MaxInt64/1_000_000_000+1)
+	must(meter.Int64Counter("whole", metric.WithUnit("By"))).Add(t.Context(), 2)
+	must(meter.Float64Counter("whole", metric.WithUnit("By"))).Add(t.Context(), 0.75)
+	must(meter.Float64Counter("whole", metric.WithUnit("By"))).Add(t.Context(), 0.75)
+	recorder := flush()
+	for name, want := range map[string]string{"nine": "2.000000001", "whole": "3"} {
+		p := recorder.Total(metricsbuffer.KindCounter, name)
+		require.Equal(t, want, string(p.AppendAmount(nil)))
+	}
+	require.EqualValues(t, 1, rejected(recorder, "nine"))
 }
 
 func TestUnscale(t *testing.T) {

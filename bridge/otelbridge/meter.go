@@ -36,30 +36,33 @@ func allowedKeys[O any](opts []O) attribute.Filter {
 	return attribute.NewAllowKeysFilter(keys...)
 }
 
-func (m *meter) counter(name, unit, description string, allowed attribute.Filter) instrument[*sum] {
+func (m *meter) counter(
+	name, unit, description string, decimals int, allowed attribute.Filter,
+) instrument[*sum] {
 	i := Instrument{Name: name, Kind: kindCounter, Unit: unit, Description: description}
-	return instrument[*sum]{m.define(i, scale{}, allowed), m.provider, &m.provider.counters, newSum}
+	return instrument[*sum]{m.define(i, scale{}, decimals, allowed), m.provider, &m.provider.counters, newSum}
 }
 
 // Int64Counter returns a counter.
 func (m *meter) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
 	c := metric.NewInt64CounterConfig(opts...)
-	i := m.counter(name, c.Unit(), c.Description(), allowedKeys(opts))
+	i := m.counter(name, c.Unit(), c.Description(), 0, allowedKeys(opts))
 	return &int64Counter{instrument: i}, checkName(name)
 }
 
 // Float64Counter returns a counter.
 func (m *meter) Float64Counter(name string, opts ...metric.Float64CounterOption) (metric.Float64Counter, error) {
 	c := metric.NewFloat64CounterConfig(opts...)
-	i := m.counter(name, c.Unit(), c.Description(), allowedKeys(opts))
-	return &float64Counter{instrument: i}, checkName(name)
+	decimals, err := m.provider.decimalsOf(kindCounter, name, c.Unit())
+	i := m.counter(name, c.Unit(), c.Description(), decimals, allowedKeys(opts))
+	return &float64Counter{instrument: i}, errors.Join(err, checkName(name))
 }
 
 func (m *meter) gauge(
 	kind, name, unit, description string, allowed attribute.Filter,
 ) instrument[*metricsbuffer.Gauge] {
 	i := Instrument{Name: name, Kind: kind, Unit: unit, Description: description}
-	return instrument[*metricsbuffer.Gauge]{m.define(i, scale{}, allowed), m.provider, &m.provider.gauges, newGauge}
+	return instrument[*metricsbuffer.Gauge]{m.define(i, scale{}, 0, allowed), m.provider, &m.provider.gauges, newGauge}
 }
 
 // Int64UpDownCounter returns a gauge that is added to.
@@ -100,7 +103,7 @@ func (m *meter) histogram(i Instrument, decimals int, allowed attribute.Filter) 
 		i.Boundaries = nil
 	}
 	i.Kind = kindHistogram
-	d := m.define(i, newScale(i.Unit, decimals), allowed)
+	d := m.define(i, newScale(i.Unit, decimals), 0, allowed)
 	return instrument[*distribution]{d, m.provider, &m.provider.distributions, newDistribution},
 		cmp.Or(err, checkName(i.Name))
 }
@@ -119,7 +122,10 @@ func (m *meter) Float64Histogram(
 	name string, opts ...metric.Float64HistogramOption,
 ) (metric.Float64Histogram, error) {
 	c := metric.NewFloat64HistogramConfig(opts...)
-	decimals, err := m.provider.decimalsOf(name, c.Unit())
+	decimals, err := 0, error(nil)
+	if durations[c.Unit()] == 0 {
+		decimals, err = m.provider.decimalsOf(kindHistogram, name, c.Unit())
+	}
 	i, err2 := m.histogram(Instrument{
 		Name: name, Unit: c.Unit(), Description: c.Description(), Boundaries: c.ExplicitBucketBoundaries(),
 	}, decimals, allowedKeys(opts))

@@ -34,17 +34,23 @@
 // tag otel.scope.attribute.KEY. A reserved key with attribute. before it gets one more, so no two attributes have one
 // tag.
 //
-// The buffer has no place for the unit of a counter or gauge, and none for descriptions and bucket boundaries:
-// [MeterProvider.Instruments] returns them. The boundaries are not used. The buffer's own buckets are 4.4 % wide,
-// which is finer than any usual boundaries; a sink that needs boundaries has its own option for them.
+// Descriptions, and the units of counters and gauges, are passed on by [metricsbuffer.Buffer.Describe]. A buffer has
+// one description for a name. So the first instrument of a name that has either decides it, in all scopes and for all
+// kinds.
+//
+// The buffer has no place for bucket boundaries: [MeterProvider.Instruments] returns them. They are not used. The
+// buffer's own buckets are 4.4 % wide, which is finer than any usual boundaries; a sink that needs boundaries has its
+// own option for them.
 //
 // # Fractions
 //
-// The buffer counts in whole numbers. A series keeps its fraction until it makes a whole, and no fraction is lost: the
-// delivered sum and the kept fraction are the recorded sum. Each update is exact to 2^-64, or to the precision of its
-// float64. All attributes whose updates go to an overflow series of the bridge or the buffer share its fraction.
+// The buffer counts in whole numbers of small steps. A series keeps the fraction of a step until it makes a whole one,
+// and no fraction is lost: the delivered sum and the kept fraction are the recorded sum. Each update is exact to
+// 2^-64, or to the precision of its float64. All attributes whose updates go to an overflow series of the bridge or
+// the buffer share its fraction.
 //
-//   - Float64Counter: the delivered sum is the recorded sum, rounded down. Nothing is delivered before it reaches 1.
+//   - Float64Counter: the delivered sum is the recorded sum, rounded down to 6 decimal places ([WithDecimals] chooses
+//     another number). It is a [metricsbuffer.FractionCounter], whose sum wraps around at 9.2e12 between two deliveries.
 //   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
 //     one nanosecond.
 //   - Float64Histogram in another unit: the same, rounded to 3 decimal places, or to 6 if the unit is 1 or %
@@ -56,7 +62,10 @@
 // # Differences from the SDK
 //
 // Instruments that differ only in their description are one instrument, as are an Int64Counter and a Float64Counter of
-// one name. The SDK exports them as two streams of the same name.
+// one name; the first creation decides its decimal places. The SDK exports them as two streams of the same name.
+//
+// A histogram keeps the span of the context with a value if the span is sampled, as the SDK does by default, as an
+// exemplar ([metricsbuffer.Timer.ObserveExemplar]). Counters and gauges have no exemplars.
 //
 // The counter otelbridge.rejected, with the tags instrument and scope, counts updates that cannot be recorded: a
 // negative number for a Counter; NaN, an infinity or a number that does not fit an int64 for a Counter or Histogram;
@@ -89,7 +98,7 @@ type MeterProvider struct {
 	buffer       *metricsbuffer.Buffer
 	withoutScope bool
 	maxSeries    int
-	decimals     func(name, unit string) int
+	decimals     func(name, unit string) int // nil: the usual numbers
 	rests        *fraction.Rests
 
 	counters      table[*sum]
@@ -100,6 +109,7 @@ type MeterProvider struct {
 	definitions map[identity]*definition
 	inOrder     []*definition
 	owners      map[seriesName]identity
+	described   map[string]bool // by name
 }
 
 // An Option configures a [MeterProvider].
@@ -111,13 +121,13 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 	p := &MeterProvider{
 		buffer:        buffer,
 		maxSeries:     defaultMaxSeries,
-		decimals:      func(_, unit string) int { return defaultDecimals(unit) },
 		rests:         fraction.NewRests(buffer),
 		counters:      newTable[*sum](),
 		gauges:        newTable[*metricsbuffer.Gauge](),
 		distributions: newTable[*distribution](),
 		definitions:   make(map[identity]*definition),
 		owners:        make(map[seriesName]identity),
+		described:     make(map[string]bool),
 	}
 	for i, opt := range opts {
 		if opt == nil {
@@ -154,9 +164,9 @@ func WithMaxSeries(n int) Option {
 	}
 }
 
-// WithDecimals chooses how many decimal places of a Float64Histogram are kept, from 0 to 9. The function is called with
-// the name and the unit of each such instrument that is not a timer. A number out of range is an error of the
-// instrument's creation, and the default is used.
+// WithDecimals chooses how many decimal places of a Float64Counter and of a Float64Histogram are kept, from 0 to 9.
+// The function is called with the name and the unit of each such instrument that is not a timer. A number out of range
+// is an error of the instrument's creation, and the default is used.
 func WithDecimals(decimals func(name, unit string) int) Option {
 	return func(p *MeterProvider) error {
 		if decimals == nil {

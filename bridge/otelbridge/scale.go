@@ -53,21 +53,18 @@ const (
 	maxDecimals  = 9
 )
 
-func defaultDecimals(unit string) int {
-	if unit == "1" || unit == "%" {
-		return 6
+// decimalsOf returns how many decimal places the counter or histogram of fractions keeps.
+func (p *MeterProvider) decimalsOf(kind, name, unit string) (int, error) {
+	usual := 3
+	if kind == kindCounter || unit == "1" || unit == "%" {
+		usual = 6
 	}
-	return 3
-}
-
-// decimalsOf returns how many decimal places the instrument keeps.
-func (p *MeterProvider) decimalsOf(name, unit string) (int, error) {
-	if _, ok := durations[unit]; ok {
-		return 0, nil
+	if p.decimals == nil {
+		return usual, nil
 	}
 	decimals := p.decimals(name, unit)
 	if decimals < 0 || decimals > maxDecimals {
-		return defaultDecimals(unit), fmt.Errorf(
+		return usual, fmt.Errorf(
 			"otelbridge: WithDecimals: %d decimal places for %q in %q; choose 0 to %d", decimals, name, unit, maxDecimals)
 	}
 	return decimals, nil

@@ -177,7 +177,7 @@ func converted(t *testing.T, instruments []otelbridge.Instrument, p metricsbuffe
 	s.attributes = strings.Join(attributes, ",")
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		return s, value{sum: float64(p.Count)}
+		return s, value{sum: p.Amount()}
 	case metricsbuffer.KindGauge:
 		return s, value{sum: p.Value}
 	}

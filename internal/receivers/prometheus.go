@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// Prometheus is a running Prometheus. It scrapes one address ten times a second, and stores native histograms.
+// Prometheus is a running Prometheus. It scrapes one address ten times a second, and stores native histograms and
+// exemplars.
 type Prometheus struct {
 	process
 	url string
@@ -34,7 +36,7 @@ func StartPrometheus(t testing.TB, target string) *Prometheus {
 	p := &Prometheus{url: "http://" + web}
 	p.process = process{t: t, argv: []string{
 		binary, "--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
-		"--web.listen-address=" + web, "--enable-feature=native-histograms",
+		"--web.listen-address=" + web, "--enable-feature=native-histograms,exemplar-storage",
 	}, ready: func() bool {
 		response, err := http.Get(p.url + "/-/ready")
 		if err != nil {
@@ -74,6 +76,37 @@ func (p *Prometheus) Query(query string) map[string]float64 {
 		value, err := strconv.ParseFloat(fmt.Sprint(result.Value[1]), 64)
 		require.NoError(p.t, err)
 		values[string(labels)] = value
+	}
+	return values
+}
+
+// Exemplars returns the values of the exemplars of the series that a query names, by their labels as JSON.
+func (p *Prometheus) Exemplars(query string) map[string]float64 {
+	p.t.Helper()
+	now := time.Now().Unix()
+	response, err := http.Get(fmt.Sprintf("%s/api/v1/query_exemplars?query=%s&start=%d&end=%d",
+		p.url, url.QueryEscape(query), now-3600, now+60))
+	require.NoError(p.t, err)
+	defer response.Body.Close()
+	var answer struct {
+		Error string
+		Data  []struct {
+			Exemplars []struct {
+				Labels map[string]string
+				Value  string
+			}
+		}
+	}
+	require.NoError(p.t, json.NewDecoder(response.Body).Decode(&answer))
+	require.Empty(p.t, answer.Error)
+	values := make(map[string]float64)
+	for _, series := range answer.Data {
+		for _, e := range series.Exemplars {
+			labels, err := json.Marshal(e.Labels) // sorted by key
+			require.NoError(p.t, err)
+			values[string(labels)], err = strconv.ParseFloat(e.Value, 64)
+			require.NoError(p.t, err)
+		}
 	}
 	return values
 }

@@ -3,7 +3,9 @@
 //	sink, err := backendsink.New(backend)
 //	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink))
 //
-// The sink calls them once for each series and batch, with aggregated values, instead of once for each event.
+// The sink calls them once for each series and batch, with aggregated values, instead of once for each event. A new
+// counter or gauge is delivered even if it is zero, so that the client knows it before it counts; a timer or histogram
+// is delivered when it has observations. The client is not told when a series ends ([metricsbuffer.Batch]).
 package backendsink
 
 import (
@@ -25,19 +27,30 @@ import (
 // on. After any other error, or a panic, this metric and those after it stay in the buffer, which delivers them again
 // with the next batch.
 type Backend interface {
-	// Increment adds delta to a counter. The delta may be negative or zero.
+	// Increment adds delta to a counter. The delta may be negative or zero. Counters of fractions go to a
+	// [FractionBackend].
 	Increment(name string, delta int64, tags []metricsbuffer.Tag) error
 
 	// Gauge sets a gauge. The value may be NaN or infinite.
 	Gauge(name string, value float64, tags []metricsbuffer.Tag) error
 
-	// Timing adds count durations, whose sum is total, to a timer. A client that takes only single durations can be
-	// given their mean, count times or with the sample rate 1/count.
+	// Timing adds count durations, at least one, whose sum is total, to a timer. A client that takes only single durations
+	// can be given their mean, count times or with the sample rate 1/count.
 	Timing(name string, count int64, total time.Duration, tags []metricsbuffer.Tag) error
 
-	// Histogram adds count values, whose sum is total, to a histogram. Both the values and total are in unit, which is
-	// the one given to [metricsbuffer.Buffer.Histogram], such as "bytes", and may be empty.
+	// Histogram adds count values, at least one, whose sum is total, to a histogram. Both the values and total are in
+	// unit, which is the one given to [metricsbuffer.Buffer.Histogram], such as "bytes", and may be empty.
 	Histogram(name, unit string, count, total int64, tags []metricsbuffer.Tag) error
+}
+
+// A FractionBackend is a [Backend] that also takes counters of fractions ([metricsbuffer.FractionCounter]). They are
+// dropped if a backend has no such method. The rules are those of Backend's methods.
+type FractionBackend interface {
+	Backend
+
+	// IncrementFraction adds delta to a counter: the float64 that is nearest to the sum. The delta may be negative or
+	// zero.
+	IncrementFraction(name string, delta float64, tags []metricsbuffer.Tag) error
 }
 
 // A Sink delivers batches to a backend. Make one with [New]. If several buffers share it, their batches are delivered
@@ -89,12 +102,24 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 func (s *Sink) deliver(p *metricsbuffer.Point) error {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
+		if p.Decimals > 0 {
+			if backend, ok := s.backend.(FractionBackend); ok {
+				return backend.IncrementFraction(p.Name, p.Amount(), p.Tags)
+			}
+			return errors.ErrUnsupported
+		}
 		return s.backend.Increment(p.Name, p.Count, p.Tags)
 	case metricsbuffer.KindGauge:
 		return s.backend.Gauge(p.Name, p.Value, p.Tags)
 	case metricsbuffer.KindTimer:
+		if p.Count == 0 {
+			return nil
+		}
 		return s.backend.Timing(p.Name, p.Count, time.Duration(p.Sum), p.Tags)
 	case metricsbuffer.KindHistogram:
+		if p.Count == 0 {
+			return nil
+		}
 		return s.backend.Histogram(p.Name, p.Unit, p.Count, p.Sum, p.Tags)
 	}
 	return errors.ErrUnsupported // a kind that is newer than this package

@@ -120,21 +120,31 @@ func TestHistogram(t *testing.T) {
 }
 
 // A metric that the backend never takes is dropped and counted; the others are delivered.
+// A client may divide by the number of observations.
+func TestNoObservations(t *testing.T) {
+	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindHistogram, Name: "size"}, {Kind: metricsbuffer.KindTimer, Name: "refused"},
+	}}
+	require.NoError(t, sinkFor(&client{refuse: "refused"}).Write(t.Context(), batch))
+	require.Equal(t, 2, batch.Acknowledged())
+}
+
 func TestUnsupported(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{
 		{Kind: metricsbuffer.KindHistogram, Name: "size", Count: 1},
 		{Kind: 200, Name: "newer"},
+		{Kind: metricsbuffer.KindCounter, Name: "cost", Count: 1, Decimals: 2},
 		{Kind: metricsbuffer.KindCounter, Name: "jobs", Count: 1},
 	}}
 	require.NoError(t, sinkFor(&client{unsupported: "size"}).Write(t.Context(), batch))
-	for i := range 2 {
+	for i := range 3 {
 		reason, dropped := batch.Dropped(i)
 		require.True(t, dropped)
 		require.Equal(t, "the backend does not support it", reason)
 	}
-	_, dropped := batch.Dropped(2)
+	_, dropped := batch.Dropped(3)
 	require.False(t, dropped)
-	require.Equal(t, 3, batch.Acknowledged())
+	require.Equal(t, 4, batch.Acknowledged())
 }
 
 func TestNew(t *testing.T) {

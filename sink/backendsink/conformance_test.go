@@ -2,6 +2,7 @@ package backendsink_test
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,15 @@ func (r *recording) take(p metricsbuffer.Point) error {
 
 func (r *recording) Increment(name string, delta int64, tags []metricsbuffer.Tag) error {
 	return r.take(metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: name, Tags: tags, Count: delta})
+}
+
+func (r *recording) IncrementFraction(name string, delta float64, tags []metricsbuffer.Tag) error {
+	p := metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: name, Tags: tags}
+	var err error
+	if p.Count, p.Decimals, err = sinktest.ParseAmount(strconv.FormatFloat(delta, 'f', -1, 64)); err != nil {
+		return err
+	}
+	return r.take(p)
 }
 
 func (r *recording) Gauge(name string, value float64, tags []metricsbuffer.Tag) error {

@@ -127,7 +127,7 @@ func (r *reader) read(line string) (err error) {
 	if r.kind == metricsbuffer.KindGauge {
 		p.Value, err = strconv.ParseFloat(cells[0], 64)
 	} else {
-		p.Count, err = strconv.ParseInt(cells[0], 10, 64)
+		p.Count, p.Decimals, err = sinktest.ParseAmount(cells[0])
 	}
 	r.points = append(r.points, p)
 	return err

@@ -18,6 +18,9 @@
 // one given to the buffer, that of a timer is chosen by its median. A name that is longer than its column stands on a
 // line of its own, and its figures on the next line. Columns grow when they have to and do not shrink again.
 //
+// A new series is in the next table, even if it is zero. The end of a series is not shown; a batch that has nothing
+// else prints no table.
+//
 // Counts and gauges are exact. All other figures are rounded to three significant digits, but not beyond the decimal
 // point. A rate has no more digits than its count, and a batch shorter than 0.1 s shows none.
 //
@@ -128,6 +131,9 @@ func (s *Sink) String() string { return "console" }
 // An [io.Writer] knows no context: Write returns when the writer does, even if ctx has ended. A pipe that nobody reads
 // from and a stopped terminal make it wait.
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
+	if len(batch.Points) == 0 { // nothing but the ends of series
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.out.Reset()

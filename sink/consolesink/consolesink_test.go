@@ -91,15 +91,17 @@ func TestTable(t *testing.T) {
 		counter("uneven", 31, tag("key", "b")), counter("uneven", 2500, tag("key", "a")), counter("uneven", 7),
 		counter("ordered", 1, tag("key", "a"), tag("key", "b")),
 		counter("requests", 0), counter("lowest", math.MinInt64),
+		{Kind: metricsbuffer.KindCounter, Name: "cost", Count: 123_456_789, Decimals: 2},
 		timer("long", 90*time.Second), size, sizes,
 		observed(t, metricsbuffer.KindTimer, "short", "", 60, 61, 62, 1000),
 		gauge("balance", -2.5), gauge("big", 12_500_000), gauge("tiny", 1e-9), gauge("strange", math.NaN()),
 		gauge("infinite", math.Inf(-1)), gauge("zero", 0),
 	}
 	require.Equal(t, `
-2025-11-23 23:59:59.000 – 2025-11-24 00:00:01.500  2.5s  17 series
+2025-11-23 23:59:59.000 – 2025-11-24 00:00:01.500  2.5s  18 series
 
 COUNTERS                                       count                       per s
+cost                                    1,234,567.89                     493,827
 lowest                    -9,223,372,036,854,775,808  -3,689,348,814,741,910,528
 ordered{key=a,key=b}                               1                         0.4
 requests                                           0                           0
@@ -128,18 +130,25 @@ zero                               0
 }
 
 func TestEmptyBatch(t *testing.T) {
-	require.Equal(t, "2025-11-23 23:59:58.000 – 23:59:59.000  1s  0 series\n\n", printed(t, second()))
+	require.Empty(t, printed(t, second()))
+	ended := second()
+	ended.Ended = []metricsbuffer.Point{{Name: "jobs"}}
+	require.Empty(t, printed(t, ended), "a head without a table tells nothing")
 }
 
 // A rate has no more digits than its count. It would say nothing of a batch that was very short.
 func TestRates(t *testing.T) {
-	rate := func(count int64, elapsed time.Duration) string {
-		batch := second(counter("requests", count))
+	rateOf := func(p metricsbuffer.Point, elapsed time.Duration) string {
+		batch := second(p)
 		batch.Start = batch.End.Add(-elapsed)
 		lines := strings.Split(printed(t, batch), "\n")
 		cells := strings.Fields(lines[3])
 		return cells[2]
 	}
+	rate := func(count int64, elapsed time.Duration) string { return rateOf(counter("requests", count), elapsed) }
+	fraction := counter("cost", 25)
+	fraction.Decimals = 2
+	require.Equal(t, "0.25", rateOf(fraction, 1001*time.Millisecond))
 	require.Equal(t, "1", rate(1, 1001*time.Millisecond))
 	require.Equal(t, "-1", rate(-1, 1001*time.Millisecond))
 	require.Equal(t, "12", rate(12, 1001*time.Millisecond))
@@ -359,7 +368,7 @@ func TestNew(t *testing.T) {
 
 func TestShortWriteIsAnError(t *testing.T) {
 	sink := sinkFor(t, &failingWriter{limit: 10})
-	require.ErrorIs(t, sink.Write(context.Background(), second()), io.ErrShortWrite)
+	require.ErrorIs(t, sink.Write(context.Background(), second(metricsbuffer.Point{Name: "jobs"})), io.ErrShortWrite)
 }
 
 func TestString(t *testing.T) {

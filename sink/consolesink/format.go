@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // formatTags returns {key=value,…}, or "" without tags.
@@ -70,13 +71,13 @@ func formatDuration(d time.Duration) string {
 	return d.Round(unit).String()
 }
 
-// formatRate returns count per second with at most as many significant digits as the count has: one event in 1.001 s
-// is 1 per second, not 0.999. In a very short batch a rate would say nothing.
-func formatRate(count int64, elapsed time.Duration) string {
+// formatRate returns count/10^decimals per second with at most as many significant digits as the count has: one event
+// in 1.001 s is 1 per second, not 0.999. In a very short batch a rate would say nothing.
+func formatRate(count int64, decimals int, elapsed time.Duration) string {
 	if elapsed < 100*time.Millisecond {
 		return "-"
 	}
-	rate := float64(count) / elapsed.Seconds()
+	rate := float64(count) / float64(decimal.Power(decimals)) / elapsed.Seconds()
 	if digits := len(strings.TrimPrefix(strconv.FormatInt(count, 10), "-")); digits < 3 {
 		rate, _ = strconv.ParseFloat(strconv.FormatFloat(rate, 'e', digits-1, 64), 64)
 	}

@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 // A row is one series of a table.
 type row struct {
 	series
-	count   int64
+	count   int64 // of a counter of fractions, in steps
 	figures figures
 	value   float64
 	quiet   int                  // the number of batches since the series was last in one
@@ -23,6 +24,7 @@ type row struct {
 type series struct {
 	kind             metricsbuffer.Kind
 	name, unit, tags string // tags are "" or "{key=value,…}"
+	decimals         int
 }
 
 // figures are p50, p99, mean, min and max of a timer in nanoseconds, or of a histogram in its unit; NaN if not known.
@@ -35,10 +37,10 @@ func rowsOf(points []metricsbuffer.Point) []row {
 	for i := range points {
 		p := &points[i]
 		r := row{
-			series: series{kind: p.Kind, name: formatWord(p.Name), tags: formatTags(p.Tags)},
+			series: series{kind: p.Kind, name: formatWord(p.Name), tags: formatTags(p.Tags), decimals: p.Decimals},
 			count:  p.Count, value: p.Value, figures: noFigures, point: p,
 		}
-		if p.Unit != "" {
+		if p.Kind == metricsbuffer.KindHistogram && p.Unit != "" {
 			r.unit = formatWord(p.Unit)
 		}
 		rows[i] = r
@@ -78,10 +80,10 @@ func limitRows(rows []row, n int) (kept []row, leftOut int) {
 	return rows, leftOut
 }
 
-// inOrder sorts by kind, name, unit and tags.
+// inOrder sorts by kind, name, unit, tags and decimals.
 func inOrder(a, b row) int {
 	return cmp.Or(cmp.Compare(rank(a.kind), rank(b.kind)), strings.Compare(a.name, b.name),
-		strings.Compare(a.unit, b.unit), strings.Compare(a.tags, b.tags))
+		strings.Compare(a.unit, b.unit), strings.Compare(a.tags, b.tags), cmp.Compare(a.decimals, b.decimals))
 }
 
 // rank puts counters, timers, histograms and gauges in this order, before any other kind.
@@ -105,7 +107,7 @@ func (r *row) updates() float64 {
 	if r.quiet > 0 {
 		return 0
 	}
-	return max(math.Abs(float64(r.count)), 1)
+	return max(math.Abs(float64(r.count)/float64(decimal.Power(r.decimals))), 1)
 }
 
 // carryOver returns the rows of the last table that the new one lacks, as rows without an update. It forgets those that

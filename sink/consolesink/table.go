@@ -3,11 +3,11 @@ package consolesink
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
 
 const (
@@ -179,7 +179,8 @@ func (t *table) durationUnit(group []row) int {
 
 // cells returns the row's cells for the columns of its kind.
 func (r *row) cells(elapsed time.Duration, scale float64) []string {
-	count := []string{groupThousands(strconv.FormatInt(r.count, 10)), formatRate(r.count, elapsed)}
+	sum := string(decimal.AppendShort(nil, r.count, r.decimals))
+	count := []string{groupThousands(sum), formatRate(r.count, r.decimals, elapsed)}
 	switch {
 	case r.kind == metricsbuffer.KindCounter:
 		return count

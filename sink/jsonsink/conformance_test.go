@@ -62,8 +62,8 @@ func parse(line string) (p metricsbuffer.Point, err error) {
 		Start, End       time.Time
 		Kind, Name, Unit string
 		Tags             map[string]any
-		Count, Sum       int64
-		Min, Max         int64
+		Count            json.Number
+		Sum, Min, Max    int64
 		Value            any
 		Buckets          any
 	}
@@ -76,7 +76,12 @@ func parse(line string) (p metricsbuffer.Point, err error) {
 	if !known || fields.Start.IsZero() || fields.End.IsZero() {
 		return p, errors.New("no kind or no time")
 	}
-	p = metricsbuffer.Point{Kind: kind, Name: fields.Name, Count: fields.Count, Sum: fields.Sum}
+	p = metricsbuffer.Point{Kind: kind, Name: fields.Name, Sum: fields.Sum}
+	if fields.Count != "" {
+		if p.Count, p.Decimals, err = sinktest.ParseAmount(fields.Count.String()); err != nil {
+			return p, err
+		}
+	}
 	if kind != metricsbuffer.KindTimer {
 		p.Unit = fields.Unit
 	}

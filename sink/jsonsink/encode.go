@@ -6,21 +6,20 @@ import (
 	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
 )
 
-// appendPoint appends the rest of the point's line.
-func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
-	dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
-	dst = appendString(append(dst, `,"name":`...), p.Name)
-	if len(p.Tags) > 0 {
-		dst = appendTags(append(dst, `,"tags":`...), p.Tags)
-	}
-	switch p.Kind {
-	case metricsbuffer.KindCounter:
-		dst = appendInt(dst, "count", p.Count)
-	case metricsbuffer.KindGauge:
-		dst = appendFloat(append(dst, `,"value":`...), p.Value)
-	default:
+// A text is the part of a series' lines that stays the same, as JSON. It is empty if the series cannot be written.
+type text []byte
+
+// appendText appends the text of the point's series.
+func appendText(dst []byte, p *metricsbuffer.Point) []byte {
+	if point.UTF8(p) {
+		dst = appendString(append(dst, `,"kind":`...), p.Kind.String())
+		dst = appendString(append(dst, `,"name":`...), p.Name)
+		if len(p.Tags) > 0 {
+			dst = appendTags(append(dst, `,"tags":`...), p.Tags)
+		}
 		unit := p.Unit
 		if p.Kind == metricsbuffer.KindTimer {
 			unit = "ns"
@@ -28,10 +27,24 @@ func (s *Sink) appendPoint(dst []byte, p *metricsbuffer.Point) []byte {
 		if unit != "" {
 			dst = appendString(append(dst, `,"unit":`...), unit)
 		}
+	}
+	return dst
+}
+
+// appendValue appends the rest of the point's line.
+func (s *Sink) appendValue(dst []byte, p *metricsbuffer.Point) []byte {
+	switch p.Kind {
+	case metricsbuffer.KindCounter:
+		dst = p.AppendAmount(append(dst, `,"count":`...))
+	case metricsbuffer.KindGauge:
+		dst = appendFloat(append(dst, `,"value":`...), p.Value)
+	default:
 		dst = appendInt(dst, "count", p.Count)
 		dst = appendInt(dst, "sum", p.Sum)
-		dst = appendInt(dst, "min", p.Min)
-		dst = appendInt(dst, "max", p.Max)
+		if p.Count > 0 {
+			dst = appendInt(dst, "min", p.Min)
+			dst = appendInt(dst, "max", p.Max)
+		}
 		if p.Buckets != nil && !s.withoutBuckets {
 			dst = appendBuckets(append(dst, `,"buckets":`...), p.Buckets)
 		}

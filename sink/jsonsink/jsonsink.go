@@ -7,13 +7,16 @@
 //
 // The last object is broken into two lines only here.
 //
-//   - The count of a counter is the sum of its deltas.
-//   - A timer's sum, min and max are in nanoseconds, those of a histogram in its unit.
+//   - The count of a counter is the sum of its deltas. That of a [metricsbuffer.FractionCounter] is a decimal number.
+//   - A timer's sum, min and max are in nanoseconds, those of a histogram in its unit. A counter or gauge has a unit if
+//     its name was described with one.
 //   - The counts of buckets are those of [metricsbuffer.Buckets]; the first one belongs to the bucket at offset.
-//   - Integers are written with all their digits. Programs that read numbers as floating point, as JavaScript does,
-//     keep 15 of them.
+//   - Integers and decimal numbers are written with all their digits. Programs that read numbers as floating point, as
+//     JavaScript does, keep 15 of them.
 //   - Gauges that are NaN or infinite are the strings "NaN", "Infinity" and "-Infinity".
 //   - If a key has several values, they stand in an array.
+//   - A new series has a line with zero, or with what was recorded in it. A timer or histogram without observations has
+//     no min and max. There is no line for the end of a series ([metricsbuffer.Batch]).
 //   - A point with a string that is not UTF-8 cannot be written in JSON. It is dropped, which
 //     [metricsbuffer.SinkStats] counts. All other strings can be read back unchanged.
 package jsonsink
@@ -28,6 +31,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/option"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/point"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/slot"
 )
 
 // A Sink writes batches to a writer. Make one with [New]. If several buffers share it, their batches are written one
@@ -36,10 +40,12 @@ type Sink struct {
 	w              io.Writer
 	withoutBuckets bool
 
-	mu    sync.Mutex // held by Write; guards the fields below
-	lines []byte     // reused by every Write
-	ends  []int      // the end of each point's line in lines
-	cut   bool       // the last line in the writer lacks its newline
+	mu      sync.Mutex // held by Write; guards the fields below
+	texts   slot.Cache[text]
+	written []byte // scratch, so that a text has no more memory than it needs
+	lines   []byte // reused by every Write
+	ends    []int  // the end of each point's line in lines
+	cut     bool   // the last line in the writer lacks its newline
 }
 
 // An Option changes a [Sink]; see [New].
@@ -107,14 +113,21 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 // encode fills lines and ends. s.mu is locked.
 func (s *Sink) encode(batch *metricsbuffer.Batch) {
 	s.lines, s.ends = s.lines[:0], s.ends[:0]
+	s.texts.Forget(batch.Ended)
 	if s.cut {
 		s.lines = append(s.lines, '\n')
 	}
 	times := appendTimes(nil, batch.Start, batch.End)
 	for i := range batch.Points {
 		p := &batch.Points[i]
-		if point.UTF8(p) {
-			s.lines = append(s.appendPoint(append(s.lines, times...), p), '\n')
+		text, known := s.texts.Of(p)
+		if !known {
+			s.written = appendText(s.written[:0], p)
+			*text = append((*text)[:0], s.written...)
+		}
+		if len(*text) > 0 {
+			s.lines = append(append(s.lines, times...), *text...)
+			s.lines = append(s.appendValue(s.lines, p), '\n')
 		} else {
 			batch.Drop(i, point.NotUTF8)
 		}

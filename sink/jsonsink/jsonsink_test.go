@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,7 @@ func TestLines(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, sinkFor(&out).Write(t.Context(), second(
 		counter("lowest", math.MinInt64),
+		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: "cost", Count: math.MaxInt64, Decimals: 2},
 		counter("twice", 1, tag{Key: "a", Value: ""}, tag{Key: "k", Value: "1"}, tag{Key: "k", Value: "2"}, tag{Key: "z"}),
 		gauge(math.NaN()), gauge(math.Inf(1)), gauge(math.Inf(-1)), gauge(1e300),
 		metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: "t", Count: 4, Sum: 5, Min: 0, Max: 3,
@@ -72,6 +75,7 @@ func TestLines(t *testing.T) {
 	const prefix = `{"start":"2025-11-23T12:00:00Z","end":"2025-11-23T12:00:01Z","kind":`
 	require.Equal(t, strings.Join([]string{
 		`"counter","name":"lowest","count":-9223372036854775808}`,
+		`"counter","name":"cost","count":92233720368547758.07}`,
 		`"counter","name":"twice","tags":{"a":"","k":["1","2"],"z":""},"count":1}`,
 		`"gauge","name":"g","value":"NaN"}`,
 		`"gauge","name":"g","value":"Infinity"}`,
@@ -81,7 +85,7 @@ func TestLines(t *testing.T) {
 			`"buckets":{"scale":4,"zeros":1,"offset":0,"counts":[2,0,1]}}`,
 		`"histogram","name":"h","unit":"bytes","count":1,"sum":0,"min":0,"max":0,` +
 			`"buckets":{"scale":4,"zeros":1,"offset":0,"counts":[]}}`,
-		`"histogram","name":"\"\\\u000a\u2028é","count":0,"sum":0,"min":0,"max":0}`,
+		`"histogram","name":"\"\\\u000a\u2028é","count":0,"sum":0}`,
 		"",
 	}, "\n"), strings.ReplaceAll(out.String(), prefix, ""))
 }
@@ -223,4 +227,60 @@ func FuzzLine(f *testing.F) {
 		require.Len(t, lines, 2)
 		require.Contains(t, lines[0], `"last"`)
 	})
+}
+
+// The line of a series is the same with its text at hand as without it: also if the ID belongs to another series by
+// now.
+func TestTexts(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var got, want bytes.Buffer
+	known := sinkFor(&got)
+	for range 300 {
+		batch := second()
+		for id := range uint32(20) {
+			p := counter([]string{"a", "b", "\xff"}[random.IntN(3)], 1, tag{Key: "k", Value: strconv.Itoa(random.IntN(2))})
+			p.Kind, p.ID = metricsbuffer.Kind(random.IntN(5)), id
+			p.Unit = []string{"", "b"}[random.IntN(2)]
+			if random.IntN(4) > 0 {
+				batch.Points = append(batch.Points, p)
+			} else {
+				batch.Ended = append(batch.Ended, p)
+			}
+		}
+		unknown := *batch
+		require.NoError(t, known.Write(t.Context(), batch))
+		require.NoError(t, sinkFor(&want).Write(t.Context(), &unknown))
+		require.Equal(t, want.String(), got.String())
+		for i := range batch.Points {
+			_, dropped := batch.Dropped(i)
+			require.Equal(t, batch.Points[i].Name == "\xff", dropped)
+		}
+		got.Reset()
+		want.Reset()
+	}
+}
+
+// A Write allocates nothing for a series that it knows.
+func TestAllocations(t *testing.T) {
+	batch := second()
+	for id := range uint32(100) {
+		p := counter("jobs", 1, tag{Key: "k", Value: strconv.Itoa(int(id))})
+		p.ID = id
+		batch.Points = append(batch.Points, p)
+	}
+	sink := sinkFor(io.Discard)
+	require.Less(t, testing.AllocsPerRun(200, func() { _ = sink.Write(t.Context(), batch) }), 10.)
+}
+
+// A counter or gauge has a unit if it was described.
+func TestDescribedUnit(t *testing.T) {
+	var out bytes.Buffer
+	sink, err := jsonsink.New(&out)
+	require.NoError(t, err)
+	require.NoError(t, sink.Write(t.Context(), &metricsbuffer.Batch{Points: []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindCounter, Name: "c", Unit: "By", Count: 1},
+		{Kind: metricsbuffer.KindGauge, Name: "g", Unit: "Cel"},
+	}}))
+	require.Contains(t, out.String(), `"name":"c","unit":"By","count":1}`)
+	require.Contains(t, out.String(), `"name":"g","unit":"Cel","value":0}`)
 }

@@ -5,9 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
@@ -37,51 +34,6 @@ func Example() {
 	// # TYPE jobs_done_total counter
 	// jobs_done_total{queue="mail"} 3
 }
-
-// Count and latency by route and status. The lines of metrics are those between the marks.
-func Example_routes() {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /hello/{name}", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprintln(w, "Hello,", r.PathValue("name"))
-	})
-	mux.Handle("GET /gone", http.NotFoundHandler())
-
-	// from here
-	sink := metricsbuffer.Must(openmetricssink.New())
-	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(sink)))
-	defer buffer.Close()
-	mux.Handle("GET /metrics", sink)
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, begin := &answer{w, http.StatusOK}, time.Now()
-		mux.ServeHTTP(answer, r)
-		buffer.IncrTimer("http.server.request.duration", time.Since(begin),
-			metricsbuffer.T("route", r.Pattern), metricsbuffer.T("status", strconv.Itoa(answer.status)))
-	})
-	// to here, and the type answer
-
-	server := httptest.NewServer(handler)
-	defer server.Close()
-	for _, path := range []string{"/hello/you", "/hello/me", "/gone", "/nowhere"} {
-		_ = fetch(server.URL + path)
-	}
-	for line := range strings.Lines(fetch(server.URL + "/metrics")) {
-		if strings.HasPrefix(line, "http_server_request_duration_seconds_count") {
-			fmt.Print(line)
-		}
-	}
-	// Unordered output:
-	// http_server_request_duration_seconds_count{route="GET /hello/{name}",status="200"} 2
-	// http_server_request_duration_seconds_count{route="GET /gone",status="404"} 1
-	// http_server_request_duration_seconds_count{status="404"} 1
-}
-
-// An answer knows its status.
-type answer struct {
-	http.ResponseWriter
-	status int
-}
-
-func (a *answer) WriteHeader(status int) { a.status = status; a.ResponseWriter.WriteHeader(status) }
 
 func fetch(url string) string {
 	response, err := http.Get(url)

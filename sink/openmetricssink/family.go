@@ -13,7 +13,8 @@ type family struct {
 	*prom.Family
 	members []*series // in no order
 
-	comments [2]string // the lines before the samples: of the classic text, and of OpenMetrics
+	comments   [2]string // the lines before the samples: of the classic text, and of OpenMetrics
+	help, unit string    // in comments
 
 	// The names of samples: that of a counter or gauge, and those of a histogram.
 	value, created     string
@@ -31,22 +32,32 @@ const (
 
 func newFamily(of *prom.Family) *family {
 	name := of.Name()
-	base := strings.TrimSuffix(name, "_total")
-	if of.Type != prom.Counter {
-		base = name
-	}
-	f := &family{Family: of, value: name, created: base + "_created",
+	return &family{Family: of, value: name, created: baseOf(of) + "_created",
 		bucket: name + "_bucket", count: name + "_count", sum: name + "_sum"}
+}
 
-	typeName := typeNames[of.Type]
-	f.comments[classic] = "# HELP " + name + " " + helpEscapes.Replace(of.Help) + "\n" +
-		"# TYPE " + name + " " + typeName + "\n"
-	f.comments[open] = "# HELP " + base + " " + labelEscapes.Replace(of.Help) + "\n" +
-		"# TYPE " + base + " " + typeName + "\n"
-	if of.Unit != "" {
-		f.comments[open] += "# UNIT " + base + " " + of.Unit + "\n"
+// baseOf returns the name that OpenMetrics gives the family.
+func baseOf(of *prom.Family) string {
+	if of.Type == prom.Counter {
+		return strings.TrimSuffix(of.Name(), "_total")
 	}
-	return f
+	return of.Name()
+}
+
+// describe sets the comments, if the description is not the one that they have.
+func (f *family) describe() {
+	if f.help == f.Help && f.unit == f.Unit {
+		return
+	}
+	f.help, f.unit = f.Help, f.Unit
+	name, base, typeName := f.Name(), baseOf(f.Family), typeNames[f.Type]
+	f.comments[classic] = "# HELP " + name + " " + helpEscapes.Replace(f.help) + "\n" +
+		"# TYPE " + name + " " + typeName + "\n"
+	f.comments[open] = "# HELP " + base + " " + labelEscapes.Replace(f.help) + "\n" +
+		"# TYPE " + base + " " + typeName + "\n"
+	if f.unit != "" {
+		f.comments[open] += "# UNIT " + base + " " + f.unit + "\n"
+	}
 }
 
 // setBounds sets the bounds of a histogram.

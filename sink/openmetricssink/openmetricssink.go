@@ -12,28 +12,33 @@
 //
 // # Kinds
 //
-//	counter jobs.done            jobs_done_total, a counter
+//	counter jobs.done            jobs_done_total, a counter; a fraction has all its digits in text
 //	gauge queue.depth            queue_depth, a gauge; NaN and infinities are carried
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram
 //
-// A counter with the count 0 is served with that value. A total begins at zero again if its count or sum would exceed
-// an int64, if [WithIdleExpiry] forgot it, or if the program starts again. Prometheus recognizes that by the lower
-// value.
+// A new series is on the next page with the value 0, or with what was recorded in it: rate and increase need a counter
+// that is seen before it counts. A series stays on the page, with its last total, until the buffer forgets it
+// ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero. So does a total whose count or sum would exceed
+// an int64, and all totals if the program starts again. Prometheus recognizes that by the lower value.
 //
 // # Formats
 //
 // The header Accept of the request chooses the format, and the most wanted one of these is sent. Without the header it
 // is the classic text.
 //
-//	                             buckets of histograms    HELP, TYPE   UNIT   time of creation
-//	text/plain; version=0.0.4    classic                  yes          no     no
-//	OpenMetrics text 1.0.0       classic                  yes          yes    yes, as _created
-//	protobuf, delimited          classic and native       yes          yes    yes
+//	                             buckets of histograms    HELP, TYPE   UNIT   time of creation    exemplars
+//	text/plain; version=0.0.4    classic                  yes          no     no                  no
+//	OpenMetrics text 1.0.0       classic                  yes          yes    yes, as _created    yes
+//	protobuf, delimited          classic and native       yes          yes    yes                 yes
 //
 // Prometheus asks for OpenMetrics. It asks for protobuf if its native histograms are enabled. A Prometheus that does
 // not know _created stores it as another series: [WithoutCreated] leaves it out. The page is compressed by gzip if
-// the header Accept-Encoding asks for that. Exemplars are not served; the buffer records none.
+// the header Accept-Encoding asks for that.
+//
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A
+// bucket is served with its latest one, until there is a later one or the total begins anew. Prometheus stores them
+// with --enable-feature=exemplar-storage.
 //
 // # Buckets
 //
@@ -56,7 +61,9 @@
 // underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins
 // with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key
 // loses one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is
-// left out: Prometheus does not tell the two apart. HELP has the name as it was recorded.
+// left out: Prometheus does not tell the two apart. HELP is the description of the name
+// ([metricsbuffer.Buffer.Describe]), or else has the name as it was recorded. The unit of a described counter or gauge
+// is served if its name ends with it.
 //
 // So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
 // metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's
@@ -82,8 +89,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
 )
 
-// A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher] and an [http.Handler]. It keeps every series
-// it ever got, unless [WithIdleExpiry] is given.
+// A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher] and an [http.Handler].
 //
 // [http.Handler]: https://pkg.go.dev/net/http#Handler
 type Sink struct {
@@ -108,7 +114,7 @@ func New(opts ...Option) (*Sink, error) {
 		return nil, err
 	}
 	s.space = prom.NewSpace("openmetricssink", s.labels)
-	s.totals = cumulative.Totals[entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.release}
+	s.totals = cumulative.Totals[entry]{Admit: s.admit, Release: s.release, Redescribe: s.redescribe}
 	return s, nil
 }
 

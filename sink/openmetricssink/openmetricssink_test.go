@@ -6,6 +6,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 const (
@@ -79,6 +82,7 @@ func TestKinds(t *testing.T) {
 		counter("jobs.done", 3, tag{Key: "queue", Value: "c"}, tag{Key: "x-y", Value: "é"}),
 		counter("bytes_total", math.MaxInt64),
 		counter("never", 0),
+		point{Kind: metricsbuffer.KindCounter, Name: "cost.usd", Count: math.MaxInt64, Decimals: 2},
 		gauge("queue-depth", math.Inf(-1)),
 		point{Kind: metricsbuffer.KindTimer, Name: "rpc", Count: 8, Sum: 3601_073743874, Buckets: buckets},
 		point{Kind: metricsbuffer.KindHistogram, Name: "rate", Unit: "by/s", Count: 8, Sum: 19, Buckets: buckets,
@@ -87,6 +91,9 @@ func TestKinds(t *testing.T) {
 	const classic = `# HELP bytes_total The counter "bytes_total".
 # TYPE bytes_total counter
 bytes_total 9223372036854775807
+# HELP cost_usd_total The counter "cost.usd".
+# TYPE cost_usd_total counter
+cost_usd_total 92233720368547758.07
 # HELP jobs_done_total The counter "jobs.done".
 # TYPE jobs_done_total counter
 jobs_done_total{queue="a\n\"b\"\\"} 2
@@ -118,6 +125,10 @@ rpc_seconds_count 8
 # TYPE bytes counter
 bytes_total 9223372036854775807
 bytes_created 1763899200.125
+# HELP cost_usd The counter \"cost.usd\".
+# TYPE cost_usd counter
+cost_usd_total 92233720368547758.07
+cost_usd_created 1763899200.125
 # HELP jobs_done The counter \"jobs.done\".
 # TYPE jobs_done counter
 jobs_done_total{queue="a\n\"b\"\\"} 2
@@ -152,6 +163,44 @@ rpc_seconds_created 1763899200.125
 # EOF
 `
 	require.Equal(t, open, get(t, sink, acceptOpen))
+}
+
+// A bucket of OpenMetrics is served with its latest exemplar, and keeps it until there is a later one.
+func TestExemplars(t *testing.T) {
+	sink := detached(t, openmetricssink.WithBuckets("seconds", 1e-6, 4e-6), openmetricssink.WithoutCreated())
+	exemplars := func(values ...int64) (all []metricsbuffer.Exemplar) {
+		for i, v := range values {
+			e := metricsbuffer.Exemplar{Value: v, Time: start.Add(time.Duration(i) * time.Millisecond)}
+			e.TraceID, e.SpanID = [16]byte{0xab, 15: byte(v)}, [8]byte{7: byte(v)}
+			all = append(all, e)
+		}
+		return all
+	}
+	timer := func(values ...int64) point {
+		return point{Kind: metricsbuffer.KindTimer, Name: "t", Count: 1, Exemplars: exemplars(values...),
+			Buckets: &metricsbuffer.Buckets{Zeros: 1}}
+	}
+	require.NoError(t, sink.Write(t.Context(), second(timer(0, 2, 500, 1001, 4000))))
+	require.NoError(t, sink.Write(t.Context(), second(timer(3000))))
+	require.Equal(t, `# HELP t_seconds The timer \"t\".
+# TYPE t_seconds histogram
+# UNIT t_seconds seconds
+t_seconds_bucket{le="1e-06"} 2 # {trace_id="ab0000000000000000000000000000f4",span_id="00000000000000f4"} `+
+		`0.0000005 1763899200.127
+t_seconds_bucket{le="4e-06"} 2 # {trace_id="ab0000000000000000000000000000e9",span_id="00000000000000e9"} `+
+		`0.000001001 1763899200.128
+t_seconds_bucket{le="+Inf"} 2
+t_seconds_sum 0
+t_seconds_count 2
+# EOF
+`, get(t, sink, acceptOpen))
+	require.NotContains(t, get(t, sink, acceptClassic), "trace_id")
+
+	late := second(timer(5000))
+	late.Points[0].Exemplars[0].SpanID = [8]byte{}
+	require.NoError(t, sink.Write(t.Context(), late))
+	require.Contains(t, get(t, sink, acceptOpen),
+		`t_seconds_bucket{le="+Inf"} 3 # {trace_id="ab000000000000000000000000000088"} 0.000005 1763899200.125`+"\n")
 }
 
 // The totals go on after the buffer was closed.
@@ -197,12 +246,11 @@ rpc_seconds_count{app="x",host="a\"b",zone="1"} 1
 
 func TestOptionErrors(t *testing.T) {
 	for want, opt := range map[string]openmetricssink.Option{
-		"openmetricssink: New: option 1 of 1 is nil":               nil,
-		"openmetricssink: New: WithIdleExpiry: 0s is not positive": openmetricssink.WithIdleExpiry(0),
-		`openmetricssink: New: WithLabels: "a.b" cannot be`:        openmetricssink.WithLabels(tag{Key: "a.b", Value: "c"}),
-		`WithLabels: "le" cannot be a label's name`:                openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
-		`WithLabels: "__a" cannot be a label's name`:               openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
-		`WithLabels: a="": the value is empty`:                     openmetricssink.WithLabels(tag{Key: "a"}),
+		"openmetricssink: New: option 1 of 1 is nil":        nil,
+		`openmetricssink: New: WithLabels: "a.b" cannot be`: openmetricssink.WithLabels(tag{Key: "a.b", Value: "c"}),
+		`WithLabels: "le" cannot be a label's name`:         openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
+		`WithLabels: "__a" cannot be a label's name`:        openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
+		`WithLabels: a="": the value is empty`:              openmetricssink.WithLabels(tag{Key: "a"}),
 		`WithLabels: "a" is given twice`: openmetricssink.WithLabels(
 			tag{Key: "a", Value: "1"}, tag{Key: "a", Value: "2"}),
 		`WithBuckets: the bound 0 for "seconds" is not`: openmetricssink.WithBuckets("seconds", 0),
@@ -245,22 +293,27 @@ func TestCollisions(t *testing.T) {
 	require.Contains(t, page, "\ngood_total 2\n")
 }
 
-// Series that come and go leave nothing on the page, and free their names.
-func TestIdleExpiry(t *testing.T) {
+// Series stay on the page until the buffer forgets them. Then they leave nothing on it, and their names are free.
+func TestEndedSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		buffer, sink := served(t, openmetricssink.WithIdleExpiry(time.Minute))
+		sink := newSink(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink), metricsbuffer.WithIdleExpiry(time.Minute))
+		require.NoError(t, err)
 		k := func(v string) tag { return tag{Key: "k", Value: v} }
 		for _, v := range []string{"a", "b", "c", "d"} {
 			buffer.IncrCounter("jobs", 1, k(v))
 		}
 		buffer.SetGauge("a.b", 1)
-		_ = get(t, sink, acceptClassic)
-		time.Sleep(40 * time.Second)
+		scrapeFor := func(seconds int) {
+			for range seconds / 10 {
+				_ = get(t, sink, acceptClassic)
+				time.Sleep(10 * time.Second)
+			}
+		}
+		scrapeFor(40)
 		buffer.IncrCounter("jobs", 1, k("b"))
 		buffer.IncrCounter("jobs", 1, k("d"))
-		_ = get(t, sink, acceptClassic)
-		time.Sleep(30 * time.Second)
-		_ = get(t, sink, acceptClassic) // it ends a.b
+		scrapeFor(50)
 		buffer.SetGauge("a-b", 7)
 		buffer.IncrCounter("jobs", 5, k("a"))
 		families, err := parse(get(t, sink, acceptClassic), false)
@@ -272,11 +325,50 @@ func TestIdleExpiry(t *testing.T) {
 			counts[s.labels[0].Value] = s.value
 		}
 		require.Equal(t, map[string]float64{"a": 5, "b": 2, "d": 2}, counts)
-		time.Sleep(time.Minute)
+		scrapeFor(100)
 		require.Empty(t, get(t, sink, acceptClassic), "at rest, too")
 		require.Equal(t, "# EOF\n", get(t, sink, acceptOpen))
 		require.NoError(t, buffer.Close())
 	})
+}
+
+// A gauge that was set once stays while an instrument holds it, however many series come and go.
+func TestHeldGaugeStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newSink(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink), metricsbuffer.WithIdleExpiry(time.Minute))
+		require.NoError(t, err)
+		version := buffer.Gauge("version")
+		version.Set(7)
+		for i := range 100 {
+			buffer.SetGauge("churn", 1, tag{Key: "i", Value: strconv.Itoa(i)})
+			page := get(t, sink, acceptClassic)
+			require.Contains(t, page, "\nversion 7\n")
+			require.Less(t, strings.Count(page, "churn{"), 6, "an idle series ends soon after its time")
+			time.Sleep(30 * time.Second)
+		}
+		runtime.KeepAlive(version)
+		require.NoError(t, buffer.Close())
+	})
+}
+
+// Series that come and go, some of them back, while Writes fail: their ends arrive with later batches. Each total is
+// that of the updates since the series began, and the page is no longer than the series that there are.
+func TestChurnWithFailures(t *testing.T) {
+	sink := newSink(t)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(time.Nanosecond),
+		metricsbuffer.WithSink(sinktest.Failing(sink, func(write int64) bool { return write%3 > 0 })))
+	require.NoError(t, err)
+	jobs := buffer.Counter("jobs")
+	for i := range 500 {
+		jobs.Inc()
+		buffer.IncrCounter("churn", 1, tag{Key: "i", Value: strconv.Itoa(i)})
+		buffer.IncrCounter("back", 1, tag{Key: "i", Value: strconv.Itoa(i % 7)})
+		page := get(t, sink, acceptClassic)
+		require.Less(t, strings.Count(page, "\n"), 60)
+	}
+	require.NoError(t, buffer.Close())
+	require.Contains(t, get(t, sink, acceptClassic), "\njobs_total 500\n")
 }
 
 // A total that exceeds an int64 begins anew, with another time of creation.
@@ -294,4 +386,38 @@ func TestCreatedMoves(t *testing.T) {
 	before.Start = time.Unix(-2, 5e8)
 	require.NoError(t, sink.Write(t.Context(), before))
 	require.Contains(t, get(t, sink, acceptOpen), "\nbefore_created -1.5\n")
+}
+
+// TestDescription: a family's description is that of its latest points, and so is the unit if the name ends with it.
+func TestDescription(t *testing.T) {
+	sink := detached(t, openmetricssink.WithoutCreated())
+	described := func(help, unit string, points ...point) []point {
+		for i := range points {
+			points[i].Help, points[i].Unit = help, unit
+		}
+		return points
+	}
+	a, b := tag{Key: "k", Value: "a"}, tag{Key: "k", Value: "b"}
+	require.NoError(t, sink.Write(t.Context(), second(counter("sent.bytes", 1, a), gauge("idle.seconds", 2))))
+	const without = "# HELP sent_bytes The counter \\\"sent.bytes\\\".\n# TYPE sent_bytes counter\nsent"
+	require.Contains(t, get(t, sink, acceptOpen), without)
+	require.NoError(t, sink.Write(t.Context(), second(described("Old.", "bytes", counter("sent.bytes", 1, b))...)))
+	require.Contains(t, get(t, sink, acceptOpen), "# HELP sent_bytes Old.\n")
+	require.NoError(t, sink.Write(t.Context(), second(described("A \"b\\\nc", "bytes", counter("sent.bytes", 1, a))...)))
+	require.NoError(t, sink.Write(t.Context(), second(described("Idle.", "s", gauge("idle.seconds", 2))...)))
+	require.Equal(t, `# HELP idle_seconds Idle.
+# TYPE idle_seconds gauge
+idle_seconds 2
+# HELP sent_bytes A \"b\\\nc
+# TYPE sent_bytes counter
+# UNIT sent_bytes bytes
+sent_bytes_total{k="a"} 2
+sent_bytes_total{k="b"} 1
+# EOF
+`, get(t, sink, acceptOpen))
+	require.Contains(t, get(t, sink, "text/plain"),
+		"# HELP sent_bytes_total A \"b\\\\\\nc\n# TYPE sent_bytes_total counter\nsent")
+	require.NoError(t, sink.Write(t.Context(), second(described("", "", counter("sent.bytes", 1, a), gauge("x--", 1))...)))
+	require.NotContains(t, get(t, sink, acceptOpen), "# UNIT", "not even of a name that ends as an empty unit is written")
+	require.Contains(t, get(t, sink, acceptOpen), without)
 }

@@ -2,34 +2,19 @@ package openmetricssink
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/internal/prom"
 )
 
 type config struct {
-	expiry         time.Duration // 0: none
-	labels         []prom.Label  // of every series
+	labels         []prom.Label // of every series
 	bounds         prom.Bounds
 	withoutCreated bool
 }
 
 // An Option is given to [New].
 type Option func(*config) error
-
-// WithIdleExpiry forgets the total of a series that got no update for d, so that series which come and go need no more
-// memory than those in use. Prometheus sees it end. A series that comes back begins at zero, as after a restart. Give
-// the same d to [metricsbuffer.WithIdleExpiry]. It must be positive.
-func WithIdleExpiry(d time.Duration) Option {
-	return func(c *config) error {
-		if d <= 0 {
-			return fmt.Errorf("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
-		}
-		c.expiry = d
-		return nil
-	}
-}
 
 // WithLabels adds constant labels to every series. A series with a tag of the same name is dropped.
 func WithLabels(labels ...metricsbuffer.Tag) Option {

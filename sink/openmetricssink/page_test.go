@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 type (
@@ -30,11 +31,14 @@ type sample struct {
 	labels []tag
 	le     string // of a bucket
 	value  float64
+
+	exemplar string
 }
 
 var (
-	comment  = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
-	line     = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)$`)
+	comment = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
+	line    = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(` + labels + `)\})? (` + number + `)` +
+		`( # \{` + labels + `\} (?:` + number + `) (?:` + number + `))?$`)
 	oneLabel = regexp.MustCompile(label)
 	types    = []string{"counter", "gauge", "histogram"}
 )
@@ -119,6 +123,9 @@ func (f *family) add(text string) (err error) {
 			s.labels = append(s.labels, tag{Key: name, Value: value})
 		}
 	}
+	if s.exemplar = parts[4]; s.exemplar != "" && s.suffix != "_bucket" {
+		return fmt.Errorf("%q: an exemplar that is of no bucket", text)
+	}
 	s.value, err = strconv.ParseFloat(parts[3], 64)
 	if err != nil {
 		return fmt.Errorf("%q: %w", text, err)
@@ -145,6 +152,9 @@ func (f *family) check(open bool) error {
 		seen[key], seen[sampleKey], last = true, true, key
 		want := map[string][]string{"gauge": {""}, "counter": {"", "_total", "_created"},
 			"histogram": {"_bucket", "_sum", "_count", "_created"}}[f.typeName]
+		if s.exemplar != "" && !open {
+			return fmt.Errorf("%s%s: the format has no exemplars", f.name, s.suffix)
+		}
 		if !slices.Contains(want, s.suffix) || s.suffix == "_created" && !open ||
 			f.typeName == "counter" && (s.suffix == "_total") != open && s.suffix != "_created" {
 			return fmt.Errorf("%s%s: a %s has no such sample", f.name, s.suffix, f.typeName)
@@ -182,13 +192,18 @@ func unescape(s string) string {
 
 var helpText = regexp.MustCompile(`^The (counter|gauge|timer|histogram) ("(?:[^"\\]|\\.)*")(?:, in (".*"))?\.$`)
 
-// pointsOf returns the series of a page. The help text has the kind, the name and the unit as they were recorded.
+// pointsOf returns the series of a page. The help text has the kind, the name and the unit as they were recorded,
+// unless the name was described. Then it was one of letters and underscores, and had no unit.
 func pointsOf(families []*family) ([]point, error) {
 	var points []point
 	for _, f := range families {
 		about := helpText.FindStringSubmatch(f.help)
 		if about == nil {
-			return nil, fmt.Errorf("%s has the help text %q", f.name, f.help)
+			name, kind := strings.TrimSuffix(f.name, "_total"), f.typeName
+			if timer, ok := strings.CutSuffix(f.name, "_seconds"); ok && kind == "histogram" {
+				name, kind = timer, "timer"
+			}
+			about = []string{"", kind, strconv.Quote(name), ""}
 		}
 		name, err := strconv.Unquote(about[2])
 		if err != nil {
@@ -210,6 +225,11 @@ func pointsOf(families []*family) ([]point, error) {
 				p.Sum = whole(s.value * 1e9)
 			case s.suffix == "_sum":
 				p.Sum = whole(s.value)
+			case s.value != math.Trunc(s.value):
+				p.Count, p.Decimals, err = sinktest.ParseAmount(strconv.FormatFloat(s.value, 'f', -1, 64))
+				if err != nil {
+					return nil, err
+				}
 			default:
 				p.Count = whole(s.value)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/receivers"
 	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
 )
@@ -60,9 +61,13 @@ func TestPrometheus(t *testing.T) {
 				}
 				writing.Wait()
 			}
+			span := metricsbuffer.TraceContext{TraceID: [16]byte{0xab, 15: 1}, SpanID: [8]byte{7: 2}}
+			traced := buffer.Timer("traced", tag{Key: "mailed", Value: "yes"})
+			traced.ObserveExemplar(50*time.Millisecond, metricsbuffer.TraceContext{TraceID: span.TraceID})
 			write()
 			prometheus.Stop()
 			write()
+			traced.ObserveExemplar(3*time.Hour, span)
 			buffer.SetGauge("done", 1)
 			prometheus.Start()
 
@@ -94,6 +99,19 @@ func TestPrometheus(t *testing.T) {
 				le := map[string]string{"application/openmetrics-text": "65536.0", "text/plain": "65536"}[format]
 				see("size_bytes_bucket", `{"__name__":"size_bytes_bucket","le":"`+le+`"}`, total)
 				see("count(latency_seconds_bucket)", "{}", 28)
+			}
+
+			const trace = `"trace_id":"ab000000000000000000000000000001"`
+			want := map[string]float64{`{"span_id":"0000000000000002",` + trace + `}`: 10800, `{` + trace + `}`: 0.05}
+			got := prometheus.Exemplars(`{mailed="yes"}`)
+			switch format {
+			case "text/plain":
+				require.Empty(t, got)
+			case "application/openmetrics-text":
+				require.Equal(t, want, got)
+			default: // Prometheus 2.42 takes one exemplar of a native histogram
+				require.NotEmpty(t, got)
+				require.Subset(t, want, got)
 			}
 			require.Positive(t, answered.Load(), "it asked for the format, with gzip")
 		})

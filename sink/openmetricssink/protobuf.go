@@ -54,11 +54,7 @@ var (
 
 func (s *Sink) appendMetric(page []byte, f *family, total *series) []byte {
 	for _, label := range total.Detail.id.Labels {
-		page = appendTag(page, 1, nested)
-		begin := len(page)
-		page = appendString(page, 1, label.Key)
-		page = appendString(page, 2, label.Value)
-		page = insertLength(page, begin)
+		page = appendLabel(page, label)
 	}
 	page = appendTag(page, valueFields[f.Type], nested)
 	begin := len(page)
@@ -66,7 +62,7 @@ func (s *Sink) appendMetric(page []byte, f *family, total *series) []byte {
 	case prom.Gauge:
 		page = appendDouble(page, 1, total.Value)
 	case prom.Counter:
-		page = appendDouble(page, 1, float64(total.Count))
+		page = appendDouble(page, 1, total.Amount())
 		page = appendTimestamp(page, 3, total.Start)
 	case prom.Histogram:
 		page = s.appendNative(page, f, total)
@@ -77,12 +73,15 @@ func (s *Sink) appendMetric(page []byte, f *family, total *series) []byte {
 func (s *Sink) appendNative(page []byte, f *family, total *series) []byte {
 	page = appendVarint(page, 1, uint64(total.Count))
 	page = appendDouble(page, 2, float64(total.Sum)/prom.ScaleOf(total.Kind))
+	lower := float64(prom.Below)
 	for i, count := range prom.Cumulative(total.Buckets, f.bounds) {
-		page = appendTag(page, 3, nested)
-		begin := len(page)
-		page = appendVarint(page, 1, count)
-		page = appendDouble(page, 2, f.bounds[i].LE)
-		page = insertLength(page, begin)
+		upper := f.bounds[i].LE
+		page = appendBucket(page, count, upper, total.Kind, prom.LatestExemplar(&total.Point, lower, upper))
+		lower = upper
+	}
+	infinity := math.Inf(1)
+	if e := prom.LatestExemplar(&total.Point, lower, infinity); e != nil { // otherwise the bucket is understood
+		page = appendBucket(page, uint64(total.Count), infinity, total.Kind, e)
 	}
 	page = appendVarint(page, 5, zigzag(metricsbuffer.BucketScale))
 	page = appendDouble(page, 6, zeroThreshold)
@@ -102,7 +101,43 @@ func (s *Sink) appendNative(page []byte, f *family, total *series) []byte {
 		page = binary.AppendUvarint(page, zigzag(delta))
 	}
 	page = insertLength(page, begin)
-	return appendTimestamp(page, 15, total.Start)
+	page = appendTimestamp(page, 15, total.Start)
+	for i := range total.Exemplars {
+		page = appendExemplarField(page, 16, total.Kind, &total.Exemplars[i])
+	}
+	return page
+}
+
+func appendBucket(
+	page []byte, count uint64, upper float64, kind metricsbuffer.Kind, e *metricsbuffer.Exemplar,
+) []byte {
+	page = appendTag(page, 3, nested)
+	begin := len(page)
+	page = appendVarint(page, 1, count)
+	page = appendDouble(page, 2, upper)
+	if e != nil {
+		page = appendExemplarField(page, 3, kind, e)
+	}
+	return insertLength(page, begin)
+}
+
+func appendExemplarField(page []byte, number int, kind metricsbuffer.Kind, e *metricsbuffer.Exemplar) []byte {
+	page = appendTag(page, number, nested)
+	begin := len(page)
+	for _, label := range prom.ExemplarLabels(e) {
+		page = appendLabel(page, label)
+	}
+	page = appendDouble(page, 2, float64(e.Value)/prom.ScaleOf(kind))
+	page = appendTimestamp(page, 3, e.Time)
+	return insertLength(page, begin)
+}
+
+func appendLabel(page []byte, label prom.Label) []byte {
+	page = appendTag(page, 1, nested)
+	begin := len(page)
+	page = appendString(page, 1, label.Key)
+	page = appendString(page, 2, label.Value)
+	return insertLength(page, begin)
 }
 
 // appendTimestamp appends a field of the type google.protobuf.Timestamp.

@@ -40,9 +40,17 @@ func (s *Sink) admit(total *series) (refused string, err error) {
 		s.families[id.Family] = f
 		s.sorted = nil
 	}
+	f.describe()
 	total.Detail = entry{id: id, family: f, position: len(f.members), labels: labelsOf(&id)}
 	f.members = append(f.members, total)
 	return "", nil
+}
+
+// redescribe takes over the description of a series that is on the page.
+func (s *Sink) redescribe(total *series) {
+	f := total.Detail.family
+	f.Describe(&total.Point)
+	f.describe()
 }
 
 // release removes the series from the page.

@@ -70,7 +70,6 @@ func (s *Sink) render(f *format) *[]byte {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.totals.Expire(time.Now())
 	*page = f.render(s, (*page)[:0])
 	return page
 }

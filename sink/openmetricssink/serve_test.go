@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
 )
 
 // ask returns the answer to a request with headers, given in pairs.
@@ -164,7 +163,7 @@ func TestFlushFails(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	const series = 1000
 	for _, accept := range []string{acceptClassic, acceptOpen, acceptProtobuf} {
-		sink := detached(t, openmetricssink.WithIdleExpiry(time.Hour))
+		sink := detached(t)
 		var points []point
 		buckets := &metricsbuffer.Buckets{Offset: 300, Counts: []uint64{1, 0, 0, 0, 1}}
 		for i := range series {

@@ -31,7 +31,7 @@ func (s *Sink) appendText(page []byte, format int) []byte {
 			switch f.Type {
 			case prom.Counter:
 				page = append(append(page, f.value...), total.Detail.labels...)
-				page = append(strconv.AppendInt(page, total.Count, 10), '\n')
+				page = append(total.AppendAmount(page), '\n')
 			case prom.Gauge:
 				page = append(append(page, f.value...), total.Detail.labels...)
 				page = append(appendFloat(page, total.Value), '\n')
@@ -62,21 +62,47 @@ func (f *family) appendName(page []byte, name string, total *series) []byte {
 
 func (f *family) appendHistogram(page []byte, total *series, format int) []byte {
 	labels, bounds := total.Detail.labels, f.boundsAs[format]
+	lower := float64(prom.Below)
+	end := func(page []byte, upper float64) []byte {
+		if format == open && len(total.Exemplars) > 0 {
+			page = appendExemplar(page, total.Kind, prom.LatestExemplar(&total.Point, lower, upper))
+		}
+		lower = upper
+		return append(page, '\n')
+	}
 	for i, count := range prom.Cumulative(total.Buckets, f.bounds) {
 		page = append(append(append(page, f.bucket...), labels...), bounds[i]...)
-		page = append(strconv.AppendUint(page, count, 10), '\n')
+		page = end(strconv.AppendUint(page, count, 10), f.bounds[i].LE)
 	}
 	page = append(append(append(page, f.bucket...), labels...), `le="+Inf"} `...)
-	page = append(strconv.AppendInt(page, total.Count, 10), '\n')
+	page = end(strconv.AppendInt(page, total.Count, 10), math.Inf(1))
 
 	page = f.appendName(page, f.sum, total)
-	if total.Kind == metricsbuffer.KindTimer {
-		page = appendSeconds(page, total.Sum/1e9, total.Sum%1e9)
-	} else {
-		page = strconv.AppendInt(page, total.Sum, 10)
-	}
+	page = appendValue(page, total.Kind, total.Sum)
 	page = f.appendName(append(page, '\n'), f.count, total)
 	return append(strconv.AppendInt(page, total.Count, 10), '\n')
+}
+
+// appendValue appends an observation, or a sum of them, in the unit of the metric.
+func appendValue(page []byte, kind metricsbuffer.Kind, v int64) []byte {
+	if kind == metricsbuffer.KindTimer {
+		return appendSeconds(page, v/1e9, v%1e9)
+	}
+	return strconv.AppendInt(page, v, 10)
+}
+
+// appendExemplar appends the end of a bucket's line, unless e is nil.
+func appendExemplar(page []byte, kind metricsbuffer.Kind, e *metricsbuffer.Exemplar) []byte {
+	if e == nil {
+		return page
+	}
+	page = append(page, " # "...)
+	for i, label := range prom.ExemplarLabels(e) {
+		page = append(append(append(page, "{,"[i]), label.Key...), `="`...)
+		page = append(append(page, label.Value...), '"')
+	}
+	page = appendValue(append(page, "} "...), kind, e.Value)
+	return appendTime(append(page, ' '), e.Time)
 }
 
 // appendFloat appends a float64 as both text formats have it.

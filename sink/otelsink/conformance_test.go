@@ -3,6 +3,7 @@ package otelsink_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -62,7 +63,13 @@ func pointsOf(requests []*collector.ExportMetricsServiceRequest) (points []metri
 	}
 	for _, m := range metricsOf(requests) {
 		for _, p := range m.GetSum().GetDataPoints() {
-			add(m, p.Attributes, metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Count: p.GetAsInt()})
+			point := metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Count: p.GetAsInt()}
+			if v, ok := p.Value.(*otlp.NumberDataPoint_AsDouble); ok {
+				var wrong error
+				point.Count, point.Decimals, wrong = sinktest.ParseAmount(strconv.FormatFloat(v.AsDouble, 'f', -1, 64))
+				err = errors.Join(err, wrong)
+			}
+			add(m, p.Attributes, point)
 		}
 		for _, p := range m.GetGauge().GetDataPoints() {
 			add(m, p.Attributes, metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Value: p.GetAsDouble()})

@@ -1,6 +1,7 @@
 package otelsink
 
 import (
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -47,16 +48,21 @@ type metrics struct {
 
 // An identity is the common part of the points of one metric.
 type identity struct {
-	kind metricsbuffer.Kind
-	name string
-	unit string
+	kind     metricsbuffer.Kind
+	name     string
+	unit     string // of a histogram; that of a counter or gauge is a description
+	decimals int
 }
 
 // of returns the metric that the point belongs to.
 func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
-	key := identity{p.Kind, p.Name, p.Unit}
-	if p.Kind == metricsbuffer.KindTimer {
-		key.unit = "ns"
+	key := identity{kind: p.Kind, name: p.Name, decimals: p.Decimals}
+	unit := p.Unit
+	switch p.Kind {
+	case metricsbuffer.KindHistogram:
+		key.unit = unit
+	case metricsbuffer.KindTimer:
+		unit = "ns"
 	}
 	i, ok := m.index[key]
 	if !ok {
@@ -65,7 +71,7 @@ func (m *metrics) of(p *metricsbuffer.Point) *metricdata.Metrics {
 		}
 		i = len(m.list)
 		m.index[key] = i
-		m.list = append(m.list, metricdata.Metrics{Name: key.name, Unit: key.unit})
+		m.list = append(m.list, metricdata.Metrics{Name: key.name, Description: p.Help, Unit: unit})
 	}
 	return &m.list[i]
 }
@@ -77,12 +83,11 @@ func (m *metrics) add(
 	of := m.of(p)
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		sum, _ := of.Data.(metricdata.Sum[int64])
-		sum.IsMonotonic, sum.Temporality = true, temporality
-		sum.DataPoints = append(sum.DataPoints, metricdata.DataPoint[int64]{
-			Attributes: attrs, StartTime: start, Time: end, Value: p.Count,
-		})
-		of.Data = sum
+		if p.Decimals > 0 {
+			addSum(of, p.Amount(), attrs, temporality, start, end)
+		} else {
+			addSum(of, p.Count, attrs, temporality, start, end)
+		}
 	case metricsbuffer.KindGauge:
 		gauge, _ := of.Data.(metricdata.Gauge[float64])
 		gauge.DataPoints = append(gauge.DataPoints, metricdata.DataPoint[float64]{
@@ -94,17 +99,37 @@ func (m *metrics) add(
 		histogram.Temporality = temporality
 		point := metricdata.ExponentialHistogramDataPoint[int64]{
 			Attributes: attrs, StartTime: start, Time: end,
-			Count: uint64(p.Count), Sum: p.Sum,
-			Min: metricdata.NewExtrema(p.Min), Max: metricdata.NewExtrema(p.Max),
-			Scale: metricsbuffer.BucketScale,
+			Count: uint64(p.Count), Sum: p.Sum, Scale: metricsbuffer.BucketScale,
+		}
+		if p.Count > 0 { // else there are none
+			point.Min, point.Max = metricdata.NewExtrema(p.Min), metricdata.NewExtrema(p.Max)
 		}
 		if b := p.Buckets; b != nil {
 			point.ZeroCount = b.Zeros
 			point.PositiveBucket = trimmed(b)
 		}
+		for _, e := range p.Exemplars {
+			converted := metricdata.Exemplar[int64]{Time: e.Time, Value: e.Value, TraceID: slices.Clone(e.TraceID[:])}
+			if e.SpanID != [8]byte{} {
+				converted.SpanID = slices.Clone(e.SpanID[:])
+			}
+			point.Exemplars = append(point.Exemplars, converted)
+		}
 		histogram.DataPoints = append(histogram.DataPoints, point)
 		of.Data = histogram
 	}
+}
+
+// addSum adds a counter's point to its metric.
+func addSum[N int64 | float64](
+	of *metricdata.Metrics, value N, attrs attribute.Set, temporality metricdata.Temporality, start, end time.Time,
+) {
+	sum, _ := of.Data.(metricdata.Sum[N])
+	sum.IsMonotonic, sum.Temporality = true, temporality
+	sum.DataPoints = append(sum.DataPoints, metricdata.DataPoint[N]{
+		Attributes: attrs, StartTime: start, Time: end, Value: value,
+	})
+	of.Data = sum
 }
 
 // trimmed returns a copy of the buckets without the empty ones at both ends.

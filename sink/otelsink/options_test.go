@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
@@ -26,17 +25,14 @@ func TestOptionErrors(t *testing.T) {
 		{none, nil, "otelsink: New: the exporter is a nil *otlpmetricgrpc.Exporter; make one"},
 		{new(closing), []otelsink.Option{nil}, "otelsink: New: option 1 of 1 is nil"},
 		{new(closing), []otelsink.Option{otelsink.WithResource(nil)}, "otelsink: New: WithResource: the resource is nil"},
-		{new(closing), []otelsink.Option{otelsink.WithIdleExpiry(time.Hour)}, "otelsink: New: WithIdleExpiry is for"},
 	} {
 		sink, err := otelsink.New(c.exporter, c.opts...)
 		require.ErrorContains(t, err, c.want)
 		require.Nil(t, sink)
 	}
 	for want, opt := range map[string]otelsink.Option{
-		"otelsink: NewProducer: option 1 of 1 is nil":                  nil,
-		"otelsink: NewProducer: WithIdleExpiry: 0s is not positive":    otelsink.WithIdleExpiry(0),
-		"otelsink: NewProducer: WithIdleExpiry: -1m0s is not positive": otelsink.WithIdleExpiry(-time.Minute),
-		"otelsink: NewProducer: WithResource is for New; give ":        otelsink.WithResource(resource.Empty()),
+		"otelsink: NewProducer: option 1 of 1 is nil":           nil,
+		"otelsink: NewProducer: WithResource is for New; give ": otelsink.WithResource(resource.Empty()),
 	} {
 		producer, err := otelsink.NewProducer(opt)
 		require.ErrorContains(t, err, want)

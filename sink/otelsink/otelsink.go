@@ -22,14 +22,21 @@
 //
 // # Kinds
 //
-//	counter      monotonic sum of integers
+//	counter      monotonic sum of integers; of a FractionCounter, of floating-point numbers
 //	gauge        gauge; NaN and infinities are carried
 //	timer        exponential histogram in the unit ns
 //	histogram    exponential histogram in its unit
 //
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) are carried. A Producer gives the latest one of each octave.
+//
 // Histograms have the buffer's own buckets, at scale 4, and the exact count, sum, minimum and maximum. Timers are in
 // nanoseconds for that reason: the buckets of seconds have other bounds. Names and tags are carried unchanged, tags as
-// string attributes. A name used for two kinds makes two metrics of that name.
+// string attributes. A name used for two kinds makes two metrics of that name. Metrics have the description of their
+// name ([metricsbuffer.Buffer.Describe]); those of counters and gauges have its unit.
+//
+// A new series is exported once even if nothing was recorded in it, with zero. A [Sink] exports nothing when the buffer
+// forgets a series ([metricsbuffer.WithIdleExpiry]). A [Producer] keeps each total until then. A series that comes back
+// begins at zero, with a new start.
 //
 // Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that
 // are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic.

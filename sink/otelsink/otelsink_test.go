@@ -65,6 +65,7 @@ func TestKinds(t *testing.T) {
 	require.NoError(t, sink.Write(t.Context(), second(
 		counter("jobs", 3, tag{Key: "a", Value: "1"}, tag{Key: "b", Value: ""}),
 		counter("jobs", 4),
+		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: "cost", Count: 125, Decimals: 2},
 		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "depth", Value: -1.5},
 		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "infinite", Value: math.Inf(1)},
 		metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "bytes", Count: 1, Sum: 1, Min: 1, Max: 1,
@@ -75,6 +76,7 @@ func TestKinds(t *testing.T) {
 	require.Equal(t, map[string]seen{
 		"jobs a=1 b=": {kind: "sum, monotonic: true", value: 3, start: start, end: end},
 		"jobs":        {kind: "sum, monotonic: true", value: 4, start: start, end: end},
+		"cost":        {kind: "sum, monotonic: true", value: 1.25, start: start, end: end},
 		"depth":       {kind: "gauge", value: -1.5, start: start, end: end},
 		"infinite":    {kind: "gauge", value: math.Inf(1), start: start, end: end},
 		"size": {kind: "histogram of scale 4", unit: "bytes", start: start, end: end, count: 1, sum: 1, lowest: 1, highest: 1,
@@ -82,6 +84,19 @@ func TestKinds(t *testing.T) {
 		"latency": {kind: "histogram of scale 4", unit: "ns", start: start, end: end, count: 6, sum: 150, highest: 100,
 			zeros: 1, buckets: map[int32]uint64{41: 3, 43: 2}},
 	}, receiver.totals)
+}
+
+// A histogram without observations has no minimum and no maximum.
+func TestNewSeries(t *testing.T) {
+	producer := detached(t)
+	empty := timer("latency")
+	empty.Count, empty.Sum, empty.Min, empty.Max, empty.Buckets = 0, 0, 0, 0, new(metricsbuffer.Buckets)
+	require.NoError(t, producer.Write(t.Context(), second(empty)))
+	point := collect(t, reader(t, producer))["latency"].Data.(metricdata.ExponentialHistogram[int64]).DataPoints[0]
+	_, hasMin := point.Min.Value()
+	_, hasMax := point.Max.Value()
+	require.False(t, hasMin || hasMax)
+	require.Zero(t, point.Count)
 }
 
 func TestDropped(t *testing.T) {

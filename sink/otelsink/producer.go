@@ -16,7 +16,7 @@ import (
 )
 
 // A Producer is a sink that keeps the totals of one buffer, for the SDK's readers. It is a [metricsbuffer.Attacher] and
-// a Producer of the SDK's package metric. It keeps every series it ever got, unless [WithIdleExpiry] is given.
+// a Producer of the SDK's package metric.
 type Producer struct {
 	flush atomic.Pointer[func(context.Context) error] // the buffer's; nil before Attach
 
@@ -36,7 +36,7 @@ func NewProducer(opts ...Option) (*Producer, error) {
 		return nil, errors.New("otelsink: NewProducer: WithResource is for New; give the resource to the reader's " +
 			"MeterProvider, with metric.WithResource")
 	}
-	return &Producer{totals: cumulative.Totals[attribute.Set]{IdleExpiry: c.expiry, Admit: admit}}, nil
+	return &Producer{totals: cumulative.Totals[attribute.Set]{Admit: admit}}, nil
 }
 
 func admit(s *cumulative.Series[attribute.Set]) (refused string, err error) {
@@ -102,7 +102,6 @@ func (p *Producer) snapshot(now time.Time) []metricdata.Metrics {
 	if now.Before(p.end) {
 		now = p.end
 	}
-	p.totals.Expire(now)
 	var metrics metrics
 	for s := range p.totals.All() {
 		metrics.add(&s.Point, s.Detail, metricdata.CumulativeTemporality, s.Start, now)

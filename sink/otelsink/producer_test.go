@@ -2,7 +2,9 @@ package otelsink_test
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/metricsbuffer/metricsbuffer"
-	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 )
 
 func collect(t *testing.T, reader *sdk.ManualReader) map[string]metricdata.Metrics {
@@ -83,50 +84,55 @@ func TestProducerBeginsAnew(t *testing.T) {
 	require.Equal(t, later.Start, point.StartTime)
 }
 
-func TestIdleExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		producer := detached(t, otelsink.WithIdleExpiry(time.Minute))
-		r := reader(t, producer)
-		begin := time.Now()
-		at := func(after time.Duration, points ...metricsbuffer.Point) {
-			time.Sleep(time.Until(begin.Add(after)))
-			batch := second(points...)
-			batch.Start, batch.End = time.Now(), time.Now().Add(time.Second)
-			require.NoError(t, producer.Write(t.Context(), batch))
-		}
-		at(0, counter("jobs", 1), counter("gone", 3))
-		at(40*time.Second, counter("jobs", 10))
-		at(80 * time.Second)
-		got := collect(t, r)
-		require.Len(t, got, 1)
-		require.EqualValues(t, 11, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+// A series that has ended is gone. One that comes back begins anew.
+func TestEndedSeries(t *testing.T) {
+	producer := detached(t)
+	r := reader(t, producer)
+	jobs, gone := counter("jobs", 1), counter("gone", 3)
+	jobs.ID, gone.ID = 600, 601
+	require.NoError(t, producer.Write(t.Context(), second(jobs, gone)))
+	end := second(jobs)
+	end.Ended = []metricsbuffer.Point{gone}
+	require.NoError(t, producer.Write(t.Context(), end))
+	got := collect(t, r)
+	require.Len(t, got, 1)
+	require.EqualValues(t, 2, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
 
-		at(90*time.Second, counter("gone", 5))
-		again := collect(t, r)["gone"].Data.(metricdata.Sum[int64]).DataPoints[0]
-		require.EqualValues(t, 5, again.Value)
-		require.Equal(t, begin.Add(90*time.Second), again.StartTime)
-	})
+	gone.ID = 602
+	again := second(gone)
+	again.Start, again.Ended = start.Add(time.Minute), end.Ended
+	require.NoError(t, producer.Write(t.Context(), again))
+	back := collect(t, r)["gone"].Data.(metricdata.Sum[int64]).DataPoints[0]
+	require.EqualValues(t, 3, back.Value)
+	require.Equal(t, again.Start, back.StartTime)
 }
 
-// Series end at rest, too: nothing is recorded, so that only readers can notice. Series in use stay.
-func TestExpiryAtRest(t *testing.T) {
+// Series end at rest, too: nothing is recorded, so that only readers can notice. Series in use stay, and so does a
+// gauge that was set once if an instrument holds it.
+func TestEndAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		producer := newProducer(t, otelsink.WithIdleExpiry(time.Minute))
-		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(producer))
+		producer := newProducer(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(producer), metricsbuffer.WithIdleExpiry(time.Minute))
 		require.NoError(t, err)
 		r := reader(t, producer)
-		for range 3 {
+		version := buffer.Gauge("version")
+		version.Set(7)
+		for i := range 10 {
 			buffer.IncrCounter("jobs", 1)
 			buffer.SetGauge("depth", 1)
 			buffer.IncrTimer("latency", 1)
-			require.Len(t, collect(t, r), 3)
-			time.Sleep(59 * time.Second)
+			buffer.IncrCounter(fmt.Sprint("churn", i), 1)
+			require.Less(t, len(collect(t, r)), 4+4)
+			time.Sleep(50 * time.Second)
 		}
 		got := collect(t, r)
-		require.Len(t, got, 3)
-		require.EqualValues(t, 3, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
-		time.Sleep(time.Second)
-		require.Empty(t, collect(t, r))
+		require.EqualValues(t, 10, got["jobs"].Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+		time.Sleep(2 * time.Minute)
+		_ = collect(t, r) // the buffer finds that the others are idle
+		got = collect(t, r)
+		require.Len(t, got, 1)
+		require.InDelta(t, 7, got["version"].Data.(metricdata.Gauge[float64]).DataPoints[0].Value, 0)
+		runtime.KeepAlive(version)
 		require.NoError(t, buffer.Close())
 	})
 }
@@ -193,4 +199,44 @@ func TestReaders(t *testing.T) {
 func periodic(exporter sdk.Exporter, producer sdk.Producer) *sdk.MeterProvider {
 	return sdk.NewMeterProvider(sdk.WithReader(
 		sdk.NewPeriodicReader(exporter, sdk.WithProducer(producer), sdk.WithInterval(time.Hour))))
+}
+
+// TestDescriptions: a metric has the description and the unit of its name, in both ways to OpenTelemetry.
+func TestDescriptions(t *testing.T) {
+	received, exporter := startGRPC(t)
+	producer := newProducer(t)
+	r := reader(t, producer)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(newSink(t, exporter)),
+		metricsbuffer.WithSink(producer))
+	require.NoError(t, err)
+	defer buffer.Close()
+	buffer.Describe("depth", "Jobs that wait.", "{job}")
+	buffer.IncrCounter("jobs", 1, tag{Key: "k", Value: "v"})
+	buffer.IncrCounter("jobs", 1)
+	buffer.IncrTimer("latency", 1)
+	buffer.SetGauge("depth", 1)
+	buffer.ObserveHistogram("size", "By", 1)
+	require.NoError(t, buffer.Flush(t.Context()))
+	require.Equal(t, "Jobs that wait. {job}", collect(t, r)["depth"].Description+" "+collect(t, r)["depth"].Unit)
+	buffer.Describe("jobs", "Jobs \xff\n\"done\".", "1")
+	buffer.Describe("latency", "Time of a job.", "h")
+	buffer.Describe("size", "Size of a job.", "h")
+	require.NoError(t, buffer.Flush(t.Context()))
+	want := map[string]string{
+		"jobs": "Jobs \ufffd\n\"done\".|1", "latency": "Time of a job.|ns", "size": "Size of a job.|By",
+		"depth": "Jobs that wait.|{job}",
+	}
+	got := make(map[string]string)
+	for name, m := range collect(t, r) {
+		got[name] = m.Description + "|" + m.Unit
+	}
+	require.Equal(t, want, got)
+	clear(got)
+	metrics := 0
+	for _, m := range metricsOf(received.exported()) {
+		got[m.GetName()] = m.GetDescription() + "|" + m.GetUnit()
+		metrics++
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, 4+3, metrics, "series of one name are one metric; the second batch has those that were described")
 }

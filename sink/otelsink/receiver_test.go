@@ -167,7 +167,7 @@ func (r *receiver) take(m *otlp.Metric) {
 	for _, p := range m.GetSum().GetDataPoints() {
 		kind := fmt.Sprintf("sum, monotonic: %v", m.GetSum().IsMonotonic)
 		r.add(m, p.Attributes, p.StartTimeUnixNano, p.TimeUnixNano, m.GetSum().AggregationTemporality,
-			seen{kind: kind, value: float64(p.GetAsInt())})
+			seen{kind: kind, value: float64(p.GetAsInt()) + p.GetAsDouble()})
 	}
 	for _, p := range m.GetGauge().GetDataPoints() {
 		r.add(m, p.Attributes, p.StartTimeUnixNano, p.TimeUnixNano, otlp.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA,

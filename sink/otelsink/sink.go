@@ -36,9 +36,6 @@ func New(exporter sdk.Exporter, opts ...Option) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.expiry != 0 {
-		return nil, errors.New("otelsink: New: WithIdleExpiry is for NewProducer; a Sink keeps no totals, so leave it out")
-	}
 	if c.resource == nil {
 		c.resource = resource.Default()
 	}

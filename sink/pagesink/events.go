@@ -24,9 +24,10 @@ import (
 //	[id, value]                                               gauge
 //	[id, count, delta, sum, min, max, p50, p90, p99, heat]    timer, histogram
 //
-// where count, sum, min, max and value are totals, and the rest is of the batch. "seconds" is the time of the batch. It
-// is 0 in the events of the totals with which each viewer begins; these have the quantiles of all observations and no
-// heat. An integer beyond 2^53 and a value that is no number are strings.
+// where count, sum, min, max and value are totals, and the rest is of the batch. "seconds" is the time of the batch.
+// It is 0 in the events of the totals with which each viewer begins; these have the quantiles of all observations and
+// no heat. An integer beyond 2^53, a value that is no number, and the count and delta of a counter of fractions are
+// strings.
 
 // chunk is the number of series in one event. A browser handles each event by itself, so that it stays responsive.
 const chunk = 250
@@ -128,7 +129,7 @@ func (e event) row(total *series, p *metricsbuffer.Point, live bool) event {
 	case metricsbuffer.KindGauge:
 		return append(append(e, ',').number(total.Value), ']')
 	case metricsbuffer.KindCounter:
-		return append(append(append(e, ',').integer(total.Count), ',').integer(p.Count), ']')
+		return append(append(append(e, ',').amount(&total.Point), ',').amount(p), ']')
 	}
 	for _, n := range [...]int64{total.Count, p.Count, total.Sum, total.Min, total.Max} {
 		e = append(e, ',').integer(n)
@@ -183,6 +184,15 @@ func (e event) heat(b *metricsbuffer.Buckets) event {
 	}
 	write()
 	return e
+}
+
+// amount appends the sum of a counter: of fractions, as a string, because JavaScript would write a small number with an
+// exponent.
+func (e event) amount(p *metricsbuffer.Point) event {
+	if p.Decimals == 0 {
+		return e.integer(p.Count)
+	}
+	return append(p.AppendAmount(append(e, '"')), '"')
 }
 
 // integer appends an integer that JavaScript reads without a loss.

@@ -26,6 +26,9 @@
 // The history is in the browser: 300 values (five minutes) of each series, in 1.2 KB for a counter or gauge and 5 to
 // 20 KB for a timer or histogram. It begins when the page is opened.
 //
+// A new series has a row at once, with zero or with what was recorded in it. Its row and its total stay until the
+// buffer forgets the series ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero.
+//
 // A page that nobody looks at has not acknowledged the last updates of a series. This delays
 // [metricsbuffer.WithIdleExpiry], which waits for all sinks. If you use that, give the page an interval, too:
 //
@@ -94,18 +97,6 @@ func WithInterval(d time.Duration) Option {
 			return fmt.Errorf("WithInterval: %v is less than %v; write time.Second for a second", d, minInterval)
 		}
 		s.interval = d
-		return nil
-	}
-}
-
-// WithIdleExpiry forgets the total of a series that got no update for d, so that series which come and go need no more
-// memory than those in use. Give the same d to [metricsbuffer.WithIdleExpiry]. It must be positive.
-func WithIdleExpiry(d time.Duration) Option {
-	return func(s *Sink) error {
-		if d <= 0 {
-			return fmt.Errorf("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
-		}
-		s.totals.IdleExpiry = d
 		return nil
 	}
 }

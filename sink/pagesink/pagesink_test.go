@@ -36,8 +36,6 @@ func TestOptions(t *testing.T) {
 	}{
 		{nil, "pagesink: New: option 1 of 1 is nil; leave it out"},
 		{pagesink.WithInterval(5), "pagesink: New: WithInterval: 5ns is less than 100ms; write time.Second for a second"},
-		{pagesink.WithIdleExpiry(0),
-			"pagesink: New: WithIdleExpiry: 0s is not positive; leave the option out to keep all series"},
 	} {
 		_, err := pagesink.New(test.opt)
 		require.EqualError(t, err, test.want)
@@ -60,6 +58,7 @@ func TestEvents(t *testing.T) {
 	buffer, address := newPage(t)
 	buffer.IncrCounter("jobs", math.MaxInt64-5)
 	buffer.IncrCounter("balance", -7)
+	buffer.FractionCounter("cost", 2).Add(0.25)
 	buffer.SetGauge("depth", math.Inf(1))
 	for i := range 600 {
 		buffer.IncrCounter(fmt.Sprint("job", i), int64(i)+1)
@@ -72,10 +71,12 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, "no-store", events.header.Get("Cache-Control"))
 	var seen snapshot
 	require.NoError(t, events.until("tick", &seen))
-	require.Len(t, seen.series, 604)
+	require.Len(t, seen.series, 605)
 	require.Zero(t, seen.live, "the totals are no part of the history")
 	require.Equal(t, int64(math.MaxInt64-5), seen.find("jobs").Count)
 	require.EqualValues(t, -7, seen.find("balance").Count)
+	cost := seen.find("cost")
+	require.Equal(t, "0.25", string(cost.AppendAmount(nil)))
 	require.EqualValues(t, 600, seen.find("job599").Count)
 	require.Equal(t, int64(4*time.Second), seen.find("latency").Sum)
 	require.InDelta(t, math.Inf(1), seen.find("depth").Value, 0)
@@ -236,12 +237,16 @@ func (c counting) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 
 // A page that nobody looks at keeps the totals only: its memory does not grow with time.
 func TestMemoryIsBounded(t *testing.T) {
-	page, err := pagesink.New(pagesink.WithIdleExpiry(time.Hour))
+	page, err := pagesink.New()
 	require.NoError(t, err)
+	last := metricsbuffer.Point{Name: "first", ID: 600}
 	write := func(i int, name string) {
 		end := time.Unix(int64(i), 0)
+		next := metricsbuffer.Point{Name: name, Count: 1, ID: 600 + uint32(i%2)}
 		require.NoError(t, page.Write(t.Context(), &metricsbuffer.Batch{Start: end.Add(-time.Second), End: end,
-			Points: []metricsbuffer.Point{{Name: name, Count: 1}, {Name: "always", Count: 1}}}))
+			Ended:  []metricsbuffer.Point{last},
+			Points: []metricsbuffer.Point{next, {Name: "always", Count: 1}}}))
+		last = next
 	}
 	heap := func() uint64 {
 		runtime.GC()
@@ -254,7 +259,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	before := heap()
 	for i := range 100_000 {
-		write(10_000+i, fmt.Sprint("series", i))
+		write(i, fmt.Sprint("series", i))
 	}
 	require.Less(t, heap(), before+1<<20)
 	runtime.KeepAlive(page)

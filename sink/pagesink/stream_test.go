@@ -17,6 +17,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/pagesink"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 // A stream reads the events of a page, and is as strict as a browser.
@@ -184,7 +185,12 @@ func (s *snapshot) addRows(data []byte) error {
 		case metricsbuffer.KindGauge:
 			p.Value, err = number(row[1])
 		case metricsbuffer.KindCounter:
-			p.Count, err = integer(row[1])
+			if text := fmt.Sprint(row[1]); strings.Contains(text, ".") {
+				p.Count, p.Decimals, err = sinktest.ParseAmount(text)
+			} else {
+				p.Count, err = integer(row[1])
+				p.Decimals = 0
+			}
 		default:
 			if len(row) != 10 {
 				return fmt.Errorf("a row of %d columns", len(row))

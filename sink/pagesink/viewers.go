@@ -93,8 +93,7 @@ func (s *Sink) push(ctx context.Context) {
 		tick := s.tickEvent(s.ask(ctx))
 		s.mu.Lock()
 		if ctx.Err() == nil {
-			s.totals.Expire(time.Now())
-			s.broadcast(append(s.changeEvents(), tick))
+			s.broadcast(message{tick})
 		}
 		s.mu.Unlock()
 	}

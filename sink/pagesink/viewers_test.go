@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,18 +117,44 @@ func TestConcurrent(t *testing.T) {
 
 // Viewers learn that a series was forgotten.
 func TestEnded(t *testing.T) {
-	page, err := pagesink.New(pagesink.WithIdleExpiry(time.Hour))
+	page, err := pagesink.New()
 	require.NoError(t, err)
 	events := connect(t, serve(t, page))
 	var seen snapshot
 	require.NoError(t, events.until("tick", &seen))
-	for i, name := range []string{"old", "new"} {
-		end := time.Now().Add(time.Duration(2*i) * time.Hour)
-		require.NoError(t, page.Write(t.Context(), &metricsbuffer.Batch{Start: end.Add(-time.Second), End: end,
-			Points: []metricsbuffer.Point{{Name: name, Count: 1}}}))
+	old, end := metricsbuffer.Point{Name: "old", ID: 600, Count: 1}, time.Now()
+	for _, batch := range []metricsbuffer.Batch{
+		{Points: []metricsbuffer.Point{old}},
+		{Points: []metricsbuffer.Point{{Name: "new", ID: 601, Count: 1}}, Ended: []metricsbuffer.Point{old}},
+	} {
+		batch.Start, batch.End = end.Add(-time.Second), end
+		require.NoError(t, page.Write(t.Context(), &batch))
 	}
 	require.NoError(t, events.until("ended", &seen))
 	require.NoError(t, events.until("rows", &seen))
 	require.Len(t, seen.series, 1)
 	require.EqualValues(t, 1, seen.find("new").Count)
+}
+
+// A gauge that was set once stays while an instrument holds it, however many series come and go.
+func TestHeldGaugeStays(t *testing.T) {
+	page, err := pagesink.New()
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(page), metricsbuffer.WithIdleExpiry(time.Millisecond))
+	require.NoError(t, err)
+	address := serve(t, page)
+	version := buffer.Gauge("version")
+	version.Set(7)
+	for i := range 100 {
+		buffer.SetGauge(fmt.Sprint("churn", i), 1)
+		require.NoError(t, buffer.Flush(t.Context()))
+	}
+	require.Eventually(t, func() bool {
+		seen, err := look(t, address)
+		require.NoError(t, err)
+		require.InDelta(t, 7, seen.find("version").Value, 0)
+		return len(seen.series) == 1
+	}, 10*time.Second, 10*time.Millisecond)
+	runtime.KeepAlive(version)
+	require.NoError(t, buffer.Close())
 }

@@ -49,7 +49,7 @@ func (s *Sink) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	_ = (*flush)(ctx) // see above
-	for _, m := range s.snapshot(time.Now()) {
+	for _, m := range s.snapshot() {
 		metrics <- m
 	}
 }
@@ -81,10 +81,9 @@ func (s *Sink) Gather() ([]*dto.MetricFamily, error) {
 }
 
 // snapshot returns the totals of one moment. They are copies: the registry reads them later, without the lock.
-func (s *Sink) snapshot(now time.Time) []prometheus.Metric {
+func (s *Sink) snapshot() []prometheus.Metric {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.totals.Expire(now)
 	metrics := make([]prometheus.Metric, 0, s.totals.Len())
 	for total := range s.totals.All() {
 		metrics = append(metrics, newMetric(total))
@@ -111,11 +110,12 @@ func newMetric(s *series) *metric {
 	if !e.start.Equal(s.Start) {
 		e.start, e.created = s.Start, timestamppb.New(s.Start)
 	}
+	e.describe()
 	m := &metric{desc: e.desc}
 	m.value.Label = e.labels
 	switch s.Kind {
 	case metricsbuffer.KindCounter:
-		value := float64(s.Count)
+		value := s.Amount()
 		m.value.Counter = &dto.Counter{Value: &value, CreatedTimestamp: e.created}
 	case metricsbuffer.KindGauge:
 		value := s.Value

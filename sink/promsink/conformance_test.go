@@ -40,12 +40,17 @@ func received(t *testing.T, registry prometheus.Gatherer) (points []metricsbuffe
 	return pointsOf(maps.Values(families))
 }
 
-// pointsOf returns the series of the families. The help text has the kind, the name and the unit as they were recorded.
+// pointsOf returns the series of the families. The help text has the kind, the name and the unit as they were recorded,
+// unless the name was described. Then it was one of letters and underscores, and had no unit.
 func pointsOf(families iter.Seq[*dto.MetricFamily]) (points []metricsbuffer.Point, err error) {
 	for family := range families {
 		about := helpText.FindStringSubmatch(family.GetHelp())
 		if about == nil {
-			return nil, fmt.Errorf("%s has the help text %q", family.GetName(), family.GetHelp())
+			name, kind := strings.TrimSuffix(family.GetName(), "_total"), strings.ToLower(family.GetType().String())
+			if timer, ok := strings.CutSuffix(name, "_seconds"); ok && kind == "histogram" {
+				name, kind = timer, "timer"
+			}
+			about = []string{"", kind, strconv.Quote(name), ""}
 		}
 		name, err := strconv.Unquote(about[2])
 		if err != nil {
@@ -56,7 +61,14 @@ func pointsOf(families iter.Seq[*dto.MetricFamily]) (points []metricsbuffer.Poin
 			for _, label := range m.Label {
 				p.Tags = append(p.Tags, tag{Key: label.GetName(), Value: label.GetValue()})
 			}
-			p.Count = count(m)
+			if v := m.GetCounter().GetValue(); v != math.Trunc(v) {
+				p.Count, p.Decimals, err = sinktest.ParseAmount(strconv.FormatFloat(v, 'f', -1, 64))
+				if err != nil {
+					return nil, err
+				}
+			} else {
+				p.Count = count(m)
+			}
 			p.Sum = int64(math.Min(m.GetHistogram().GetSampleSum()*units[p.Kind], math.MaxInt64/2))
 			points = append(points, p)
 		}

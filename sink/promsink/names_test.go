@@ -3,19 +3,26 @@ package promsink_test
 import (
 	"bytes"
 	"math"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
 )
 
 func TestCollisions(t *testing.T) {
 	timer := func(name string) metricsbuffer.Point {
 		return metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: name, Count: 1,
 			Buckets: &metricsbuffer.Buckets{Zeros: 1}}
+	}
+	tenths := func(name string, count int64) metricsbuffer.Point {
+		return metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: name, Count: count, Decimals: 1}
 	}
 	a, b := tag{Key: "k", Value: "a"}, tag{Key: "k", Value: "b"}
 	for _, c := range []struct {
@@ -26,6 +33,7 @@ func TestCollisions(t *testing.T) {
 		{counter("a.b", 1, a), counter("a-b", 2, b), `counter "a.b"{"k"="a"}`, `counter "a-b"{"k"="b"}`, "a_b_total"},
 		{counter("a", 1), counter("a.total", 2), `counter "a"`, `counter "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a", 2), `counter "a"`, `gauge "a"`, "a"},
+		{counter("a", 1), tenths("a", 2), `counter "a"`, `counter "a"`, "a_total"},
 		{counter("a", 1), gauge("a.total", 2), `counter "a"`, `gauge "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a.created", 2), `counter "a"`, `gauge "a.created"`, "a_created"},
 		{timer("a"), gauge("a.seconds.created", 2), `timer "a"`, `gauge "a.seconds.created"`, "a_seconds_created"},
@@ -136,4 +144,36 @@ func TestSuffixAlone(t *testing.T) {
 	_, err = expfmt.MetricFamilyToOpenMetrics(&page, families[0])
 	require.NoError(t, err)
 	require.Contains(t, page.String(), "# TYPE _ counter\n__total 1.0\n")
+}
+
+// TestHelp: client_golang's parsers read the description that was given, from the pages of both sinks, whatever it has.
+func TestHelp(t *testing.T) {
+	own := newSink(t)
+	other, err := openmetricssink.New()
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(own), metricsbuffer.WithSink(other))
+	require.NoError(t, err)
+	defer buffer.Close()
+	served := promhttp.HandlerFor(own, promhttp.HandlerOpts{})
+	for _, help := range []string{
+		"Jobs that are done.", "two\nlines 7", `a "quote"`, `\`, `\n`, "\xff\xfe", "\r", "\x00", "é",
+		"jobs_total 7\n# EOF\n", strings.Repeat("long", 10_000),
+	} {
+		buffer.IncrCounter("jobs", 1, tag{Key: "k", Value: help[:1]})
+		buffer.IncrCounter("jobs", 1)
+		buffer.Describe("jobs", help, "")
+		want := strings.ToValidUTF8(help, "\ufffd")
+		for name, handler := range map[string]http.Handler{"promsink": served, "openmetricssink": other} {
+			parser := expfmt.NewTextParser(model.LegacyValidation)
+			text := page(t, handler, expfmt.NewFormat(expfmt.TypeTextPlain))
+			families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+			require.NoError(t, err)
+			require.Len(t, families, 1)
+			require.Equal(t, want, families["jobs_total"].GetHelp(), name)
+			decoded, err := decodeFamilies(page(t, handler, expfmt.NewFormat(expfmt.TypeProtoDelim)))
+			require.NoError(t, err)
+			require.Len(t, decoded, 1)
+			require.Equal(t, want, decoded[0].GetHelp(), name)
+		}
+	}
 }

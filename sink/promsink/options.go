@@ -3,7 +3,6 @@ package promsink
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,7 +11,6 @@ import (
 )
 
 type config struct {
-	expiry time.Duration // 0: none
 	others prometheus.Gatherer
 	labels []prom.Label // of every series
 	bounds prom.Bounds
@@ -20,19 +18,6 @@ type config struct {
 
 // An Option is given to [New].
 type Option func(*config) error
-
-// WithIdleExpiry forgets the total of a series that got no update for d, so that series which come and go need no more
-// memory than those in use. Prometheus sees it end. A series that comes back begins at zero, as after a restart. Give
-// the same d to [metricsbuffer.WithIdleExpiry]. It must be positive.
-func WithIdleExpiry(d time.Duration) Option {
-	return func(c *config) error {
-		if d <= 0 {
-			return fmt.Errorf("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
-		}
-		c.expiry = d
-		return nil
-	}
-}
 
 // WithGatherer makes [Sink.Gather] return the metrics of others, too, and leave out the series of the sink that collide
 // with them. Do not register the sink in a registry then: serve the sink.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -19,8 +18,6 @@ func TestOptionErrors(t *testing.T) {
 	var none *prometheus.Registry
 	for want, opt := range map[string]promsink.Option{
 		"promsink: New: option 1 of 1 is nil":                      nil,
-		"promsink: New: WithIdleExpiry: 0s is not positive":        promsink.WithIdleExpiry(0),
-		"promsink: New: WithIdleExpiry: -1ns is not positive":      promsink.WithIdleExpiry(-1),
 		"promsink: New: WithGatherer: the gatherer is nil":         promsink.WithGatherer(nil),
 		"WithGatherer: the gatherer is a nil *prometheus.Registry": promsink.WithGatherer(none),
 		`promsink: New: WithLabels: "a.b" cannot be`:               promsink.WithLabels(prometheus.Labels{"a.b": "c"}),
@@ -34,7 +31,7 @@ func TestOptionErrors(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.Nil(t, sink)
 	}
-	_, err := promsink.New(promsink.WithIdleExpiry(time.Second), nil)
+	_, err := promsink.New(promsink.WithBuckets(""), nil)
 	require.ErrorContains(t, err, "option 2 of 2 is nil")
 	labels := promsink.WithLabels(prometheus.Labels{"a": "b"})
 	_, err = promsink.New(labels, labels)

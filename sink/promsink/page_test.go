@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -134,6 +135,14 @@ func lines(t testing.TB, page string) []string {
 	t.Helper()
 	all := strings.Split(page, "\n")
 	for i, line := range all {
+		if end, exemplar, found := strings.Cut(line, "} "); found && strings.Contains(exemplar, " # ") {
+			fields := strings.Split(exemplar, " ") // count # {labels} value time
+			require.Len(t, fields, 5, line)
+			value, err := strconv.ParseFloat(fields[3], 64)
+			require.NoError(t, err, line)
+			fields[3] = strconv.FormatFloat(value, 'g', 15, 64)
+			line = end + "} " + strings.Join(fields, " ")
+		}
 		if space := strings.LastIndexByte(line, ' '); space > 0 && line[0] != '#' {
 			value, err := strconv.ParseFloat(line[space+1:], 64)
 			require.NoError(t, err, line)
@@ -158,7 +167,9 @@ func recordedBatch(t testing.TB) *metricsbuffer.Batch {
 		buffer.IncrCounter("jobs.done", int64(i), k)
 		buffer.SetGauge("depth", math.Sqrt(float64(i)), k, tag{Key: "le", Value: "x"})
 		for j := range 20 {
-			buffer.Timer("latency", k, tag{Key: "le", Value: "x"}).Observe(1 << (i + j) >> 3)
+			span := metricsbuffer.TraceContext{TraceID: [16]byte{byte(i), 1}, SpanID: [8]byte{byte(j / 2)}}
+			buffer.Timer("latency", k, tag{Key: "le", Value: "x"}).ObserveExemplar(1<<(i+j)>>3, span)
+			buffer.Histogram("size", "rows", k).ObserveExemplar(int64(j), span)
 			buffer.Histogram("size", "rows", k).Observe(int64(j*j*j) << i)
 			buffer.Histogram("fan.out", "").Observe(int64(i * j))
 		}
@@ -169,5 +180,10 @@ func recordedBatch(t testing.TB) *metricsbuffer.Batch {
 	buffer.SetGauge("large", 1e300)
 	require.NoError(t, buffer.Close())
 	batch := recorder.Batches()[0]
+	for _, p := range batch.Points {
+		for i := range p.Exemplars { // client_golang writes their times as a float64
+			p.Exemplars[i].Time = start.Add(time.Duration(i) * time.Second / 8)
+		}
+	}
 	return &batch
 }

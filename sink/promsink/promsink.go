@@ -9,7 +9,7 @@
 //
 // # Kinds
 //
-//	counter jobs.done            jobs_done_total, a counter
+//	counter jobs.done            jobs_done_total, a counter; a fraction is the nearest float64
 //	gauge queue.depth            queue_depth, a gauge; NaN and infinities are carried
 //	timer rpc.latency            rpc_latency_seconds, a histogram
 //	histogram size, in bytes     size_bytes, a histogram
@@ -25,6 +25,15 @@
 // in a Prometheus that stores classic histograms. A timer with the 27 default bounds is 30 series, and one with 5
 // bounds is 8. A Prometheus that stores native histograms ignores them: WithBuckets without bounds saves them.
 //
+// Exemplars ([metricsbuffer.Timer.ObserveExemplar]) have the labels trace_id and span_id, in hexadecimal digits. A
+// bucket is served with its latest one, until there is a later one or the total begins anew. promhttp serves them if
+// [promhttp.HandlerOpts] has EnableOpenMetrics, or if Prometheus asks for protobuf. Prometheus stores them with
+// --enable-feature=exemplar-storage.
+//
+// A new series is in the next scrape with the value 0, or with what was recorded in it: rate and increase need a
+// counter that is seen before it counts. A series is served, with its last total, until the buffer forgets it
+// ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero.
+//
 // Counters and histograms tell when they were created: at the start of the first batch with the series. A total whose
 // count or sum would exceed an int64 begins at zero, with a new creation time. Prometheus takes that for a restart.
 //
@@ -34,7 +43,8 @@
 // underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins
 // with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key loses
 // one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is left out:
-// Prometheus does not tell the two apart.
+// Prometheus does not tell the two apart. HELP is the description of the name ([metricsbuffer.Buffer.Describe]), or
+// else has the name as it was recorded.
 //
 // So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
 // metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's
@@ -59,6 +69,8 @@
 // The page then has the registry's metrics and the sink's. A series of the sink that collides with one of the registry
 // is left out, counted as dropped and reported. [WithLabels] likewise adds constant labels without a risk:
 // [prometheus.WrapRegistererWith] fails the scrape if a series has a tag of the same name.
+//
+// [promhttp.HandlerOpts]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#HandlerOpts
 package promsink
 
 import (
@@ -76,7 +88,7 @@ import (
 )
 
 // A Sink keeps the totals of one buffer. It is a [metricsbuffer.Attacher], a [prometheus.Collector] and a
-// [prometheus.Gatherer]. It keeps every series it ever got, unless [WithIdleExpiry] is given.
+// [prometheus.Gatherer].
 type Sink struct {
 	config
 	flush atomic.Pointer[func(context.Context) error] // the buffer's; nil before Attach
@@ -99,7 +111,7 @@ func New(opts ...Option) (*Sink, error) {
 		return nil, err
 	}
 	s.space = prom.NewSpace("promsink", s.labels)
-	s.totals = cumulative.Totals[*entry]{IdleExpiry: s.expiry, Admit: s.admit, Release: s.release}
+	s.totals = cumulative.Totals[*entry]{Admit: s.admit, Release: s.release, Redescribe: s.redescribe}
 	if err := s.own.Register(unchecked{s}); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type series = cumulative.Series[*entry]
 type entry struct {
 	id     prom.Identity
 	desc   *prometheus.Desc
+	help   string           // in desc
 	labels []*dto.LabelPair // a registry appends to them, once for each of its wrappers: the slice is full
 	bounds []prom.Bound     // of its classic histogram
 
@@ -37,17 +38,33 @@ func (s *Sink) admit(total *series) (refused string, err error) {
 	s.space.Claim(id, &total.Point)
 
 	e := &entry{id: id, labels: make([]*dto.LabelPair, len(id.Labels))}
-	keys := make([]string, len(id.Labels))
 	for i := range id.Labels {
 		label := &id.Labels[i]
-		keys[i], e.labels[i] = label.Key, &dto.LabelPair{Name: &label.Key, Value: &label.Value}
+		e.labels[i] = &dto.LabelPair{Name: &label.Key, Value: &label.Value}
 	}
-	e.desc = prometheus.NewDesc(id.Family.Name(), id.Family.Help, keys, nil)
+	e.describe()
 	if id.Family.Type == prom.Histogram {
 		e.bounds = s.bounds.Of(total.Kind, total.Unit)
 	}
 	total.Detail = e
 	return "", nil
 }
+
+// describe sets desc, if the family's description is not the one that it has. A registry fails if the series of a
+// family differ in it.
+func (e *entry) describe() {
+	of := e.id.Family
+	if e.help == of.Help {
+		return
+	}
+	keys := make([]string, len(e.labels))
+	for i, label := range e.labels {
+		keys[i] = label.GetName()
+	}
+	e.help, e.desc = of.Help, prometheus.NewDesc(of.Name(), of.Help, keys, nil)
+}
+
+// redescribe takes over the description of a series that is served. The others of its family follow when they are read.
+func (s *Sink) redescribe(total *series) { total.Detail.id.Family.Describe(&total.Point) }
 
 func (s *Sink) release(total *series) { s.space.Release(total.Detail.id) }

@@ -59,14 +59,15 @@ var kinds = map[string]metricsbuffer.Kind{
 
 func parse(line string) (p metricsbuffer.Point, err error) {
 	var fields struct {
-		Time              time.Time
-		Level, Msg        string
-		Kind, Name, Unit  string
-		Tags              json.RawMessage
-		Count, Delta, Sum int64
-		Over, Min, Max    int64
-		P50, P99          int64
-		Value             any
+		Time             time.Time
+		Level, Msg       string
+		Kind, Name, Unit string
+		Tags             json.RawMessage
+		Delta            json.Number
+		Count, Sum       int64
+		Over, Min, Max   int64
+		P50, P99         int64
+		Value            any
 	}
 	decoder := json.NewDecoder(strings.NewReader(line))
 	decoder.DisallowUnknownFields()
@@ -78,7 +79,12 @@ func parse(line string) (p metricsbuffer.Point, err error) {
 		return p, errors.New("no kind, no time or no message")
 	}
 	p = metricsbuffer.Point{
-		Kind: kind, Name: fields.Name, Unit: fields.Unit, Count: fields.Count + fields.Delta, Sum: fields.Sum,
+		Kind: kind, Name: fields.Name, Unit: fields.Unit, Count: fields.Count, Sum: fields.Sum,
+	}
+	if fields.Delta != "" {
+		if p.Count, p.Decimals, err = sinktest.ParseAmount(fields.Delta.String()); err != nil {
+			return p, err
+		}
 	}
 	switch v := fields.Value.(type) {
 	case float64:

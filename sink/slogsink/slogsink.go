@@ -8,17 +8,21 @@
 //	kind, name       of the point
 //	tags             a group, present if the point has tags; a repeated key is repeated in the group
 //	over             the time from the batch's start to its end
-//	delta            of a counter
+//	delta            of a counter; of fractions, a [json.Number] with all digits
 //	value            of a gauge; NaN and infinities are strings
 //	count, sum, min, p50, p99, max
 //	                 of a timer, as durations, or of a histogram, as integers in its unit
-//	unit             of a histogram, present if it has one
+//	unit             of a histogram, or of a counter or gauge as described; present if it has one
 //
 // The quantiles p50 and p99 are estimates with an error of at most 2.2 %; see [metricsbuffer.Point.Quantile].
+//
+// A new series has a record with zero, or with what was recorded in it; a timer or histogram without observations has
+// no min, p50, p99 and max. There is no record of the end of a series ([metricsbuffer.Batch]).
 package slogsink
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -105,8 +109,14 @@ func attrs(p *metricsbuffer.Point, over time.Duration) []slog.Attr {
 		attrs = append(attrs, slog.Attr{Key: "tags", Value: slog.GroupValue(tags...)})
 	}
 	attrs = append(attrs, slog.Duration("over", over))
+	if p.Unit != "" && p.Kind != metricsbuffer.KindHistogram { // a histogram's comes behind its figures
+		attrs = append(attrs, slog.String("unit", p.Unit))
+	}
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
+		if p.Decimals > 0 {
+			return append(attrs, slog.Any("delta", json.Number(p.AppendAmount(nil)))) // with all digits, and no quotes in JSON
+		}
 		return append(attrs, slog.Int64("delta", p.Count))
 	case metricsbuffer.KindGauge:
 		return append(attrs, slog.Attr{Key: "value", Value: float(p.Value)})
@@ -124,12 +134,14 @@ func appendDistribution(attrs []slog.Attr, p *metricsbuffer.Point) []slog.Attr {
 	}
 	attrs = append(attrs, slog.Int64("count", p.Count))
 	add("sum", p.Sum)
-	add("min", p.Min)
-	if p.Buckets != nil && p.Count > 0 {
-		add("p50", int64(p.Quantile(0.5)))
-		add("p99", int64(p.Quantile(0.99)))
+	if p.Count > 0 {
+		add("min", p.Min)
+		if p.Buckets != nil {
+			add("p50", int64(p.Quantile(0.5)))
+			add("p99", int64(p.Quantile(0.99)))
+		}
+		add("max", p.Max)
 	}
-	add("max", p.Max)
 	if p.Unit != "" {
 		attrs = append(attrs, slog.String("unit", p.Unit))
 	}

@@ -35,6 +35,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
+	buffer.FractionCounter("cost.usd", 3).Add(0.125)
 	for i := range 100 {
 		buffer.IncrCounter("jobs", 1, metricsbuffer.Tag{Key: "queue", Value: "mail"})
 		buffer.IncrTimer("latency", time.Duration(i+1)*time.Millisecond)
@@ -43,6 +44,7 @@ func Example() {
 		fmt.Println(err)
 	}
 	// Output:
+	// level=INFO msg=metric kind=counter name=cost.usd delta=0.125
 	// level=INFO msg=metric kind=counter name=jobs tags.queue=mail delta=100
 	// level=INFO msg=metric kind=timer name=latency count=100 sum=5.05s min=1ms p50=50.639155ms p99=96.984442ms max=100ms
 }
@@ -66,6 +68,7 @@ func TestRecords(t *testing.T) {
 	sink := sinkFor(slog.NewJSONHandler(&out, nil), slogsink.WithLevel(slog.LevelWarn))
 	require.NoError(t, sink.Write(t.Context(), second(
 		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: "low\n", Count: math.MinInt64},
+		metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: "cost", Count: math.MaxInt64, Decimals: 2},
 		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "nan", Value: math.NaN()},
 		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "depth", Value: 0.5},
 		metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "size", Unit: "bytes", Count: 2, Sum: 5, Min: 2, Max: 3},
@@ -73,11 +76,29 @@ func TestRecords(t *testing.T) {
 	const prefix = `{"time":"2025-11-23T12:00:01Z","level":"WARN","msg":"metric",`
 	require.Equal(t, strings.Join([]string{
 		`"kind":"counter","name":"low\n","over":1000000000,"delta":-9223372036854775808}`,
+		`"kind":"counter","name":"cost","over":1000000000,"delta":92233720368547758.07}`,
 		`"kind":"gauge","name":"nan","over":1000000000,"value":"NaN"}`,
 		`"kind":"gauge","name":"depth","over":1000000000,"value":0.5}`,
 		`"kind":"histogram","name":"size","over":1000000000,"count":2,"sum":5,"min":2,"max":3,"unit":"bytes"}`,
 		"",
 	}, "\n"), strings.ReplaceAll(out.String(), prefix, ""))
+}
+
+// A timer without observations has no minimum and no maximum, and no quantiles.
+func TestNewSeries(t *testing.T) {
+	var out strings.Builder
+	sink := sinkFor(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	batch := second(metricsbuffer.Point{
+		Kind: metricsbuffer.KindTimer, Name: "latency", Buckets: new(metricsbuffer.Buckets),
+	})
+	batch.Ended = []metricsbuffer.Point{{Name: "gone"}}
+	require.NoError(t, sink.Write(t.Context(), batch))
+	require.Equal(t, "level=INFO msg=metric kind=timer name=latency over=1s count=0 sum=0s\n", out.String())
 }
 
 func TestLevel(t *testing.T) {

@@ -262,7 +262,7 @@ func pointsOf(l string) (all []metricsbuffer.Point, err error) {
 		case p.Kind == metricsbuffer.KindGauge:
 			p.Value = value
 		default:
-			p.Count, err = strconv.ParseInt(written, 10, 64)
+			p.Count, p.Decimals, err = sinktest.ParseAmount(written)
 		}
 		if err != nil {
 			return nil, err

@@ -13,6 +13,7 @@
 // Each value is one line, which ends with a newline. Tags are at the end of the line, as DogStatsD has them:
 //
 //	counter    name:3|c|#key:value,key2:value2
+//	           name:0.25|c                 of fractions, with all digits
 //	gauge      name:2.5|g
 //	timer      name:12.5|ms|@0.1           ten observations of 12.5 milliseconds
 //	histogram  name.hist-bytes.count:10|c  the number of observations
@@ -24,6 +25,15 @@
 // gauge is two lines, name:0|g and name:-2.5|g, because most servers take a sign for "add this to the gauge". A gauge
 // stays at the server as it is until the next batch with that gauge. The server also keeps the min and max of a
 // histogram until the next batch with that histogram.
+//
+// StatsD, statsd_exporter and Datadog's agent add up fractions of counters. Telegraf, the Collector, gostatsd and
+// veneur cut off the fraction of each line, and the sink cannot notice that. The other servers were not looked at.
+// Where a fraction would be lost, count a smaller unit in whole numbers, such as cents, instead of fractions.
+//
+// A new series is sent once even if nothing was recorded in it: a counter and a gauge as 0, and a timer or histogram in
+// the form Parts as a count and a sum of 0. The other forms have no line without an observation. Nothing is sent when
+// the buffer forgets a series ([metricsbuffer.WithIdleExpiry]): a server keeps it, or deletes it by its own settings.
+// The sink keeps the escaped name and tags of each series until then.
 //
 // # Timers
 //

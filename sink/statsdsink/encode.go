@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/slot"
 )
 
 // The reasons for which a point is dropped. They are constant, because drops are counted by reason.
@@ -36,14 +37,24 @@ type encoder struct {
 	start int64  // of the batch: it identifies a batch and the buffer, also when the batch is sent again
 	stamp []byte // the whole field with the time of the batch, or empty
 
-	// These belong to the current point, if it has several lines. Their memory is used again.
-	name, tags []byte
+	texts   slot.Cache[text]
+	written []byte // scratch, so that a text has no more memory than it needs
+
+	// These belong to the current point. The memory of tail is used again.
+	name, tags []byte // a part of the series' text
 	tail       []byte // the end of the open line of shares
 	number     [32]byte
 }
 
+// A text is the name of a series with the prefix, and then its tags, as they are sent.
+type text struct {
+	bytes []byte
+	name  int // the length of the name
+}
+
 // begin prepares for the points of a batch.
 func (e *encoder) begin(batch *metricsbuffer.Batch) {
+	e.texts.Forget(batch.Ended)
 	e.start = batch.Start.UnixNano()
 	if e.stamp = e.stamp[:0]; e.stamped && batch.End.Unix() > 0 {
 		e.stamp = strconv.AppendInt(append(e.stamp, "|T"...), batch.End.Unix(), 10)
@@ -55,19 +66,21 @@ func (e *encoder) begin(batch *metricsbuffer.Batch) {
 func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reason string) {
 	switch p.Kind {
 	case metricsbuffer.KindCounter:
-		packet = append(e.appendSeries(packet, p), ':')
-		return e.endLine(strconv.AppendInt(packet, p.Count, 10), "|c", p), ""
+		e.series(p)
+		packet = append(e.appendOwnName(packet), ':')
+		return e.endLine(p.AppendAmount(packet), "|c"), ""
 	case metricsbuffer.KindGauge:
 		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
 			return packet, notFinite
 		}
+		e.series(p)
 		// Most servers take a sign for "add this to the gauge". A negative value is then reached from zero only. Both
 		// lines are in one packet, in this order.
 		if p.Value < 0 && !e.signed {
-			packet = e.endLine(append(e.appendSeries(packet, p), ":0"...), "|g", p)
+			packet = e.endLine(append(e.appendOwnName(packet), ":0"...), "|g")
 		}
-		packet = append(e.appendSeries(packet, p), ':')
-		return e.endLine(appendFloat(packet, p.Value), "|g", p), ""
+		packet = append(e.appendOwnName(packet), ':')
+		return e.endLine(appendFloat(packet, p.Value), "|g"), ""
 	case metricsbuffer.KindTimer, metricsbuffer.KindHistogram:
 		e.series(p)
 		if e.form == Sum && p.Kind == metricsbuffer.KindTimer {
@@ -78,38 +91,40 @@ func (e *encoder) append(packet []byte, p *metricsbuffer.Point) (_ []byte, reaso
 	return packet, unknownKind
 }
 
-// appendSeries appends the part of a counter's or gauge's line that is before the colon.
-func (e *encoder) appendSeries(packet []byte, p *metricsbuffer.Point) []byte {
-	packet = appendName(append(packet, e.prefix...), p.Name, false)
-	if e.graphite {
-		packet = e.appendTags(packet, p.Tags)
-	}
-	return packet
-}
-
-// endLine appends the part of a counter's or gauge's line that is after the number.
-func (e *encoder) endLine(packet []byte, kind string, p *metricsbuffer.Point) []byte {
+// endLine appends the part of a line that is after the number.
+func (e *encoder) endLine(packet []byte, kind string) []byte {
 	packet = append(packet, kind...)
 	if !e.graphite {
-		packet = e.appendTags(packet, p.Tags)
+		packet = append(packet, e.tags...)
 	}
 	packet = append(packet, e.container...)
 	packet = append(packet, e.stamp...)
 	return append(packet, '\n')
 }
 
-// series sets the name and the tags of a point with several lines.
+// series sets the name and the tags of the point's series.
 func (e *encoder) series(p *metricsbuffer.Point) {
+	t, known := e.texts.Of(p)
+	if !known {
+		e.write(t, p)
+	}
+	e.name, e.tags = t.bytes[:t.name:t.name], t.bytes[t.name:]
+}
+
+// write sets the text of the point's series.
+func (e *encoder) write(t *text, p *metricsbuffer.Point) {
 	timer := p.Kind == metricsbuffer.KindTimer
 	besideHistograms := e.form == Histograms || e.form == Distributions
-	e.name = appendName(append(e.name[:0], e.prefix...), p.Name, timer && besideHistograms)
+	written := appendName(append(e.written[:0], e.prefix...), p.Name, timer && besideHistograms)
 	switch {
 	case timer && e.form == Parts:
-		e.name = append(e.name, nanoseconds...)
-	case !timer:
-		e.name = appendUnit(append(e.name, histogram...), p.Unit)
+		written = append(written, nanoseconds...)
+	case p.Kind == metricsbuffer.KindHistogram:
+		written = appendUnit(append(written, histogram...), p.Unit)
 	}
-	e.tags = e.appendTags(e.tags[:0], p.Tags)
+	t.name = len(written)
+	e.written = e.appendTags(written, p.Tags)
+	t.bytes = append(t.bytes[:0], e.written...)
 }
 
 // key identifies the series that the method series has set, and its batch.

@@ -106,9 +106,9 @@ func TestLinesOfTheEnvironment(t *testing.T) {
 func TestSignedGauges(t *testing.T) {
 	batch := &metricsbuffer.Batch{Points: []point{
 		{Name: "g", Kind: gauge, Value: -2.5}, {Name: "g", Kind: gauge, Value: 2.5},
-		{Name: "t", Kind: timer, Min: -1, Max: 1},
+		{Name: "t", Kind: timer, Count: 2, Min: -1, Max: 1},
 	}}
-	const parts = "t.ns.count:0|c\nt.ns.sum:0|c\n"
+	const parts = "t.ns.count:2|c\nt.ns.sum:0|c\n"
 	require.Equal(t, "g:0|g\ng:-2.5|g\ng:2.5|g\n"+parts+"t.ns.min:0|g\nt.ns.min:-1|g\nt.ns.max:1|g\n",
 		write(t, batch, WithTimers(Parts)))
 	require.Equal(t, "g:-2.5|g\ng:2.5|g\n"+parts+"t.ns.min:-1|g\nt.ns.max:1|g\n",

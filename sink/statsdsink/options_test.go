@@ -32,8 +32,13 @@ func TestQuantiles(t *testing.T) {
 	p.Buckets.Counts[0], p.Buckets.Counts[16], p.Buckets.Counts[25] = 1, 1, 1
 	batch := &metricsbuffer.Batch{Points: []point{p, {Name: "u", Kind: timer}}}
 	require.Equal(t, "t.ns.count:3|c\nt.ns.sum:6|c\nt.ns.min:1|g\nt.ns.max:3|g\nt.ns.p50:2|g\nt.ns.p90:3|g\n"+
-		"u.ns.count:0|c\nu.ns.sum:0|c\nu.ns.min:0|g\nu.ns.max:0|g\n", // that of nothing is nothing
+		"u.ns.count:0|c\nu.ns.sum:0|c\n", // without an observation
 		write(t, batch, WithTimers(Parts), WithQuantiles(0.9, 0.5), WithQuantiles(0.5)))
+
+	empty := &metricsbuffer.Batch{Points: []point{{Name: "t", Kind: timer, Buckets: new(buckets)}}}
+	for _, form := range []Form{Timings, Sum, Histograms, Distributions} {
+		require.Empty(t, write(t, empty, WithTimers(form)), "an observation of 0 would not be true")
+	}
 
 	batch = &metricsbuffer.Batch{Points: []point{{Name: "t.ns.p50", Kind: gauge}, {Name: "t.ns.pool", Kind: gauge}}}
 	require.Equal(t, "t.ns_x2E_p50:0|g\nt.ns.pool:0|g\n", write(t, batch))
@@ -50,7 +55,7 @@ func TestHistogramsAndTimersStayApart(t *testing.T) {
 func TestTimestamps(t *testing.T) {
 	batch := &metricsbuffer.Batch{End: time.Unix(1_700_000_000, 999), Points: []point{
 		{Name: "c", Tags: tags{tag("k", "v")}, Count: 2}, {Name: "g", Kind: gauge, Value: -2},
-		{Name: "t", Kind: timer, Sum: 1e6, Min: -1},
+		{Name: "t", Kind: timer, Count: 1, Sum: 1e6, Min: -1},
 	}}
 	require.Equal(t, "_x63_:2|c|#k:v|c:id|T1700000000\ng:-2|g|c:id|T1700000000\nt:1|ms|c:id\n",
 		write(t, batch, WithTimestamps(), WithTimers(Sum), WithContainerID("id")))

@@ -11,7 +11,6 @@ type place struct{ points, shares int }
 // sent when that packet is. All lines of a point are in one packet, so that the point is sent as a whole or not at all.
 // Only the shares of a point can be in several packets.
 func (s *Sink) pack(batch *metricsbuffer.Batch, send func(packet []byte, end place) error) error {
-	s.encoder.begin(batch)
 	packet := s.packet
 	for i := range batch.Points {
 		p := &batch.Points[i]

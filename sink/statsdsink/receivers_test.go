@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -238,4 +239,42 @@ func TestUDPIsPaced(t *testing.T) {
 		t.Logf("%d of %d series arrived", arrived, series)
 		require.Less(t, try, tries, "they are lost every time")
 	}
+}
+
+// Some servers add up the fractions of a counter, and others cut them off. The documentation says which.
+func TestFractions(t *testing.T) {
+	send := func(t *testing.T, network, address string) {
+		b := newBuffer(t, network, address)
+		cost, jobs := b.FractionCounter("cost", 2), b.Counter("jobs")
+		for range 4 {
+			cost.Add(1.75)
+			jobs.Inc()
+			require.NoError(t, b.Flush(t.Context()))
+		}
+	}
+	t.Run("Etsy", func(t *testing.T) {
+		etsy := receivers.StartEtsy(t)
+		send(t, "tcp", etsy.Address)
+		requireSoon(t, map[string]float64{"cost": 7, "jobs": 4}, etsy.Counters)
+		require.Zero(t, etsy.BadLines())
+	})
+	t.Run("exporter", func(t *testing.T) {
+		exporter := receivers.StartExporter(t)
+		send(t, "tcp", exporter.Address)
+		requireSoon(t, map[string]float64{"cost": 7, "jobs": 4}, exported(exporter, "cost", "jobs"))
+	})
+	t.Run("telegraf", func(t *testing.T) {
+		telegraf := receivers.StartTelegraf(t)
+		send(t, "tcp", telegraf.Address)
+		requireIn(t, telegraf.Counters, map[string]float64{"cost": 4, "jobs": 4})
+	})
+	t.Run("Collector", func(t *testing.T) {
+		c := receivers.StartCollector(t, "udp", nil)
+		send(t, "udp", c.Address)
+		require.EventuallyWithT(t, func(t *assert.CollectT) {
+			_, cost := totals(c, "cost")
+			_, jobs := totals(c, "jobs")
+			assert.Equal(t, []int{4, 4}, []int{int(cost.Value), int(jobs.Value)})
+		}, 5*time.Second, 20*time.Millisecond)
+	})
 }

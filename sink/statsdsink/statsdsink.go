@@ -99,6 +99,7 @@ func (s *Sink) String() string {
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.encoder.begin(batch)
 	if len(batch.Points) == 0 {
 		return nil
 	}

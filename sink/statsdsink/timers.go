@@ -28,9 +28,13 @@ func quantilePart(q float64) string {
 }
 
 // appendParts writes a timer or a histogram as two counters and two gauges, and one more gauge for each quantile.
+// Without an observation there are no gauges: they would say that one was zero.
 func (e *encoder) appendParts(packet []byte, p *metricsbuffer.Point) []byte {
 	packet = e.appendPart(packet, ".count", p.Count, "|c")
 	packet = e.appendPart(packet, ".sum", p.Sum, "|c")
+	if p.Count == 0 {
+		return packet
+	}
 	packet = e.appendGaugePart(packet, ".min", p.Min)
 	packet = e.appendGaugePart(packet, ".max", p.Max)
 	for i := range e.quantiles {
@@ -55,20 +59,16 @@ func (e *encoder) appendPart(packet []byte, part string, v int64, kind string) [
 	if e.graphite {
 		packet = append(packet, e.tags...)
 	}
-	packet = strconv.AppendInt(append(packet, ':'), v, 10)
-	packet = append(packet, kind...)
-	if !e.graphite {
-		packet = append(packet, e.tags...)
-	}
-	packet = append(packet, e.container...)
-	packet = append(packet, e.stamp...)
-	return append(packet, '\n')
+	return e.endLine(strconv.AppendInt(append(packet, ':'), v, 10), kind)
 }
 
-// appendSum writes a timer as the total of its observations.
+// appendSum writes a timer as the total of its observations, if there are any.
 func (e *encoder) appendSum(packet []byte, p *metricsbuffer.Point) (_ []byte, reason string) {
-	if p.Sum < 0 {
+	switch {
+	case p.Sum < 0:
 		return packet, negative
+	case p.Count == 0:
+		return packet, ""
 	}
 	packet = append(e.appendOwnName(packet), ':')
 	packet = append(appendMilliseconds(packet, p.Sum), "|ms"...)

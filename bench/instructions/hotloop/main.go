@@ -29,6 +29,7 @@ func main() {
 		panic(err)
 	}
 	setGauge = gauge.Set
+	scope := buffer.WithPrefix("arroyo.consumer.").With(metricsbuffer.Tag{Key: "group", Value: "g"})
 	operations := map[string]func(){
 		"Counter.Add":   func() { counter.Add(1) },
 		"Timer.Observe": func() { timer.Observe(time.Millisecond) },
@@ -36,6 +37,9 @@ func main() {
 		"IncrCounter, two tags": func() {
 			buffer.IncrCounter("arroyo.consumer.run.count", 1,
 				metricsbuffer.Tag{Key: "group", Value: "g"}, metricsbuffer.Tag{Key: "topic", Value: "t"})
+		},
+		"IncrCounter of a scope": func() {
+			scope.IncrCounter("run.count", 1, metricsbuffer.Tag{Key: "topic", Value: "t"})
 		},
 		"Gauge.Set": func() { setGauge(1) },
 		"Vec.With":  func() { vec.With(delivery{"success", "events"}) },

@@ -120,7 +120,7 @@ func runHistory(t *testing.T, seed uint64) metricsbuffer.Stats {
 	for w := range writers {
 		plan := make([]int, each)
 		for i := range plan {
-			plan[i] = random.IntN(5)
+			plan[i] = random.IntN(6)
 		}
 		wait.Go(func() {
 			write(b, h, w, 0, plan[:each/2], named)
@@ -177,6 +177,8 @@ func write(b *metricsbuffer.Buffer, h *history, w, from int, plan []int, named *
 				if err == nil {
 					vec.With(struct{}{}).Add(delta)
 				}
+			case 5:
+				b.FractionCounter(name, 2).Steps().Add(delta)
 			case 4:
 				metricsbuffer.Record(b.Counter(name).Delta(delta), together.Delta(1), timer.Took(time.Millisecond))
 			}

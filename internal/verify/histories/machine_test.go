@@ -53,6 +53,17 @@ type machine struct {
 	all     metricsbuffer.Totals
 	closing bool
 	closed  bool
+
+	expiring     bool
+	descriptions int // that were given
+}
+
+// at returns the buffer or one of its scopes, and the prefix of its names.
+func (m *machine) at(t *rapid.T) (b *metricsbuffer.Buffer, prefix string) {
+	if rapid.Bool().Draw(t, "scope") {
+		return m.b.WithPrefix("s").With(metricsbuffer.T("k", "v")).WithPrefix("."), "s."
+	}
+	return m.b, ""
 }
 
 // A modelSink is a sink that follows a plan, with the updates that the model has pending for it.
@@ -235,7 +246,10 @@ func TestStateMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{locals: make(map[string]total), values: make(map[string]float64), known: make(map[string]bool)}
 		options := []metricsbuffer.Option{metricsbuffer.WithInterval(0)}
-		if rapid.Bool().Draw(t, "expiring") {
+		if rapid.Bool().Draw(t, "constant tags") {
+			options = append(options, metricsbuffer.WithTags(metricsbuffer.T("host", "h")))
+		}
+		if m.expiring = rapid.Bool().Draw(t, "expiring"); m.expiring {
 			options = append(options, metricsbuffer.WithIdleExpiry(time.Nanosecond))
 		}
 		for i := range rapid.IntRange(1, 3).Draw(t, "sinks") {
@@ -274,26 +288,37 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"counter": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), deltas.Draw(t, "delta")
+			b, prefix := m.at(t)
 			switch rapid.IntRange(0, 2).Draw(t, "way") {
 			case 0:
-				m.b.Counter(name).Add(v)
+				b.Counter(name).Add(v)
 			case 1:
-				m.b.IncrCounter(name, v)
+				b.IncrCounter(name, v)
 			case 2:
-				vec, err := metricsbuffer.NewCounterVec[labels](m.b, name)
+				vec, err := metricsbuffer.NewCounterVec[labels](b, name)
 				require.NoError(t, err)
 				vec.With(labels{"x"}).Add(v)
 			}
+			m.note(metricsbuffer.KindCounter, prefix+name, one(v))
+		},
+		"fraction": func(t *rapid.T) {
+			name, v := names3.Draw(t, "name")+".fraction", deltas.Draw(t, "delta")
+			m.b.FractionCounter(name, 2).Add(float64(v) / 100)
 			m.note(metricsbuffer.KindCounter, name, one(v))
 		},
 		"timer": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), lengths.Draw(t, "duration")
-			if rapid.Bool().Draw(t, "by name") {
-				m.b.IncrTimer(name, time.Duration(v))
-			} else {
-				m.b.Timer(name).Observe(time.Duration(v))
+			b, prefix := m.at(t)
+			n := rapid.IntRange(1, 3).Draw(t, "times")
+			switch {
+			case n > 1:
+				b.Timer(name).ObserveN(time.Duration(v), int64(n))
+			case rapid.Bool().Draw(t, "by name"):
+				b.IncrTimer(name, time.Duration(v))
+			default:
+				b.Timer(name).Observe(time.Duration(v))
 			}
-			m.note(metricsbuffer.KindTimer, name, one(v))
+			m.note(metricsbuffer.KindTimer, prefix+name, total{values: slices.Repeat([]int64{v}, n)})
 		},
 		"histogram": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), lengths.Draw(t, "value")
@@ -302,13 +327,14 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 		},
 		"gauge": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), float64(deltas.Draw(t, "value"))
+			b, prefix := m.at(t)
 			if rapid.Bool().Draw(t, "by name") {
-				m.b.SetGauge(name, v)
+				b.SetGauge(name, v)
 			} else {
-				m.b.Gauge(name).Set(v)
+				b.Gauge(name).Set(v)
 			}
-			m.values[key(metricsbuffer.KindGauge, name)] = v
-			m.note(metricsbuffer.KindGauge, name, total{gauge: v, set: true})
+			m.values[key(metricsbuffer.KindGauge, prefix+name)] = v
+			m.note(metricsbuffer.KindGauge, prefix+name, total{gauge: v, set: true})
 		},
 		"local": func(t *rapid.T) {
 			name, v := names3.Draw(t, "name"), lengths.Draw(t, "value")
@@ -366,6 +392,26 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 			}
 			metricsbuffer.Record(updates...)
 			local.Commit()
+		},
+		// All series of the name are in the next batch then. The model does not know which of them have expired.
+		"describe": func(t *rapid.T) {
+			if m.expiring {
+				t.Skip("series expire")
+			}
+			name := names3.Draw(t, "name")
+			b, prefix := m.at(t)
+			m.descriptions++
+			b.Describe(name, fmt.Sprint("Help ", m.descriptions), "")
+			if m.closed {
+				return
+			}
+			for kind := range metricsbuffer.KindHistogram + 1 {
+				if k := key(kind, prefix+name); m.known[k] {
+					for _, s := range m.sinks {
+						s.begun[k] = true
+					}
+				}
+			}
 		},
 		"commit": func(t *rapid.T) {
 			m.local.Commit()

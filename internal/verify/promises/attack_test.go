@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+	"unsafe"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -256,4 +259,210 @@ func TestErrorsThatPanic(t *testing.T) {
 		require.ErrorContains(t, b.Stats().Sinks[0].LastError, "panic")
 		require.ErrorContains(t, b.Close(), "Close: an error of type *promises.deadly")
 	}
+}
+
+// TestLocalIsOfItsInstrument: the variable that held a counter may hold another one by now, also one of another buffer.
+func TestLocalIsOfItsInstrument(t *testing.T) {
+	b, recorder := newBuffer(t)
+	local := b.Local()
+	var counter metricsbuffer.Counter
+	for i, name := range []string{"a", "b", "c"} {
+		counter = *b.Counter(name)
+		local.Counter(&counter).Add(int64(i + 1))
+	}
+	local.Commit()
+	require.NoError(t, b.Flush(t.Context()))
+	for i, name := range []string{"a", "b", "c"} {
+		require.EqualValues(t, i+1, recorder.Total(metricsbuffer.KindCounter, name).Count, name)
+	}
+	other, err := metricsbuffer.New()
+	require.NoError(t, err)
+	counter = *other.Counter("c")
+	require.Panics(t, func() { local.Counter(&counter).Inc() })
+	counter = metricsbuffer.Counter{}
+	require.Nil(t, local.Counter(&counter))
+	require.Nil(t, local.Counter(nil))
+}
+
+// TestEndsAreBounded: a sink that never returns nil does not make the ends of series pile up. If it acknowledges
+// anything, it acknowledges the ends, too; else they count against the limit of series.
+func TestEndsAreBounded(t *testing.T) {
+	for name, acknowledge := range map[string]bool{"acknowledges": true, "only drops": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const limit = 100
+				ended, highest := 0, uint32(0)
+				b, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(time.Second), metricsbuffer.WithMaxSeries(limit),
+					metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+						ended = max(ended, len(batch.Ended))
+						for i, p := range batch.Points {
+							highest = max(highest, p.ID)
+							if !acknowledge {
+								batch.Drop(i, "injected")
+							}
+						}
+						if acknowledge {
+							batch.Acknowledge(len(batch.Points))
+						}
+						return errors.New("injected")
+					})))
+				require.NoError(t, err)
+				for round := range 100 {
+					for i := range limit / 10 {
+						b.IncrTimer(fmt.Sprint(round, "-", i), 1)
+					}
+					time.Sleep(time.Second)
+				}
+				require.LessOrEqual(t, ended, 2*limit)
+				require.Less(t, highest, uint32(4*limit))
+				overflowed := b.Stats().Overflowed.Observations
+				require.Equal(t, acknowledge, overflowed == 0, overflowed)
+				_ = b.Close()
+			})
+		})
+	}
+}
+
+// TestStartAfterAFailedEnd: a batch that had nothing but ends has failed; the next one has its start.
+func TestStartAfterAFailedEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := new(sinktest.Recorder)
+		var failed time.Time
+		b, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(time.Second), metricsbuffer.WithSink(
+			metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				if len(batch.Ended) > 0 && failed.IsZero() {
+					require.Empty(t, batch.Points)
+					failed = batch.Start
+					return errors.New("injected")
+				}
+				return recorder.Write(ctx, batch)
+			})))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		time.Sleep(10 * time.Second)
+		require.NoError(t, b.Close())
+		require.False(t, failed.IsZero())
+		batches := recorder.Batches()
+		require.Len(t, batches, 2)
+		require.Equal(t, failed, batches[1].Start)
+		require.Len(t, batches[1].Ended, 1)
+	})
+}
+
+// TestGaugesHaveNoValueBeforeTheyAreSet: no batch has a value that nobody has set, also if the gauge is described.
+func TestGaugesHaveNoValueBeforeTheyAreSet(t *testing.T) {
+	b, recorder := newBuffer(t)
+	gauge := b.Gauge("g")
+	require.NoError(t, b.Flush(t.Context()))
+	b.Describe("g", "help", "")
+	require.NoError(t, b.Flush(t.Context()))
+	_, err := recorder.Find(metricsbuffer.KindGauge, "g")
+	require.Error(t, err)
+	gauge.Set(0)
+	require.NoError(t, b.Flush(t.Context()))
+	require.Zero(t, recorder.Total(metricsbuffer.KindGauge, "g").Value)
+	b.Describe("g", "another help", "")
+	require.NoError(t, b.Flush(t.Context()))
+	batches := recorder.Batches()
+	require.Equal(t, "another help", batches[len(batches)-1].Points[0].Help)
+}
+
+// TestUpdatesThatAddUpToZeroAreUse: a counter whose updates cancel out is in use, and does not end.
+func TestUpdatesThatAddUpToZeroAreUse(t *testing.T) {
+	for _, delta := range []int64{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			const expiry = 20 * time.Second
+			var ended []time.Time
+			b, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(expiry), metricsbuffer.WithSink(
+				metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+					for range batch.Ended {
+						ended = append(ended, time.Now())
+					}
+					return nil
+				})))
+			require.NoError(t, err)
+			time.Sleep(time.Second / 2)
+			var latest time.Time
+			for range 100 {
+				b.IncrCounter("in flight", delta)
+				b.IncrCounter("in flight", -delta)
+				latest = time.Now()
+				time.Sleep(7 * time.Second)
+			}
+			require.Empty(t, ended)
+			time.Sleep(2 * expiry)
+			require.Len(t, ended, 1)
+			require.GreaterOrEqual(t, ended[0].Sub(latest), expiry)
+			require.LessOrEqual(t, ended[0].Sub(latest), expiry*5/4+2*time.Second)
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
+// TestAttachEndsItsGoroutine: New leaves no goroutine behind, although it does not return.
+func TestAttachEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
+		first := new(eager)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = metricsbuffer.New(metricsbuffer.WithSink(first), metricsbuffer.WithSink(&exiting{}))
+		}()
+		<-done
+		require.ErrorIs(t, first.flush(t.Context()), metricsbuffer.ErrClosed)
+	})
+}
+
+type exiting struct{ sinktest.Recorder }
+
+func (*exiting) Attach(func(context.Context) error) error { runtime.Goexit(); return nil }
+
+// TestPrefixIsCopied: the bytes of a prefix may change after the call.
+func TestPrefixIsCopied(t *testing.T) {
+	b, recorder := newBuffer(t)
+	bytes := []byte("http.")
+	prefix := unsafe.String(&bytes[0], len(bytes))
+	scopes := []*metricsbuffer.Buffer{b.WithPrefix(prefix), b.With(tag("k", "v")).WithPrefix(prefix)}
+	copy(bytes, "evil\n")
+	for _, scope := range scopes {
+		scope.IncrCounter("requests", 1)
+	}
+	require.NoError(t, b.Flush(t.Context()))
+	require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "http.requests").Count)
+	require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "http.requests", tag("k", "v")).Count)
+}
+
+// TestLabelOfANilPointer: a label that is an interface with a nil pointer in it is empty, like a nil pointer.
+func TestLabelOfANilPointer(t *testing.T) {
+	b, recorder := newBuffer(t)
+	type labels struct{ Place fmt.Stringer }
+	vec := metricsbuffer.Must(metricsbuffer.NewCounterVec[labels](b, "c"))
+	vec.With(labels{(*url.URL)(nil)}).Inc()
+	vec.With(labels{}).Inc()
+	require.NoError(t, b.Flush(t.Context()))
+	require.EqualValues(t, 2, recorder.Total(metricsbuffer.KindCounter, "c", tag("Place", "")).Count)
+}
+
+// TestOverflowAfterExpiry: an overflow series that has expired leaves its account to none that comes after it.
+func TestOverflowAfterExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := new(sinktest.Recorder)
+		b, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(2), metricsbuffer.WithIdleExpiry(time.Second),
+			metricsbuffer.WithSink(recorder))
+		require.NoError(t, err)
+		for round := range 50 {
+			for i := range 4 {
+				b.IncrCounter(fmt.Sprint(round, "-", i), 1)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		require.EqualValues(t, 100, b.Stats().Overflowed.Increments)
+		require.Empty(t, b.Stats().Overflows, "all have expired")
+		b.IncrCounter("fine", 7)
+		time.Sleep(time.Second)
+		require.EqualValues(t, 100, b.Stats().Overflowed.Increments)
+		require.Empty(t, b.Stats().Overflows)
+		require.NoError(t, b.Close())
+		require.NoError(t, recorder.Err())
+	})
 }

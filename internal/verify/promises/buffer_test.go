@@ -433,6 +433,9 @@ func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 		"the sink is nil: ":     {metricsbuffer.WithSink(nil)},
 		"a nil promises.byUnit": {metricsbuffer.WithSink(byUnit(nil))},
 		"the name is empty":     {metricsbuffer.WithSink(recorder, metricsbuffer.SinkName(""))},
+		`value "v" has no key`:  {metricsbuffer.WithTags(tag("", "v"))},
+		`"k" is given twice`:    {metricsbuffer.WithTags(tag("k", "v")), metricsbuffer.WithTags(tag("j", ""), tag("k", "v"))},
+		`"overflow" belongs to`: {metricsbuffer.WithTags(tag("overflow", "false"))},
 		`two sinks are named "s"`: {
 			metricsbuffer.WithSink(recorder, metricsbuffer.SinkName("s")),
 			metricsbuffer.WithSink(new(sinktest.Recorder), metricsbuffer.SinkName("s")),

@@ -218,6 +218,27 @@ func TestSinkPastItsTimeout(t *testing.T) {
 	})
 }
 
+// TestErrorHandlerThatEndsItsGoroutine is told of the next failure all the same.
+func TestErrorHandlerThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var handled []error
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+			metricsbuffer.WithErrorHandler(func(err error) {
+				handled = append(handled, err)
+				runtime.Goexit()
+			}),
+			metricsbuffer.WithSink(sinktest.Failing(new(sinktest.Recorder), func(write int64) bool { return write <= 2 })))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		for failure := range 2 {
+			require.Error(t, b.Flush(t.Context()))
+			synctest.Wait()
+			require.Len(t, handled, failure+1)
+		}
+		require.NoError(t, b.Close())
+	})
+}
+
 // TestFlushWaitsForWhatIsBeingWritten: a flush whose updates are in a batch under way waits for that batch. If the
 // batch fails, the flush waits for the next one.
 func TestFlushWaitsForWhatIsBeingWritten(t *testing.T) {

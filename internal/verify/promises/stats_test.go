@@ -27,15 +27,19 @@ func TestStatsOfOverflow(t *testing.T) {
 	}
 	b.IncrCounter("d", 2)
 	b.IncrTimer("t", 0)
+	b.Histogram("h", "rows").Observe(7)
+	b.FractionCounter("e", 2).Add(0.03)
 	for range 2 {
 		stats := b.Stats()
-		require.Equal(t, metricsbuffer.Totals{Increments: 17, Observations: 4}, stats.Overflowed)
+		require.Equal(t, metricsbuffer.Totals{Increments: 20, Observations: 5}, stats.Overflowed)
 		require.Equal(t, []metricsbuffer.Overflow{
 			{Name: "c", Kind: metricsbuffer.KindCounter, Count: 15},
 			{Name: "t", Kind: metricsbuffer.KindTimer, Count: 4},
+			{Name: "e", Kind: metricsbuffer.KindCounter, Decimals: 2, Count: 3},
 			{Name: "d", Kind: metricsbuffer.KindCounter, Count: 2},
+			{Name: "h", Kind: metricsbuffer.KindHistogram, Unit: "rows", Count: 1},
 		}, stats.Overflows)
-		require.Equal(t, 6+2*others, stats.Series)
+		require.Equal(t, 8+2*others, stats.Series)
 		require.NoError(t, b.Flush(t.Context()))
 	}
 }

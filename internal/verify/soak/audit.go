@@ -29,6 +29,7 @@ func (s *sink) examine(batch *metricsbuffer.Batch) {
 		switch p.Kind {
 		case timer, histogram:
 			s.whole(id, p)
+			s.exemplars(id, p)
 		case gauge:
 			if v := int64(p.Value); !s.u.byName && v < s.got[id] {
 				s.report.problem(wrong, "%s: gauge %q %v is %d after it was %d", s.label, p.Name, p.Tags, v, s.got[id])
@@ -66,6 +67,19 @@ func (s *sink) whole(id int, p *metricsbuffer.Point) {
 	if count != p.Count || sum != p.Sum || low != p.Min || high != p.Max {
 		s.report.problem(torn, "%s: %q %v has count %d, sum %d, min %d, max %d, and in its buckets %d, %d, %d, %d",
 			s.label, p.Name, p.Tags, p.Count, p.Sum, p.Min, p.Max, count, sum, low, high)
+	}
+}
+
+// exemplars checks that a point's exemplars are observations of its series and its batch, with the spans of these.
+func (s *sink) exemplars(id int, p *metricsbuffer.Point) {
+	for _, e := range p.Exemplars {
+		observed := false
+		for b := range p.Buckets.All() {
+			observed = observed || e.Value == 0 && b.Upper == 0 || float64(e.Value) > b.Lower && float64(e.Value) <= b.Upper
+		}
+		if !observed || e.TraceContext != spanOf(id, e.Value) {
+			s.report.problem(torn, "%s: %q %v has the exemplar %+v", s.label, p.Name, p.Tags, e)
+		}
 	}
 }
 

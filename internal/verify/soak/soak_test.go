@@ -64,7 +64,11 @@ func (a *audited) observed(name string) metricsbuffer.Point {
 
 func TestAuditorAcceptsWhatIsRight(t *testing.T) {
 	a := newAudited(t)
-	a.write(t, metricsbuffer.Point{Name: "counter.1", Kind: counter, Count: 5}, a.observed("timer.1"),
+	p := a.observed("timer.1")
+	p.Exemplars = append(p.Exemplars,
+		metricsbuffer.Exemplar{TraceContext: spanOf(a.u.id(timer, "timer.1"), 0)},
+		metricsbuffer.Exemplar{TraceContext: spanOf(a.u.id(timer, "timer.1"), p.Max), Value: p.Max})
+	a.write(t, metricsbuffer.Point{Name: "counter.1", Kind: counter, Count: 5}, p,
 		metricsbuffer.Point{Name: "metricsbuffer.flips", Kind: counter, Count: 3})
 	a.write(t, metricsbuffer.Point{Name: "counter.1", Kind: counter, Count: 2})
 	recorded := make([]int64, len(a.u.items))
@@ -122,6 +126,18 @@ func TestAuditorNoticesWhatIsWrong(t *testing.T) {
 		"a minimum of other observations": {torn, func(t *testing.T, a *audited) {
 			p := a.observed("timer.1")
 			p.Min = 1
+			a.write(t, p)
+		}},
+		"an exemplar of another series": {torn, func(t *testing.T, a *audited) {
+			p := a.observed("timer.1")
+			e := metricsbuffer.Exemplar{TraceContext: spanOf(a.u.id(timer, "timer.2"), p.Max), Value: p.Max}
+			p.Exemplars = append(p.Exemplars, e)
+			a.write(t, p)
+		}},
+		"an exemplar without its observation": {torn, func(t *testing.T, a *audited) {
+			p := a.observed("timer.1")
+			e := metricsbuffer.Exemplar{TraceContext: spanOf(a.u.id(timer, "timer.1"), p.Max/2), Value: p.Max / 2}
+			p.Exemplars = append(p.Exemplars, e)
 			a.write(t, p)
 		}},
 		"half of a commit": {torn, func(t *testing.T, a *audited) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -26,10 +27,12 @@ const (
 
 var ways = []way{
 	{countersEnumerated, countersStarted, 2, 1},
+	{fractionsEnumerated, fractionsStarted, 2, 1},
 	{distributionsEnumerated, distributionsStarted, 2, 1},
 	{gaugesEnumerated, gaugesStarted, 2, 1},
 	{namedEnumerated, namedStarted, 2, 1},
 	{vecsEnumerated, vecsStarted, 4, 1},
+	{scopesEnumerated, scopesStarted, 6, 1},
 	{togetherEnumerated, togetherStarted, 3, 1},
 	{recordEnumerated, recordStarted, 4, 1},
 	{longEnumerated, longStarted, longSeries, 256},
@@ -71,6 +74,29 @@ func countersStarted(w *writer) func(int64) {
 	}
 }
 
+func fractionsEnumerated(u *universe) {
+	for i := range int64(handles) {
+		u.add(counter, numbered("fraction", i))
+	}
+}
+
+func fractionsStarted(w *writer) func(int64) {
+	var counters [handles]*metricsbuffer.FractionCounter
+	var ids [handles]int
+	for i := range counters {
+		name := numbered("fraction", int64(i))
+		counters[i], ids[i] = w.buffer.FractionCounter(name, 1+i%3), w.u.id(counter, name)
+	}
+	return func(n int64) {
+		i := n % handles
+		counters[i].Add(float64(n%7) / 8)
+		wholes := [...]float64{10, 100, 1000}
+		w.recorded[ids[i]] += int64(math.RoundToEven(float64(n%7) / 8 * wholes[i%3]))
+		counters[i].Steps().Add(3)
+		w.recorded[ids[i]] += 3
+	}
+}
+
 func distributionsEnumerated(u *universe) {
 	for i := range int64(handles) {
 		u.add(timer, numbered("timer", i))
@@ -89,8 +115,15 @@ func distributionsStarted(w *writer) func(int64) {
 		histograms[i], histogramIDs[i] = w.buffer.Histogram(name, "bytes"), w.u.id(histogram, name)
 	}
 	return func(n int64) {
-		timers[n%handles].Observe(time.Duration(w.observe(timerIDs[n%handles], n)))
-		histograms[n%handles].Observe(w.observe(histogramIDs[n%handles], n))
+		timerID, histogramID := timerIDs[n%handles], histogramIDs[n%handles]
+		d, v := w.observe(timerID, n), w.observe(histogramID, n)
+		if n%5 == 0 {
+			timers[n%handles].ObserveExemplar(time.Duration(d), spanOf(timerID, d))
+			histograms[n%handles].ObserveExemplar(v, spanOf(histogramID, v))
+			return
+		}
+		timers[n%handles].Observe(time.Duration(d))
+		histograms[n%handles].Observe(v)
 	}
 }
 

@@ -95,7 +95,8 @@ func passingStarted(w *writer) func(int64) {
 		name, tag := churnName(i), churnTag[j]
 		w.buffer.Counter(name, tag).Inc()
 		w.recorded[counters[i][j]]++
-		w.buffer.Timer(name, tag).Observe(time.Duration(w.observe(timers[i][j], n)))
+		d := w.observe(timers[i][j], n)
+		w.buffer.Timer(name, tag).ObserveExemplar(time.Duration(d), spanOf(timers[i][j], d))
 		w.buffer.Histogram(name, "bytes", tag).Observe(w.observe(histograms[i][j], n))
 	}
 }

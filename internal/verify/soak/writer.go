@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,15 @@ func (w *writer) observe(id int, n int64) int64 {
 		return -n
 	}
 	return v
+}
+
+// spanOf returns the span of an observation in a series. Each of its parts tells of which one.
+func spanOf(id int, v int64) (span metricsbuffer.TraceContext) {
+	v = max(v, 0)
+	binary.BigEndian.PutUint64(span.TraceID[:], uint64(v)+1)
+	binary.BigEndian.PutUint64(span.TraceID[8:], uint64(id))
+	binary.BigEndian.PutUint64(span.SpanID[:], uint64(v)+uint64(id))
+	return span
 }
 
 // A fleet is what the writers of one buffer recorded together.

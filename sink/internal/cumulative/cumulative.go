@@ -10,17 +10,19 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/internal/slot"
 )
 
 // NegativeDelta is the reason for which a counter's point is dropped if its count is negative. A total never goes down.
 const NegativeDelta = "negative counter delta"
 
-// Totals are the running totals of a buffer's series. The owner of D keeps a value of that type with each series. Set
-// the exported fields before the first Add. Totals are not safe for concurrent use: their owner guards them.
+// Totals are the running totals of a buffer's series, from the first point of each until the buffer says that it has
+// ended. The owner of D keeps a value of that type with each series. Set the exported fields before the first Add.
+// Totals are not safe for concurrent use: their owner guards them.
+//
+// Two points belong to one series if they have the same kind, name, unit and tags. Their ID only finds the series
+// faster. So totals are right for points of any origin, such as those without an ID, or those of several buffers.
 type Totals[D any] struct {
-	// IdleExpiry is the time after which a series without updates is forgotten. Zero keeps all series.
-	IdleExpiry time.Duration
-
 	// Signed lets totals of counters go down. Otherwise points with a negative count are dropped.
 	Signed bool
 
@@ -28,33 +30,34 @@ type Totals[D any] struct {
 	// empty refuses the series: all its points are dropped for that reason. Add returns the error. Nil admits all.
 	Admit func(*Series[D]) (refused string, err error)
 
-	// Release is called with a series that was admitted, when it is forgotten or refused. It may be nil.
+	// Release is called with a series that was admitted, when it ends or is refused. It may be nil.
 	Release func(*Series[D])
 
+	// Redescribe is called with a series that was admitted, when its Help or its Unit has changed. It may be nil.
+	Redescribe func(*Series[D])
+
 	series map[string]*Series[D]
-	first  *Series[D] // of the latest batch
-	key    []byte     // scratch of Add
-	swept  time.Time
+	byID   slot.Table[*Series[D]] // each series is in one cell at most: that of its ID
+	key    []byte                 // scratch
 }
 
-// Add adds a batch and acknowledges it. It drops the points of refused series, and negative counts unless t.Signed. Its
-// error joins the errors of Admit; the batch is acknowledged all the same.
+// Add ends the series that the batch says have ended, adds the batch's points, and acknowledges it. It drops the points
+// of refused series, and negative counts unless t.Signed. Its error joins the errors of Admit; the batch is
+// acknowledged all the same.
 func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 	var errs []error
-	guess := &t.first
+	for i := range batch.Ended {
+		t.end(&batch.Ended[i])
+	}
 	for i := range batch.Points {
 		p := &batch.Points[i]
-		s := t.find(p, *guess)
+		s := t.find(p)
 		negative := !t.Signed && p.Kind == metricsbuffer.KindCounter && p.Count < 0
 		if s == nil && !negative {
 			var err error
 			if s, err = t.admit(p, batch.Start); err != nil {
 				errs = append(errs, err)
 			}
-		}
-		if s != nil {
-			s.updated = batch.End
-			*guess, guess = s, &s.next
 		}
 		switch {
 		case s != nil && s.refused != "":
@@ -63,24 +66,52 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 			batch.Drop(i, NegativeDelta)
 		default:
 			s.add(p, batch.Start)
+			t.describe(s, p)
 		}
 	}
 	batch.Acknowledge(len(batch.Points))
-	if t.IdleExpiry > 0 && batch.End.Sub(t.swept) >= t.IdleExpiry/2 { // it looks at every series
-		t.Expire(batch.End)
-	}
 	return errors.Join(errs...)
 }
 
-// find returns the total of the point's series, or nil. A buffer's batches have their series in the same order, mostly.
-// So the guess is the series that followed the last time. It saves the map, whose key costs more than the rest of
-// [Totals.Add]. If the result is nil, t.key is the point's key.
-func (t *Totals[D]) find(p *metricsbuffer.Point, guess *Series[D]) *Series[D] {
-	if guess != nil && !guess.forgotten && guess.is(p) {
-		return guess
+// describe takes over the description of a point.
+func (t *Totals[D]) describe(s *Series[D], p *metricsbuffer.Point) {
+	if s.Help == p.Help && s.Unit == p.Unit {
+		return
 	}
+	s.Help, s.Unit = p.Help, p.Unit
+	if t.Redescribe != nil {
+		t.Redescribe(s)
+	}
+}
+
+// find returns the total of the point's series, or nil.
+func (t *Totals[D]) find(p *metricsbuffer.Point) *Series[D] {
+	cell := t.byID.Of(p)
+	if cell != nil && *cell != nil && (*cell).is(p) {
+		return *cell
+	}
+	s := t.lookUp(p)
+	if s != nil {
+		t.place(s, p)
+	}
+	return s
+}
+
+// lookUp returns the total of the point's series by its key, which is in t.key then.
+func (t *Totals[D]) lookUp(p *metricsbuffer.Point) *Series[D] {
 	t.key = AppendKey(t.key[:0], p)
 	return t.series[string(t.key)]
+}
+
+// place puts the series into the cell of the point's ID.
+func (t *Totals[D]) place(s *Series[D], p *metricsbuffer.Point) {
+	if cell := t.byID.Of(&s.Point); cell != nil && *cell == s {
+		*cell = nil
+	}
+	s.ID = p.ID
+	if cell := t.byID.Of(p); cell != nil {
+		*cell = s
+	}
 }
 
 // admit makes a total for the point's series, whose key is t.key.
@@ -90,6 +121,7 @@ func (t *Totals[D]) admit(p *metricsbuffer.Point, start time.Time) (*Series[D], 
 		t.series = make(map[string]*Series[D])
 	}
 	t.series[string(t.key)] = s
+	t.place(s, p)
 	if t.Admit == nil {
 		return s, nil
 	}
@@ -110,24 +142,21 @@ func (t *Totals[D]) release(s *Series[D]) {
 	}
 }
 
-// Expire forgets the series that got no update within IdleExpiry before now. A series that comes back begins at zero,
-// with a new start.
-func (t *Totals[D]) Expire(now time.Time) {
-	if t.IdleExpiry <= 0 {
+// end forgets a series. One that comes back begins at zero, with a new start. The end comes once more if a sink around
+// the owner fails after the owner's Write. A series of the same name may have begun then: it has another ID.
+func (t *Totals[D]) end(p *metricsbuffer.Point) {
+	s := t.lookUp(p)
+	if s == nil || s.ID != p.ID {
 		return
 	}
-	t.swept = now
-	for key, s := range t.series {
-		if now.Sub(s.updated) >= t.IdleExpiry {
-			delete(t.series, key)
-			t.release(s)
-			s.forgotten, s.next = true, nil
-		}
+	delete(t.series, string(t.key))
+	if cell := t.byID.Of(p); cell != nil && *cell == s {
+		*cell = nil
 	}
+	t.release(s)
 }
 
-// All yields the totals, in no order. The series belong to t, and change with the next Add. [Totals.Expire] comes first
-// in a sink that is asked for its totals: a buffer at rest sends no batch, so Add alone would not end a series.
+// All yields the totals, in no order. The series belong to t, and change with the next Add.
 func (t *Totals[D]) All() iter.Seq[*Series[D]] {
 	return func(yield func(*Series[D]) bool) {
 		for _, s := range t.series {
@@ -140,7 +169,7 @@ func (t *Totals[D]) All() iter.Seq[*Series[D]] {
 
 // Find returns the total of the point's series, or nil if there is none or it is refused.
 func (t *Totals[D]) Find(p *metricsbuffer.Point) *Series[D] {
-	if s := t.find(p, nil); s != nil && s.refused == "" {
+	if s := t.find(p); s != nil && s.refused == "" {
 		return s
 	}
 	return nil

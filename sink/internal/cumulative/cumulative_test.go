@@ -101,53 +101,105 @@ func TestKeepsNothingOfTheBatch(t *testing.T) {
 	require.Equal(t, timer(1, 1), points["latency"])
 }
 
-// The order of points, which Add makes use of, does not matter: neither if it changes, nor if series come and go.
+// Series come, go and come back, in any order, under any IDs that a buffer may give them. A batch that a buffer repeats
+// has the ends of the one before, too.
 func TestAnyOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	totals := cumulative.Totals[int]{IdleExpiry: 20 * time.Minute}
-	want, updated := make(map[string]int64), make(map[string]int)
-	order := random.Perm(30)
+	var totals cumulative.Totals[int]
+	want, ids, free := make(map[string]int64), make(map[string]uint32), make([]uint32, 40)
+	for i := range free {
+		free[i] = uint32(500 + i)
+	}
+	var ended []point
 	for i := range 1000 {
-		if i%50 == 0 {
-			order = random.Perm(30)
+		batch := minute(i)
+		if random.IntN(3) > 0 { // the batch before was acknowledged
+			for _, p := range ended {
+				free = append(free, p.ID)
+			}
+			ended = nil
 		}
-		var points []point
-		for _, n := range order {
-			if random.IntN(10) > 0 && (i/25)%4 != n%4 {
-				name := strconv.Itoa(n)
-				if i-updated[name] >= 20 {
-					want[name] = 0
-				}
-				points = append(points, counter(name, int64(i)))
-				want[name] += int64(i)
-				updated[name] = i
+		for name, id := range ids {
+			if random.IntN(10) == 0 && len(ended) < 10 {
+				ended = append(ended, point{Name: name, ID: id})
+				delete(ids, name)
+				delete(want, name)
 			}
 		}
-		totals.Expire(start.Add(time.Duration(i+1) * time.Minute))
-		require.NoError(t, totals.Add(minute(i, points...)))
-		sums, _ := byName(&totals)
-		for _, p := range points {
-			require.Equal(t, want[p.Name], sums[p.Name].Count, "counter %s at %d", p.Name, i)
+		batch.Ended = ended
+		for _, n := range random.Perm(30) {
+			name := strconv.Itoa(n)
+			if random.IntN(3) == 0 {
+				continue
+			}
+			if _, known := ids[name]; !known {
+				ids[name] = free[0]
+				free = free[1:]
+			}
+			p := counter(name, int64(i))
+			p.ID = ids[name]
+			batch.Points = append(batch.Points, p)
+			want[name] += int64(i)
+		}
+		require.NoError(t, totals.Add(batch))
+		points, _ := byName(&totals)
+		require.Len(t, points, len(want))
+		for name, sum := range want {
+			require.Equal(t, sum, points[name].Count, "counter %s at %d", name, i)
 		}
 	}
 }
 
-// A series in use keeps none of those that were forgotten, but for one.
-func TestForgottenIsFreed(t *testing.T) {
-	totals := cumulative.Totals[int]{IdleExpiry: time.Minute}
+// Totals go by name and tags if the IDs cannot tell the series apart: there are none, two buffers have the same ones, a
+// series has several, or no buffer has such IDs.
+func TestForeignIDs(t *testing.T) {
+	other := metricsbuffer.Kind(200)
+	for _, ids := range [][2]uint32{{0, 0}, {7, 7}, {7, 8}, {1 << 24, math.MaxUint32}} {
+		var totals cumulative.Totals[int]
+		a, b, c := counter("a", 1), counter("b", 10), point{Kind: other, Name: "c", Count: 100}
+		d := counter("d", 1000)
+		for i := range 5 {
+			a.ID, b.ID, c.ID = ids[i%2], ids[1-i%2], ids[0]
+			d.ID = uint32(20 + i%2)
+			require.NoError(t, totals.Add(minute(i, a, b, c, d)))
+			require.EqualValues(t, i+1, totals.Find(&a).Count)
+		}
+		points, _ := byName(&totals)
+		require.Len(t, points, 4)
+		require.EqualValues(t, 5000, points["d"].Count)
+		require.EqualValues(t, 5, points["a"].Count)
+		require.EqualValues(t, 50, points["b"].Count)
+		require.EqualValues(t, 500, points["c"].Count)
+		end := minute(5)
+		end.Ended = []point{a, b, c, d}
+		require.NoError(t, totals.Add(end))
+		require.Zero(t, totals.Len())
+		for d.ID = 20; d.ID < 22; d.ID++ {
+			require.Nil(t, totals.Find(&d))
+		}
+	}
+}
+
+// A series that has ended is freed, and so is the memory for its ID, which the next one gets.
+func TestEndedIsFreed(t *testing.T) {
+	var totals cumulative.Totals[int]
 	var freed atomic.Int64
 	const n = 100
-	require.NoError(t, totals.Add(minute(0, counter("jobs", 1), counter("1", 1))))
-	for i := 1; i <= n; i++ {
-		this, next := strconv.Itoa(i), strconv.Itoa(i+1)
-		require.NoError(t, totals.Add(minute(i, counter(this, 1), counter(next, 1), counter("jobs", 1))))
+	for i := range n {
+		batch := minute(i, counter("jobs", 1), counter(strconv.Itoa(i), 1))
+		batch.Points[0].ID, batch.Points[1].ID = 600, 601+uint32(i%2)
+		if i > 0 {
+			batch.Ended = []point{{Name: strconv.Itoa(i - 1), ID: 601 + uint32((i-1)%2)}}
+		}
+		require.NoError(t, totals.Add(batch))
 		for s := range totals.All() {
-			if s.Name == this {
+			if s.Name == strconv.Itoa(i) {
 				runtime.AddCleanup(s, func(n int64) { freed.Add(n) }, 1)
 			}
 		}
 	}
-	require.Eventually(t, func() bool { runtime.GC(); return freed.Load() >= n-3 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, 2, totals.Len())
+	require.Eventually(t, func() bool { runtime.GC(); return freed.Load() == n-1 }, 10*time.Second, time.Millisecond)
 	runtime.KeepAlive(&totals)
 }
 
@@ -215,7 +267,6 @@ func TestAdmission(t *testing.T) {
 	admitted, released := make(map[string]int), make(map[string]int)
 	errBad := errors.New("it is bad")
 	totals := cumulative.Totals[string]{
-		IdleExpiry: 3 * time.Minute,
 		Admit: func(s *cumulative.Series[string]) (refused string, err error) {
 			admitted[s.Name]++
 			s.Detail = "detail of " + s.Name
@@ -247,45 +298,30 @@ func TestAdmission(t *testing.T) {
 	require.Equal(t, "late", reason)
 	require.Equal(t, 3, totals.Len())
 
-	totals.Expire(start.Add(time.Hour))
+	end := minute(3)
+	end.Ended = []point{{Name: "bad"}, {Name: "good"}, {Name: "other"}, {Name: "unknown"}}
+	require.NoError(t, totals.Add(end))
 	require.Zero(t, totals.Len())
 	require.Equal(t, map[string]int{"detail of other": 1, "detail of good": 1}, released)
 	require.ErrorIs(t, totals.Add(minute(61, counter("bad", 1))), errBad)
 }
 
-// A series ends when it got nothing for the time of its expiry, at an Expire or at an Add. Any update keeps it.
-func TestIdleExpiry(t *testing.T) {
-	gauge := point{Kind: metricsbuffer.KindGauge, Name: "depth"}
-	for _, byAdd := range []bool{true, false} {
-		totals := cumulative.Totals[int]{IdleExpiry: 10 * time.Minute}
-		require.NoError(t, totals.Add(minute(-1, counter("gone", 1), counter("jobs", 1), gauge, timer(1))))
-		for i := range 9 {
-			require.NoError(t, totals.Add(minute(i, counter("jobs", 1), gauge, timer(1))))
-			require.Equal(t, 4, totals.Len(), "at %d", i)
-		}
-		if byAdd {
-			for i := range 5 { // it looks twice in the time of an expiry
-				require.NoError(t, totals.Add(minute(9+i)))
-			}
-		} else {
-			totals.Expire(start.Add(10*time.Minute - 1))
-			require.Equal(t, 4, totals.Len())
-			totals.Expire(start.Add(10 * time.Minute))
-		}
-		points, _ := byName(&totals)
-		require.Len(t, points, 3)
-		require.EqualValues(t, 10, points["jobs"].Count)
-		totals.Expire(start.Add(20 * time.Minute))
-		require.Zero(t, totals.Len())
-		require.NoError(t, totals.Add(minute(30, counter("jobs", 5))))
+// A series begins anew after its end. The end may come once more, because the batch that had it failed elsewhere in the
+// sink; it is not that of the series which has begun since.
+func TestEnded(t *testing.T) {
+	var totals cumulative.Totals[int]
+	jobs, ended := counter("jobs", 1), point{Name: "jobs", ID: 600}
+	jobs.ID = 600
+	require.NoError(t, totals.Add(minute(0, jobs)))
+	jobs.ID, jobs.Count = 601, 5
+	for i := 1; i < 3; i++ {
+		batch := minute(i, jobs)
+		batch.Ended = []point{ended}
+		require.NoError(t, totals.Add(batch))
 		points, starts := byName(&totals)
-		require.EqualValues(t, 5, points["jobs"].Count)
-		require.Equal(t, start.Add(30*time.Minute), starts["jobs"])
+		require.EqualValues(t, 5*i, points["jobs"].Count)
+		require.Equal(t, start.Add(time.Minute), starts["jobs"])
 	}
-	var kept cumulative.Totals[int]
-	require.NoError(t, kept.Add(minute(0, gauge)))
-	kept.Expire(start.Add(1e6 * time.Hour))
-	require.Equal(t, 1, kept.Len(), "without an expiry")
 }
 
 // Two points share a key only if they are of the same series, even if a byte of one is the length of another.
@@ -294,8 +330,8 @@ func FuzzKey(f *testing.F) {
 	f.Add("x", "y", "", "", "xy", "", "", "")
 	f.Add("x", "bytes", "", "", "x", "rows", "", "")
 	f.Fuzz(func(t *testing.T, name, unit, key, value, name2, unit2, key2, value2 string) {
-		a := point{Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
-		b := point{Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
+		a := point{Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
+		b := point{Kind: metricsbuffer.KindHistogram, Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
 		same := name == name2 && unit == unit2 && key == key2 && value == value2
 		keyOf := func(p point) string { return string(cumulative.AppendKey(nil, &p)) }
 		require.Equal(t, same, keyOf(a) == keyOf(b))
@@ -312,6 +348,7 @@ func BenchmarkAdd(b *testing.B) {
 	points := make([]point, series)
 	for i := range points {
 		points[i] = counter("jobs_done", 1, tag{Key: "queue", Value: strconv.Itoa(i)})
+		points[i].ID = uint32(1000 + i)
 	}
 	var totals cumulative.Totals[int]
 	batch := minute(0, points...)
@@ -320,4 +357,32 @@ func BenchmarkAdd(b *testing.B) {
 		require.NoError(b, totals.Add(batch))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/series, "ns/series")
+}
+
+// TestDescriptions: a description is no part of a series, and its owner hears of each change.
+func TestDescriptions(t *testing.T) {
+	var told []string
+	totals := cumulative.Totals[int]{
+		Admit: func(s *cumulative.Series[int]) (refused string, err error) {
+			if s.Name == "bad" {
+				return "bad", nil
+			}
+			return "", nil
+		},
+		Redescribe: func(s *cumulative.Series[int]) { told = append(told, s.Name+" "+s.Help+s.Unit) },
+	}
+	for i, help := range []string{"a", "a", "b", ""} {
+		jobs, bad := counter("jobs", 1), counter("bad", 1)
+		jobs.Help, jobs.Unit, bad.Help = help, "s", help
+		require.NoError(t, totals.Add(minute(i, jobs, bad)))
+	}
+	require.Equal(t, []string{"jobs bs", "jobs s"}, told)
+	jobs := counter("jobs", 1)
+	require.NoError(t, totals.Add(minute(5, jobs)))
+	require.EqualValues(t, 5, totals.Find(&jobs).Count)
+	require.Equal(t, 2, totals.Len())
+	size := point{Kind: metricsbuffer.KindHistogram, Name: "size"}
+	require.NoError(t, totals.Add(minute(6, size)))
+	size.Unit = "bytes"
+	require.Nil(t, totals.Find(&size), "the unit of a histogram is a part of its series")
 }

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
 
-// A Series is the total of one series: the sum of its points since Start. The point's Value is the latest one, its Min
-// and Max are those of all observations since Start. Point.Buckets is nil for counters and gauges only.
+// A Series is the total of one series: the sum of its points since Start. The point's Value and ID are the latest ones,
+// its Min and Max are those of all observations since Start, and its Exemplars the latest one of each octave, in no
+// order. Point.Buckets is nil for counters and gauges only.
 type Series[D any] struct {
 	metricsbuffer.Point
 
@@ -17,35 +19,31 @@ type Series[D any] struct {
 	// sum would exceed an int64.
 	Start time.Time
 
-	updated time.Time // end of the last batch with a point of the series
-	refused string    // the reason for which all points are dropped
-
-	// next followed in the latest batch with this series. It may be forgotten. A forgotten series has no next, so that
-	// no more than one of them is kept by each series in use.
-	next      *Series[D]
-	forgotten bool
+	refused string // the reason for which all points are dropped
 
 	Detail D // the owner's; behind the fields that Add needs, which thus share cache lines
 }
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 	s := &Series[D]{Point: metricsbuffer.Point{
-		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, // the batch owns the slice, not the strings
+		// The batch owns the slice of tags, and not the strings.
+		Name: p.Name, Tags: slices.Clone(p.Tags), Kind: p.Kind, Unit: p.Unit, Decimals: p.Decimals, Help: p.Help,
 	}}
 	s.begin(start)
 	return s
 }
 
-// is reports whether the point is of the series. Strings of the same series have the same address, mostly, so that it
-// takes no longer for long ones.
+// is reports whether the point is of the series, and its unit has not changed. Strings of the same series have the same
+// address, mostly, so that it takes no longer for long ones.
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
-	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && slices.Equal(s.Tags, p.Tags)
+	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals &&
+		slices.Equal(s.Tags, p.Tags)
 }
 
 // begin sets the total to zero.
 func (s *Series[D]) begin(start time.Time) {
 	s.Start = start
-	s.Count, s.Sum = 0, 0
+	s.Count, s.Sum, s.Exemplars = 0, 0, nil
 	if s.Kind == metricsbuffer.KindTimer || s.Kind == metricsbuffer.KindHistogram {
 		s.Buckets = new(metricsbuffer.Buckets)
 	}
@@ -68,6 +66,16 @@ func (s *Series[D]) add(p *metricsbuffer.Point, start time.Time) {
 	if p.Buckets != nil && s.Buckets != nil {
 		s.Buckets.Add(p.Buckets)
 	}
+	for _, e := range p.Exemplars {
+		i := slices.IndexFunc(s.Exemplars, func(other metricsbuffer.Exemplar) bool {
+			return exemplar.Octave(other.Value) == exemplar.Octave(e.Value)
+		})
+		if i < 0 {
+			s.Exemplars = append(s.Exemplars, e)
+		} else {
+			s.Exemplars[i] = e
+		}
+	}
 }
 
 // exceeds says whether total + delta is no int64.
@@ -75,11 +83,20 @@ func exceeds(total, delta int64) bool {
 	return (delta > 0) != (total+delta > total) && delta != 0
 }
 
-// AppendKey appends the identity of the point's series: kind, name, unit and tags. Two points have the same key if and
-// only if they are of one series. Each part stands behind its length, so that no part runs into the next one.
+// unitOf returns the unit by which series are told apart. That of a counter or gauge is a description.
+func unitOf(p *metricsbuffer.Point) string {
+	if p.Kind != metricsbuffer.KindHistogram {
+		return ""
+	}
+	return p.Unit
+}
+
+// AppendKey appends the identity of the point's series: kind, name, unit of a histogram, decimals and tags. Two points
+// have the same key if and only if they are of one series. Each part stands behind its length, so that no part runs
+// into the next one.
 func AppendKey(key []byte, p *metricsbuffer.Point) []byte {
-	key = append(key, byte(p.Kind))
-	key = appendString(appendString(key, p.Name), p.Unit)
+	key = append(key, byte(p.Kind), byte(p.Decimals))
+	key = appendString(appendString(key, p.Name), unitOf(p))
 	for _, tag := range p.Tags {
 		key = appendString(appendString(key, tag.Key), tag.Value)
 	}

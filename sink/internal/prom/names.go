@@ -75,8 +75,12 @@ func SampleNames(name string, t Type) []string {
 	return []string{name}
 }
 
-// help is the text that Prometheus shows for the metric: the name before it was mapped. It is valid UTF-8.
+// help is the text that Prometheus shows for the metric: its description, or else the name before it was mapped. It is
+// valid UTF-8.
 func help(p *metricsbuffer.Point) string {
+	if p.Help != "" {
+		return p.Help
+	}
 	s := fmt.Sprintf("The %v %q", p.Kind, p.Name)
 	if p.Unit != "" {
 		s += fmt.Sprintf(", in %q", p.Unit)

@@ -23,8 +23,8 @@ const (
 type Family struct {
 	Names []string // its own first, then those of its samples
 	Type  Type
-	Unit  string // at the end of the name; "" for counters, gauges, and histograms without a unit
-	Help  string
+	Unit  string // at the end of the name; "" if there is none
+	Help  string // valid UTF-8, not empty
 
 	first   *metricsbuffer.Point
 	members int // not released
@@ -32,6 +32,20 @@ type Family struct {
 
 // Name returns the name of the metric.
 func (f *Family) Name() string { return f.Names[0] }
+
+// Describe takes over the description of a point of the family. The unit of a counter or gauge is taken only if its
+// name ends with it, as OpenMetrics demands.
+func (f *Family) Describe(p *metricsbuffer.Point) {
+	f.Help = help(p)
+	if f.Type == Histogram {
+		return
+	}
+	f.Unit = ""
+	base := strings.TrimSuffix(f.Name(), "_total")
+	if unit := mapped(p.Unit); p.Unit != "" && strings.HasSuffix(base, "_"+unit) {
+		f.Unit = unit
+	}
+}
 
 // An Identity tells a series from all others in Prometheus.
 type Identity struct {
@@ -70,8 +84,10 @@ func (s *Space) Find(p *metricsbuffer.Point) (id Identity, refused string, err e
 	}
 	name, unit := metricName(p)
 	of := s.families[name]
-	if of == nil || of.Name() != name || of.first.Kind != p.Kind || of.first.Name != p.Name || of.first.Unit != p.Unit {
-		of = &Family{Names: SampleNames(name, t), Type: t, Unit: unit, Help: help(p), first: p}
+	if of == nil || of.Name() != name || of.first.Kind != p.Kind || of.first.Name != p.Name ||
+		p.Kind == metricsbuffer.KindHistogram && of.first.Unit != p.Unit {
+		of = &Family{Names: SampleNames(name, t), Type: t, Unit: unit, first: p}
+		of.Describe(p)
 		for _, name := range of.Names {
 			if owner := s.families[name]; owner != nil {
 				return id, Collides, s.collision(owner.first, p, name)
@@ -90,6 +106,7 @@ func (s *Space) Claim(id Identity, p *metricsbuffer.Point) {
 	for _, name := range id.Family.Names {
 		s.families[name] = id.Family
 	}
+	id.Family.Describe(p)
 	id.Family.members++
 	s.series[id.Key] = p
 }

@@ -1,8 +1,9 @@
 // Numbers and units as people read them.
 
-// exact writes an integer with its thousands separated. It may be a string, beyond 2^53.
+// exact writes a number with its thousands separated. It may be a string: an integer beyond 2^53, or a decimal number.
 export function exact(n) {
-  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+  const [whole, decimals] = String(n).split(".");
+  return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (decimals ? "." + decimals : "");
 }
 
 // short writes a number with three significant digits, and with a prefix from a million on.

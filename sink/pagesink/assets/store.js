@@ -11,7 +11,7 @@ class Series {
     this.sortName = (name + "\u0000" + this.tags).toLowerCase();
     this.search = (name + " " + this.tags + " " + unit).toLowerCase();
     this.distributed = kind === "timer" || kind === "histogram";
-    this.total = 0; // count, or value of a gauge; a string beyond 2^53
+    this.total = 0; // count, or value of a gauge; a string beyond 2^53, or with decimals
     this.sum = this.min = this.max = 0;
     this.p50 = this.p90 = this.p99 = NaN;
     this.lastRate = 0;

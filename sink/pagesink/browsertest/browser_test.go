@@ -46,12 +46,14 @@ type live struct {
 
 // chromium returns the browser's path, or skips the test.
 func chromium(t *testing.T) string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+	for _, name := range []string{
+		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell",
+	} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	t.Skip("SKIPPED: Chromium is missing; on Debian install it with: apt-get install chromium")
+	t.Skip("SKIPPED: Chromium is missing; on Debian install it with: apt-get install chromium-headless-shell")
 	return ""
 }
 

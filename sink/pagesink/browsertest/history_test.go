@@ -8,6 +8,7 @@ import (
 
 // The history has rates and quantiles of each interval, gaps where nothing happened, and no more than 300 intervals.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	l.start()
 	await[bool](l, `import("./store.js").then(({ Store }) => { window.store = new Store(); return true; })`)

@@ -34,6 +34,7 @@ func fill(b *metricsbuffer.Buffer) {
 }
 
 func TestValues(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	fill(l.buffer)
 	l.start()
@@ -91,6 +92,7 @@ func TestValues(t *testing.T) {
 
 // The heat map has the cells of the observations.
 func TestHeatmap(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	latency := l.buffer.Timer("latency")
 	latency.Observe(time.Millisecond)
@@ -123,6 +125,7 @@ func inked(l *live) int {
 }
 
 func TestSearchAndSort(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	for i := range 100 {
 		half := metricsbuffer.Tag{Key: "half", Value: fmt.Sprint(i % 2)}
@@ -158,6 +161,7 @@ func TestSearchAndSort(t *testing.T) {
 
 // Everything can be done without a mouse.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	for i := range 200 {
 		l.buffer.IncrCounter(fmt.Sprintf("job%03d", i), 1)
@@ -196,6 +200,7 @@ func TestKeyboard(t *testing.T) {
 
 // Names, tags and units are text, even if they look like HTML.
 func TestHostileNames(t *testing.T) {
+	t.Parallel()
 	hostile := []string{
 		`<img src=x onerror="document.title='owned'">`, `"><script>document.title="owned"</script>`, "{{7*7}}",
 		"javascript:alert(1)", "__proto__", "constructor", "line\nbreak", "\u202egnp.exe", "a\xff", "a\ufffd", "", " ",
@@ -226,6 +231,7 @@ func TestHostileNames(t *testing.T) {
 
 // On a phone nothing has to be scrolled sideways, and the charts can be opened and closed.
 func TestPhone(t *testing.T) {
+	t.Parallel()
 	l := open(t, 390, 844)
 	fill(l.buffer)
 	l.buffer.IncrCounter("a.name.that.is.much.longer.than.the.screen.is.wide", 5,
@@ -250,6 +256,7 @@ func TestPhone(t *testing.T) {
 
 // A page that lost its connection connects again, and shows the same series.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	fill(l.buffer)
 	l.start()
@@ -265,6 +272,7 @@ func TestReconnect(t *testing.T) {
 
 // The colours follow the scheme of the system, those of the charts, too.
 func TestDark(t *testing.T) {
+	t.Parallel()
 	l := open(t, 1280, 800)
 	fill(l.buffer)
 	scheme := func(name string) {

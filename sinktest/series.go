@@ -1,0 +1,73 @@
+package sinktest
+
+import (
+	"testing"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
+
+// newSeries returns a series of each kind as a buffer delivers them before anything is recorded in them. The first two
+// are those of [some].
+func newSeries(id uint32) []metricsbuffer.Point {
+	points := some(0).Points
+	points = append(points,
+		metricsbuffer.Point{Kind: metricsbuffer.KindGauge, Name: "conformance_depth"},
+		metricsbuffer.Point{Kind: metricsbuffer.KindHistogram, Name: "conformance_size", Unit: "rows"})
+	for i := range points {
+		p := &points[i]
+		p.Sum, p.Min, p.Max = 0, 0, 0
+		p.ID = id + uint32(i)
+		if p.Kind == metricsbuffer.KindTimer || p.Kind == metricsbuffer.KindHistogram {
+			p.Buckets = new(metricsbuffer.Buckets)
+		}
+	}
+	return points
+}
+
+// testNew has series without updates. They must not bring any.
+func testNew(t *testing.T, s Subject) {
+	points := newSeries(600)
+	for range 2 {
+		s.writeAll(t, points)
+		s.expectZeros(t, points)
+	}
+	s.write(t, withIDs(600, some(5)))
+	s.expectOrdinary(t, 5)
+}
+
+// testEnded has series that end and come back. The batch that says so may have no points. The end comes once more if
+// the buffer believes that a Write has failed.
+func testEnded(t *testing.T, s Subject) {
+	points := newSeries(600)
+	s.writeAll(t, points)
+	ended := batchOf()
+	ended.Ended = points
+	s.write(t, ended)
+	s.expectZeros(t, points)
+	for n := range int64(3) {
+		batch := withIDs(700, some(n+1))
+		batch.Ended = points
+		s.write(t, batch)
+	}
+	s.expectOrdinary(t, 1+2+3)
+}
+
+// withIDs sets the IDs of the points, from the given one on.
+func withIDs(id uint32, batch *metricsbuffer.Batch) *metricsbuffer.Batch {
+	for i := range batch.Points {
+		batch.Points[i].ID = id + uint32(i)
+	}
+	return batch
+}
+
+// expectZeros checks that nothing but these series has arrived, and no update of them.
+func (s Subject) expectZeros(t *testing.T, points []metricsbuffer.Point) {
+	t.Helper()
+	for _, p := range s.arrived(t) {
+		if _, known := ordinary(points, &p); !known {
+			t.Errorf("a series arrived that was not recorded: %s", describe(p))
+		} else if valueOf(&p) != 0 || p.Sum != 0 {
+			t.Errorf("a series without updates arrived as %s, with a sum of %d", describe(p), p.Sum)
+		}
+	}
+}
