@@ -61,13 +61,13 @@ type shard struct {
 	_      [beforeGate]byte
 	gate   owner.Gate
 	misses owner.Tally
-	_      [128 - beforeGate - unsafe.Sizeof(owner.Gate{}) - unsafe.Sizeof(owner.Tally{})]byte
+	_      [128 - 8 - beforeGate - unsafe.Sizeof(owner.Gate{}) - unsafe.Sizeof(owner.Tally{})]byte
 
 	counters      seats[counterChunk]
 	distributions seats[distributionChunk]
 }
 
-const beforeGate = 16 // bytes
+const beforeGate = 16 // bytes, and 8 more of the allocator: what follows the line stands 128 bytes behind its begin
 
 // A seat is room for one of the chunks whose numbers are equal modulo seatsPerShard. A vote decides which of them gets
 // it (Boyer and Moore, MJRTY, 1981): a vote for the candidate counts up, a vote for another chunk counts down, and at

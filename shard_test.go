@@ -324,7 +324,7 @@ func TestLayout(t *testing.T) {
 	require.EqualValues(t, 64, unsafe.Sizeof(distributionCell{}))
 	require.EqualValues(t, 2048, unsafe.Sizeof(counterChunk{}))
 	require.EqualValues(t, 512, unsafe.Sizeof(distributionChunk{}))
-	require.EqualValues(t, 128, unsafe.Offsetof(shard{}.counters))
+	require.EqualValues(t, 128, 8+unsafe.Offsetof(shard{}.counters))
 	const reserved = 64
 	var kept []any
 	word := func(p unsafe.Pointer, size uintptr) {
