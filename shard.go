@@ -55,15 +55,19 @@ const (
 
 // A shard belongs to one P. It begins with the line that its owner changes; the rest is read by the owner, and
 // changed when a chunk takes or loses a seat. Its size has the allocator place every shard 8 bytes behind a multiple of
-// 1,024, so that gates stand where no words do (internal/owner).
+// 1,024, so that gates stand where no words do (internal/owner). The gate is not the first word: 8 bytes behind the begin
+// of a page stands also the number of the P, which Pin loads.
 type shard struct {
+	_      [beforeGate]byte
 	gate   owner.Gate
 	misses owner.Tally
-	_      [128 - unsafe.Sizeof(owner.Gate{}) - unsafe.Sizeof(owner.Tally{})]byte
+	_      [128 - 8 - beforeGate - unsafe.Sizeof(owner.Gate{}) - unsafe.Sizeof(owner.Tally{})]byte
 
 	counters      seats[counterChunk]
 	distributions seats[distributionChunk]
 }
+
+const beforeGate = 16 // bytes, and 8 more of the allocator: what follows the line stands 128 bytes behind its begin
 
 // A seat is room for one of the chunks whose numbers are equal modulo seatsPerShard. A vote decides which of them gets
 // it (Boyer and Moore, MJRTY, 1981): a vote for the candidate counts up, a vote for another chunk counts down, and at

@@ -324,7 +324,7 @@ func TestLayout(t *testing.T) {
 	require.EqualValues(t, 64, unsafe.Sizeof(distributionCell{}))
 	require.EqualValues(t, 2048, unsafe.Sizeof(counterChunk{}))
 	require.EqualValues(t, 512, unsafe.Sizeof(distributionChunk{}))
-	require.EqualValues(t, 128, unsafe.Offsetof(shard{}.counters))
+	require.EqualValues(t, 128, 8+unsafe.Offsetof(shard{}.counters))
 	const reserved = 64
 	var kept []any
 	word := func(p unsafe.Pointer, size uintptr) {
@@ -337,6 +337,7 @@ func TestLayout(t *testing.T) {
 		own, common := widen(nil, i, 2*ownStep, ownStep), widen(nil, i, 3*commonStep, commonStep)
 		kept = append(kept, s, c, d, own, common)
 		gate := uintptr(unsafe.Pointer(&s.gate)) % 1024
+		require.GreaterOrEqual(t, gate, uintptr(16), "Pin loads the number of the P, 8 bytes behind the begin of a page")
 		require.LessOrEqual(t, gate+unsafe.Sizeof(s.gate)+unsafe.Sizeof(s.misses), uintptr(reserved))
 		require.Zero(t, uintptr(unsafe.Pointer(c))%128)
 		for bank := range uint32(2) {
