@@ -48,8 +48,8 @@
 //
 // If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
 // that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server
-// then reads up to 256 KiB of the rest, as after every body that is not read to its end, or else closes the connection. Put
-// [http.MaxBytesHandler] around this handler, and it closes at once.
+// then reads up to 256 KiB of the rest, as after every body that is not read to its end, or else closes the
+// connection. Put [http.MaxBytesHandler] around this handler, and it closes at once.
 //
 // [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#http-server
 package httpmetrics

@@ -50,7 +50,8 @@
 // the buffer share its fraction.
 //
 //   - Float64Counter: the delivered sum is the recorded sum, rounded down to 6 decimal places ([WithDecimals] chooses
-//     another number). It is a [metricsbuffer.FractionCounter], whose sum wraps around at 9.2e12 between two deliveries.
+//     another number). It is a [metricsbuffer.FractionCounter], whose sum wraps around at 9.2e12 between two
+//     deliveries.
 //   - Timer: the delivered sum is the recorded sum, rounded to a nanosecond. Every single duration is off by less than
 //     one nanosecond.
 //   - Float64Histogram in another unit: the same, rounded to 3 decimal places, or to 6 if the unit is 1 or %
