@@ -55,8 +55,8 @@ const (
 
 // A shard belongs to one P. It begins with the line that its owner changes; the rest is read by the owner, and
 // changed when a chunk takes or loses a seat. Its size has the allocator place every shard 8 bytes behind a multiple of
-// 1,024, so that gates stand where no words do (internal/owner). The gate is not the first word, because the runtime has
-// the number of the P, which Pin loads, 8 bytes behind the begin of a page.
+// 1,024, so that gates stand where no words do (internal/owner). The gate is not the first word, because the runtime
+// has the number of the P, which Pin loads, 8 bytes behind the begin of a page.
 type shard struct {
 	_      [beforeGate]byte
 	gate   owner.Gate

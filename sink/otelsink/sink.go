@@ -105,9 +105,10 @@ func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
 // error for that is of an internal type, so only the type's name can tell. A text would not do: an error of the network
 // may contain any.
 func isPartialSuccess(err error) bool {
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // it looks at each error of the tree
 	case interface{ Unwrap() []error }:
-		return !slices.ContainsFunc(err.Unwrap(), func(err error) bool { return !isPartialSuccess(err) })
+		all := err.Unwrap()
+		return len(all) > 0 && !slices.ContainsFunc(all, func(err error) bool { return !isPartialSuccess(err) })
 	case interface{ Unwrap() error }:
 		return isPartialSuccess(err.Unwrap())
 	}
