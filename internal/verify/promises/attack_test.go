@@ -313,6 +313,7 @@ func TestEndsAreBounded(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
+				synctest.Wait()
 				require.LessOrEqual(t, ended, 2*limit)
 				require.Less(t, highest, uint32(4*limit))
 				overflowed := b.Stats().Overflowed.Observations
@@ -372,11 +373,11 @@ func TestUpdatesThatAddUpToZeroAreUse(t *testing.T) {
 	for _, delta := range []int64{0, 1} {
 		synctest.Test(t, func(t *testing.T) {
 			const expiry = 20 * time.Second
-			var ended []time.Time
+			ends := make(chan time.Time, 100)
 			b, err := metricsbuffer.New(metricsbuffer.WithIdleExpiry(expiry), metricsbuffer.WithSink(
 				metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
 					for range batch.Ended {
-						ended = append(ended, time.Now())
+						ends <- time.Now()
 					}
 					return nil
 				})))
@@ -389,11 +390,12 @@ func TestUpdatesThatAddUpToZeroAreUse(t *testing.T) {
 				latest = time.Now()
 				time.Sleep(7 * time.Second)
 			}
-			require.Empty(t, ended)
+			require.Empty(t, ends)
 			time.Sleep(2 * expiry)
-			require.Len(t, ended, 1)
-			require.GreaterOrEqual(t, ended[0].Sub(latest), expiry)
-			require.LessOrEqual(t, ended[0].Sub(latest), expiry*5/4+2*time.Second)
+			require.Len(t, ends, 1)
+			idle := (<-ends).Sub(latest)
+			require.GreaterOrEqual(t, idle, expiry)
+			require.LessOrEqual(t, idle, expiry*5/4+2*time.Second)
 			require.NoError(t, b.Close())
 		})
 	}
