@@ -16,9 +16,9 @@
 // Any number of goroutines may record in a [Buffer]: through instruments, by name ([Buffer.IncrCounter]), by typed
 // labels ([Vec]), several updates together ([Record]), or privately ([Local]). Counters may count fractions
 // ([Buffer.FractionCounter]), and timers may keep traces of some observations ([Timer.ObserveExemplar]). A scope
-// ([Buffer.With], [Buffer.WithPrefix]) adds tags and a prefix to all of that. Values that somebody else keeps are
-// polled ([Buffer.GaugeFunc]). [Buffer.Describe] tells sinks the meaning of a name. At an interval the buffer's flusher
-// gives every [Sink] one aggregated [Batch].
+// ([Buffer.With], [Buffer.WithPrefix]) adds tags and a prefix to all of that. The buffer can poll values that are kept
+// elsewhere, such as the length of a queue ([Buffer.GaugeFunc]). [Buffer.Describe] tells sinks the meaning of a name.
+// The buffer's flusher gives every [Sink] one aggregated [Batch] at each interval.
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
@@ -47,7 +47,7 @@
 //     correct, and tags are lost. The memory of idle values is given back, and idle series can be forgotten
 //     ([WithIdleExpiry]); no update is lost.
 //  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and still tries to flush.
-//  9. A nil *[Buffer], nil instruments and zero values do nothing: instrument a library unconditionally.
+//  9. A nil *[Buffer], nil instruments and zero values do nothing. So a library can always record, and needs no if.
 //
 // # How it works
 //

@@ -141,7 +141,7 @@ func (t *Timer) ObserveN(d time.Duration, n int64) {
 // Start starts a stopwatch for the timer.
 func (t *Timer) Start() Stopwatch { return Stopwatch{timer: t, start: clock.Now()} }
 
-// Took returns the update that [Timer.Observe] makes.
+// Took returns the update that [Timer.Observe] makes. [Stopwatch.Elapsed] measures the duration for it.
 func (t *Timer) Took(d time.Duration) Update {
 	if t == nil {
 		return Update{}
@@ -176,6 +176,9 @@ type Stopwatch struct {
 //	status := serve()
 //	latencies.With(status).Since(start)
 func Start() Stopwatch { return Stopwatch{start: clock.Now()} }
+
+// Elapsed returns the time since the start. It records nothing.
+func (s Stopwatch) Elapsed() time.Duration { return clock.Since(s.start) }
 
 // Stop records the time since the start in the stopwatch's timer, if it has one, and returns it. Every call records it
 // anew.

@@ -72,7 +72,7 @@ func WithSink(sink Sink, opts ...SinkOption) Option {
 		o.closer, _ = optional[io.Closer](sink)
 		for i, opt := range opts {
 			if opt == nil {
-				c.reject("WithSink: option %d of %d is nil", i+1, len(opts))
+				c.reject("WithSink: option %d of %d is nil; leave it out", i+1, len(opts))
 				continue
 			}
 			opt(c, o)
@@ -117,9 +117,9 @@ func WithCloseTimeout(d time.Duration) Option {
 // drops a point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only
 // [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
 //
-// f is called on goroutines of its own, one for each sink. While it is busy with one failure of a sink, only the latest
-// of the failures that follow is kept for it; all drops are kept. Close does not wait for f: it returns its errors
-// itself. A panic of f ends the program, like any panic on a goroutine.
+// f is called on goroutines of its own, one for each sink and one for each polled function that fails. While it is busy
+// with one failure of a sink, only the latest of the failures that follow is kept for it; all drops are kept. Close does
+// not wait for f: it returns its errors itself. A panic of f ends the program, like any panic on a goroutine.
 //
 // A buffer that is dropped without Close flushes only if nothing refers to it. So neither f nor a sink may refer to the
 // buffer, unless the program closes it.
@@ -140,7 +140,7 @@ func WithErrorHandler(f func(error)) Option {
 func WithMaxSeries(n int) Option {
 	return func(c *config) {
 		if n < 1 {
-			c.reject("WithMaxSeries: %d is not positive", n)
+			c.reject("WithMaxSeries: %d is not positive; leave the option out for 100,000 series", n)
 		}
 		c.maxSeries = int64(n)
 	}
@@ -156,7 +156,7 @@ func WithMaxSeries(n int) Option {
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
 		if d <= 0 {
-			c.reject("WithIdleExpiry: %v is not positive", d)
+			c.reject("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
 		}
 		c.idleExpiry = d
 	}
@@ -173,11 +173,11 @@ func WithTags(tags ...Tag) Option {
 		for _, t := range tags {
 			switch {
 			case t.Key == "":
-				c.reject("WithTags: the tag with the value %.200q has no key: most backends refuse such a series", t.Value)
+				c.reject("WithTags: the tag with the value %.200q has no key: give it one, or leave it out", t.Value)
 			case t.Key == overflowTags[0].Key:
 				c.reject("WithTags: the key %q belongs to overflow series: take another key", t.Key)
 			case hasKey(c.tags, t.Key):
-				c.reject("WithTags: the key %.200q is given twice, but a series has one constant value of it", t.Key)
+				c.reject("WithTags: the key %.200q is given twice: remove one of its tags", t.Key)
 			}
 			c.tags = append(c.tags, Tag{strings.Clone(t.Key), strings.Clone(t.Value)})
 		}
@@ -235,7 +235,7 @@ func configure(opts []Option) (*config, error) {
 	c := &config{interval: defaultInterval, closeTimeout: defaultCloseTimeout, maxSeries: defaultMaxSeries}
 	for i, opt := range opts {
 		if opt == nil {
-			c.reject("New: option %d of %d is nil", i+1, len(opts))
+			c.reject("New: option %d of %d is nil; leave it out", i+1, len(opts))
 			continue
 		}
 		opt(c)

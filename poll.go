@@ -50,8 +50,8 @@ var noPolling = func() *polling {
 //
 // f is called on a goroutine of its own, concurrently with other functions. A batch waits for it for 100 ms; if f takes
 // longer, its values are in a later batch. If f takes longer, panics or ends its goroutine, the error handler
-// ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before it has returned, and the error
-// handler, too.
+// ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before both f and the error handler
+// have returned.
 //
 // f may refer to the buffer: that does not keep the buffer reachable, unless f refers to a [Local]. If the buffer is
 // dropped without Close, f is no longer called.
@@ -104,8 +104,9 @@ func (b *Buffer) poll(f func(), given any) *Poll {
 	return p
 }
 
-// Stop ends the polling: the function is not called any more. A call that is under way goes on, and Stop does not wait
-// for it. So the function itself may call Stop, too.
+// Stop ends the polling: the function is not called any more. So a value that is newer than the latest batch is not
+// recorded; call [Buffer.Flush] before to have it. [Buffer.Close] polls once more and then stops all functions. A call
+// that is under way goes on, and Stop does not wait for it. So the function itself may call Stop, too.
 func (p *Poll) Stop() {
 	if p != nil {
 		p.current.Store(noPolling)

@@ -178,7 +178,7 @@ type label struct {
 // labelsOf returns the fields of the struct that are tags.
 func labelsOf(t reflect.Type) ([]label, error) {
 	if t.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("labels must be a struct, %v is not", t)
+		return nil, fmt.Errorf("labels must be a struct, such as struct{ Status int }; %v is not", t)
 	}
 	var labels []label
 	fieldOf := make(map[string]string)
@@ -201,7 +201,7 @@ func labelsOf(t reflect.Type) ([]label, error) {
 			return nil, fmt.Errorf("field %s of %v is of type %v: "+
 				"only strings, bools, integers and types with a String method can be tags", field.Name, t, field.Type)
 		case fieldOf[key] != "":
-			return nil, fmt.Errorf("fields %s and %s of %v are both called %q", fieldOf[key], field.Name, t, key)
+			return nil, fmt.Errorf("fields %s and %s of %v are both called %q: name one of them by `tag:\"…\"`", fieldOf[key], field.Name, t, key)
 		}
 		fieldOf[key] = field.Name
 		labels = append(labels, label{index: i, key: key, value: value})

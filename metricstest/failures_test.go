@@ -38,7 +38,7 @@ func TestFailures(t *testing.T) {
 		{"foreign buffer", func(t testing.TB, _ *metricsbuffer.Buffer) {
 			metricstest.Count(t, new(metricsbuffer.Buffer), "x")
 		},
-			"metricstest: the buffer is not one of metricstest.New, or its test is over"},
+			"metricstest: the buffer is not one of metricstest.New, or its test is over: make one by metricstest.New(t)"},
 		{"Equal", func(t testing.TB, buffer *metricsbuffer.Buffer) {
 			metricstest.Equal(t, buffer, `
 				counter requests{route=/a,status=200} 3

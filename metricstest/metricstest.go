@@ -77,7 +77,7 @@ func read(t testing.TB, buffer *metricsbuffer.Buffer) *sinktest.Recorder {
 		t.Fatalf("metricstest: the buffer is nil: make one with metricstest.New")
 		return nil
 	case !ok:
-		t.Fatalf("metricstest: the buffer is not one of metricstest.New, or its test is over")
+		t.Fatalf("metricstest: the buffer is not one of metricstest.New, or its test is over: make one by metricstest.New(t)")
 		return nil
 	}
 	r := value.(*recording) //nolint:forcetypeassert // nothing else is stored

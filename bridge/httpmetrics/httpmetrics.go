@@ -96,6 +96,11 @@ func Handler(buffer *metricsbuffer.Buffer, next http.Handler, opts ...Option) ht
 		responseSizes: metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, responseSize, "bytes")),
 		panics:        metricsbuffer.Must(metricsbuffer.NewCounterVec[panicLabels](buffer, "http.server.panics")),
 	}
+	buffer.Describe("http.server.active_requests", "Number of active HTTP server requests.", "{request}")
+	buffer.Describe("http.server.request.duration", "Duration of HTTP server requests.", "")
+	buffer.Describe(requestSize, "Size of HTTP server request bodies.", "")
+	buffer.Describe(responseSize, "Size of HTTP server response bodies.", "")
+	buffer.Describe("http.server.panics", "Number of HTTP server requests that ended in a panic.", "")
 	if h.next == nil {
 		h.next = http.DefaultServeMux
 	}

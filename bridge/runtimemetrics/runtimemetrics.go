@@ -1,9 +1,7 @@
 // Package runtimemetrics records the state of the Go runtime and of the process in a buffer: goroutines, memory, pauses
 // of the garbage collector, latencies of the scheduler, processor time and file descriptors.
 //
-//	poll, err := runtimemetrics.Start(buffer)
-//	…
-//	defer poll.Stop()
+//	_, err := runtimemetrics.Start(buffer) // until the buffer is closed
 //
 // Everything is read before each batch. A reading takes about ten microseconds, and allocates nothing after the first.
 // On Linux it keeps two files open. Counters and timers begin with what happened since the process was started, not
