@@ -213,8 +213,8 @@ func TestFractionsOfLargeNumbers(t *testing.T) {
 		bytes.Add(t.Context(), 1<<50+0.5)
 	}
 	recorder := flush()
-	require.EqualValues(t, 1000<<50+500, recorder.Total(metricsbuffer.KindTimer, "latency").Sum)
-	require.EqualValues(t, 1000<<50+500, recorder.Total(metricsbuffer.KindCounter, "bytes").Count)
+	require.Equal(t, int64(1000<<50+500), recorder.Total(metricsbuffer.KindTimer, "latency").Sum)
+	require.Equal(t, int64(1000<<50+500), recorder.Total(metricsbuffer.KindCounter, "bytes").Count)
 }
 
 // No name escapes the limit of instruments.

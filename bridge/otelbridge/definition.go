@@ -16,7 +16,7 @@ import (
 // An Instrument describes an instrument. Its series have its name, its tags, and the buffer's kind for it.
 type Instrument struct {
 	Name        string
-	Kind        string // "Counter", "UpDownCounter", "Gauge" or "Histogram"
+	Kind        string // "Counter", "UpDownCounter", "ObservableUpDownCounter", "Gauge" or "Histogram"
 	Unit        string // as given by the instrumentation, not the buffer's
 	Description string // of the first creation, like Boundaries
 	Boundaries  []float64
@@ -28,6 +28,9 @@ const (
 	kindUpDownCounter = "UpDownCounter"
 	kindGauge         = "Gauge"
 	kindHistogram     = "Histogram"
+
+	// Its series are set, and those of an UpDownCounter are added to. So they cannot be the same.
+	kindObservableUpDownCounter = "ObservableUpDownCounter"
 )
 
 func (i Instrument) clone() Instrument {

@@ -81,10 +81,12 @@ func (h *float64Histogram) Record(ctx context.Context, v float64, opts ...metric
 	h.of(recordedIn(opts)).record(v, spanOf(ctx))
 }
 
+// noise is the relative error of a number that was divided by a scale's factor and multiplied by it again.
+const noise = 1.0 / (1 << 51)
+
 // wholeOf returns the whole number that v, which is not negative, was before it was divided by a scale's factor and
 // multiplied by it again. A number that was not scaled has no error: every fraction is one that was recorded.
 func wholeOf(v float64, scaled bool) (whole int64, ok bool) {
-	const noise = 1.0 / (1 << 51) // the relative error of that
 	nearest := math.Round(v)
 	return int64(nearest), v == nearest || scaled && math.Abs(v-nearest) <= v*noise
 }

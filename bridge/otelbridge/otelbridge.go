@@ -10,7 +10,8 @@
 //	Int64UpDownCounter, Float64UpDownCounter     gauge, by Gauge.Add
 //	Int64Gauge, Float64Gauge                     gauge, by Gauge.Set
 //	Int64Histogram, Float64Histogram             timer if the unit is ns, us, ms, s, min, h or d; otherwise histogram
-//	observable instruments                       not supported: creating one, or registering a callback, is an error
+//	ObservableCounter of int64 and float64       counter, by the growth of the observed total
+//	ObservableUpDownCounter, ObservableGauge     gauge, by Gauge.Set
 //
 // Instruments of one scope, name, kind and unit are one instrument, however often it is created. Letter case in the
 // name makes no difference, as in the SDK; the first creation decides it. Two instruments that would share a series are
@@ -20,6 +21,32 @@
 // series, and timers are converted to nanoseconds.
 //
 // An invalid name, or bucket boundaries that do not increase, give the SDK's error and an instrument that works.
+//
+// # Callbacks
+//
+// Callbacks of observable instruments, and those of RegisterCallback, are called before each batch, each by a
+// [metricsbuffer.Buffer.Poll] of its own. A callback runs concurrently with other callbacks. A batch waits 100 ms for
+// it; if it takes longer, its values are in a later batch. The callback's context never ends.
+//
+// Observations of one series add up, within a call and between callbacks. Of a Gauge the last one counts.
+//
+// A counter grows as a callback's total does. The first total counts in full, for each callback: a callback that is
+// registered anew is a new one. A smaller total than the one before has begun anew at zero. The fraction of a step is
+// left out until it makes a whole one, for each callback by itself. A total may be of any size. If it grows by more
+// between two calls than a counter holds (2^63 steps; 9.2e12 for float64, see Fractions), this growth is not recorded:
+// otelbridge.rejected counts it, and [otel.Handle] gets an error.
+//
+// [otel.Handle] gets the errors of callbacks, whose observations are recorded nevertheless. It also gets an error for
+// each observation of an instrument for which the callback is not registered, and for each that is made after the
+// callback has returned; these are not recorded. A callback may observe on several goroutines.
+//
+// The buffer's error handler is told of callbacks that panic or hang. If a callback panics, the totals and sums of
+// this call are not recorded: a total catches up at the next call, and a sum keeps the parts of the call before.
+//
+// RegisterCallback refuses instruments of other meters, as the SDK does. Meters of the same provider and scope are one.
+//
+// A series that is no longer observed gets no new points. The SDK does not export it any more; a sink that keeps
+// gauges, such as one for Prometheus, shows the last value.
 //
 // # Attributes and scopes
 //
@@ -63,7 +90,8 @@
 // # Differences from the SDK
 //
 // Instruments that differ only in their description are one instrument, as are an Int64Counter and a Float64Counter of
-// one name; the first creation decides its decimal places. The SDK exports them as two streams of the same name.
+// one name; the first creation decides its decimal places. A Counter and an ObservableCounter of one name are one
+// instrument, and so are a Gauge and an ObservableGauge. The SDK exports two streams of the same name.
 //
 // A histogram keeps the span of the context with a value if the span is sampled, as the SDK does by default, as an
 // exemplar ([metricsbuffer.Timer.ObserveExemplar]). Counters and gauges have no exemplars.
@@ -75,7 +103,9 @@
 //
 // The number of series has a limit ([WithMaxSeries]). Beyond it, updates go to a series of their instrument with the
 // one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The limit also
-// holds for instruments; those beyond it are one for each kind, with the name otelbridge.overflow.
+// holds for instruments; those beyond it are one for each kind, with the name otelbridge.overflow. To create an
+// observable instrument beyond it is an error, and no callback is called for it: totals of instruments that have
+// nothing in common have no meaningful sum.
 //
 // Instruments hold their series, so the buffer's idle expiry does not forget them.
 package otelbridge
@@ -83,6 +113,7 @@ package otelbridge
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/embedded"
@@ -111,6 +142,11 @@ type MeterProvider struct {
 	inOrder     []*definition
 	owners      map[seriesName]identity
 	described   map[string]bool // by name
+	created     map[creation]bool
+
+	callbacks atomic.Uint64 // that were registered
+	sumsMu    sync.Mutex    // guards parts; held while sums are set after a callback
+	parts     map[*metricsbuffer.Gauge][]part
 }
 
 // An Option configures a [MeterProvider].
@@ -129,6 +165,8 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 		definitions:   make(map[identity]*definition),
 		owners:        make(map[seriesName]identity),
 		described:     make(map[string]bool),
+		created:       make(map[creation]bool),
+		parts:         make(map[*metricsbuffer.Gauge][]part),
 	}
 	for i, opt := range opts {
 		if opt == nil {

@@ -156,7 +156,7 @@ func converted(t *testing.T, instruments []otelbridge.Instrument, p metricsbuffe
 		require.NotEmpty(t, found)
 		i = found[0]
 	}
-	s := stream{name: i.Name, kind: i.Kind, unit: i.Unit}
+	s := stream{name: i.Name, kind: strings.TrimPrefix(i.Kind, "Observable"), unit: i.Unit}
 	scope := map[string]string{}
 	var scopeAttributes, attributes []string
 	for _, tag := range p.Tags {
