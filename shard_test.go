@@ -789,6 +789,7 @@ func TestStopwatchInBubble(t *testing.T) {
 		timer := b.Timer("latency")
 		stopwatch, unlabelled := timer.Start(), Start()
 		time.Sleep(time.Hour)
+		require.Equal(t, time.Hour, stopwatch.Elapsed(), "and records nothing")
 		require.Equal(t, time.Hour, stopwatch.Stop())
 		require.Equal(t, time.Hour, timer.Since(unlabelled))
 		require.Equal(t, time.Hour, unlabelled.Stop(), "which no timer records")
