@@ -118,8 +118,8 @@ func WithCloseTimeout(d time.Duration) Option {
 // [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
 //
 // f is called on goroutines of its own, one for each sink and one for each polled function that fails. While it is busy
-// with one failure of a sink, only the latest of the failures that follow is kept for it; all drops are kept. Close does
-// not wait for f: it returns its errors itself. A panic of f ends the program, like any panic on a goroutine.
+// with one failure of a sink, only the latest of the failures that follow is kept for it; all drops are kept. Close
+// does not wait for f: it returns its errors itself. A panic of f ends the program, like any panic on a goroutine.
 //
 // A buffer that is dropped without Close flushes only if nothing refers to it. So neither f nor a sink may refer to the
 // buffer, unless the program closes it.

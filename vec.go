@@ -201,7 +201,8 @@ func labelsOf(t reflect.Type) ([]label, error) {
 			return nil, fmt.Errorf("field %s of %v is of type %v: "+
 				"only strings, bools, integers and types with a String method can be tags", field.Name, t, field.Type)
 		case fieldOf[key] != "":
-			return nil, fmt.Errorf("fields %s and %s of %v are both called %q: name one of them by `tag:\"…\"`", fieldOf[key], field.Name, t, key)
+			return nil, fmt.Errorf("fields %s and %s of %v are both called %q: name one of them by `tag:\"…\"`",
+				fieldOf[key], field.Name, t, key)
 		}
 		fieldOf[key] = field.Name
 		labels = append(labels, label{index: i, key: key, value: value})

@@ -131,7 +131,8 @@ func TestOptions(t *testing.T) {
 	require.Equal(t, `metricstest: closing the buffer: metricsbuffer: sink "failing(recorder)": `+
 		sinktest.ErrInjected.Error(), output)
 
-	require.Equal(t, "metricstest: New: metricsbuffer: WithMaxSeries: -1 is not positive; leave the option out for 100,000 series",
+	require.Equal(t, "metricstest: New: metricsbuffer: WithMaxSeries: -1 is not positive; "+
+		"leave the option out for 100,000 series",
 		outputOf(func(t testing.TB) { metricstest.New(t, metricsbuffer.WithMaxSeries(-1)) }))
 }
 
@@ -160,7 +161,8 @@ func TestCleanup(t *testing.T) {
 		})
 	})
 	require.ErrorIs(t, buffer.Flush(t.Context()), metricsbuffer.ErrClosed)
-	require.Equal(t, "metricstest: the buffer is not one of metricstest.New, or its test is over: make one by metricstest.New(t)",
+	require.Equal(t, "metricstest: the buffer is not one of metricstest.New, or its test is over: "+
+		"make one by metricstest.New(t)",
 		outputOf(func(t testing.TB) { metricstest.Count(t, buffer, "stopped") }))
 }
 

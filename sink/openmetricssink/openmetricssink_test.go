@@ -417,6 +417,9 @@ sent_bytes_total{k="b"} 1
 `, get(t, sink, acceptOpen))
 	require.Contains(t, get(t, sink, "text/plain"),
 		"# HELP sent_bytes_total A \"b\\\\\\nc\n# TYPE sent_bytes_total counter\nsent")
+	total := described("", "seconds", gauge("up.seconds.total", 1))
+	require.NoError(t, sink.Write(t.Context(), second(total...)))
+	require.NotContains(t, get(t, sink, acceptOpen), "# UNIT up", "it is not the end of a gauge's name")
 	require.NoError(t, sink.Write(t.Context(), second(described("", "", counter("sent.bytes", 1, a), gauge("x--", 1))...)))
 	require.NotContains(t, get(t, sink, acceptOpen), "# UNIT", "not even of a name that ends as an empty unit is written")
 	require.Contains(t, get(t, sink, acceptOpen), without)

@@ -271,7 +271,8 @@ func TestOverflowBesideItsOwnTags(t *testing.T) {
 }
 
 func TestMust(t *testing.T) {
-	require.PanicsWithError(t, `metricsbuffer: counter "c": labels must be a struct, such as struct{ Status int }; int is not`, func() {
+	const refused = `metricsbuffer: counter "c": labels must be a struct, such as struct{ Status int }; int is not`
+	require.PanicsWithError(t, refused, func() {
 		metricsbuffer.Must(metricsbuffer.NewCounterVec[int](nil, "c"))
 	})
 	require.Equal(t, 3, metricsbuffer.Must(3, nil))

@@ -41,7 +41,10 @@ func (f *Family) Describe(p *metricsbuffer.Point) {
 		return
 	}
 	f.Unit = ""
-	base := strings.TrimSuffix(f.Name(), "_total")
+	base := f.Name()
+	if f.Type == Counter { // the suffix is not part of the name of an OpenMetrics family
+		base = strings.TrimSuffix(base, "_total")
+	}
 	if unit := mapped(p.Unit); p.Unit != "" && strings.HasSuffix(base, "_"+unit) {
 		f.Unit = unit
 	}
