@@ -27,7 +27,8 @@ var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 // Close it before the program exits. Otherwise updates since the last delivery are lost.
 //
 // A buffer that becomes unreachable without having been closed is closed then: its goroutine ends after a last flush
-// has been attempted. Instruments keep their buffer reachable.
+// has been attempted. Instruments keep their buffer reachable. In a bubble of testing/synctest, close the buffer: the
+// garbage collector does its work outside, and must not touch what belongs to the bubble.
 type Buffer struct {
 	shards   *shards // of a scope: noShards
 	registry *registry

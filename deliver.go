@@ -18,6 +18,10 @@ type delivery struct {
 	content *pending
 	end     time.Time
 
+	// The series known when it began. They are not a parameter of write: the garbage collector may free a parameter that
+	// is no longer used, and yet reads its frame once more while Sink.Write panics.
+	known catalog
+
 	began    time.Time
 	overdue  bool // the flusher's: no caller waits for it any more
 	replies  []chan<- reply
@@ -66,17 +70,20 @@ func (f *flusher) deliver(o *outlet) {
 		answer(o, &o.waiting, nil)
 		return
 	}
-	d := &delivery{outlet: o, content: o.pending, end: f.collected, began: time.Now(), replies: o.waiting}
+	d := &delivery{
+		// The goroutine sees the series known now. Those in content are among them, and the flusher does not change their
+		// entries while anything is pending for them.
+		outlet: o, content: o.pending, end: f.collected, known: f.catalog,
+		began: time.Now(), replies: o.waiting,
+	}
 	o.writing, o.waiting = d, nil
 	o.pending, o.next = o.next, nil
 	o.pending.start = f.collected
-	// The goroutine sees the series known now. Those in content are among them, and the flusher does not change their
-	// entries while anything is pending for them.
-	go f.write(d, f.catalog)
+	go f.write(d)
 }
 
 // write runs on a goroutine of its own, and calls the sink.
-func (f *flusher) write(d *delivery, known catalog) {
+func (f *flusher) write(d *delivery) {
 	ctx, cancel := context.WithTimeout(f.context, d.outlet.timeout)
 	defer cancel()
 	d.err = errors.New("Write ended its goroutine (runtime.Goexit)")
@@ -90,7 +97,7 @@ func (f *flusher) write(d *delivery, known catalog) {
 	scratch := scratches.Get().(*scratch)
 	batch := &Batch{
 		Start: d.content.start, End: d.end,
-		Points: scratch.fill(d.content, &known), Ended: scratch.fillEnded(d.content, &known),
+		Points: scratch.fill(d.content, &d.known), Ended: scratch.fillEnded(d.content, &d.known),
 	}
 	defer func() {
 		d.outcome = batch.outcome

@@ -18,8 +18,8 @@ import (
 // Guarantees: each call runs on a goroutine of its own, so a function that hangs or panics harms only itself. A
 // function is never called twice at a time. Values that are recorded by a call are in the batch that waited for it.
 //
-// Progress: a batch waits at most patience for a call, or twice as long if another batch has begun one before. Nobody
-// waits for a call that is late already.
+// Progress: a batch waits at most patience for a call, or twice as long if another batch has begun one before, and not
+// more than half of the time that its caller has. Nobody waits for a call that is late already.
 
 // patience is how long a batch waits for a polled function.
 const patience = 100 * time.Millisecond
@@ -234,9 +234,15 @@ func (ps *polls) isEmpty() bool {
 // poll calls all functions, and returns when each has returned or is late, or ctx has ended. A call that was under way
 // before may have read its values already. So the function is called once more.
 func (ps *polls) poll(ctx context.Context) {
-	if !ps.isEmpty() && ctx.Err() == nil {
-		callAll(ctx, callAll(ctx, *ps.all.Load()))
+	if ps.isEmpty() || ctx.Err() != nil {
+		return
 	}
+	if end, limited := ctx.Deadline(); limited { // the sinks need time, too
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	callAll(ctx, callAll(ctx, *ps.all.Load()))
 }
 
 // callAll calls the functions, and returns those of which a call was under way already.

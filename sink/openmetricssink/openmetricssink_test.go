@@ -424,3 +424,16 @@ sent_bytes_total{k="b"} 1
 	require.NotContains(t, get(t, sink, acceptOpen), "# UNIT", "not even of a name that ends as an empty unit is written")
 	require.Contains(t, get(t, sink, acceptOpen), without)
 }
+
+// A series that was dropped because another one had its name is served when the buffer has forgotten that one.
+func TestNameIsFreeAgain(t *testing.T) {
+	sink := detached(t, openmetricssink.WithoutCreated())
+	owner, other := counter("a.b", 1), counter("a-b", 2)
+	require.NoError(t, sink.Write(t.Context(), second(owner)))
+	require.ErrorContains(t, sink.Write(t.Context(), second(other)), "a-b")
+	require.NoError(t, sink.Write(t.Context(), second(other)), "it was reported")
+	end := second(other)
+	end.Ended = []point{owner}
+	require.NoError(t, sink.Write(t.Context(), end))
+	require.Contains(t, get(t, sink, acceptOpen), "\na_b_total 2\n")
+}

@@ -131,7 +131,8 @@ func (s *Sink) Watch(b *metricsbuffer.Buffer) {
 		s.watched.Store(nil)
 		return
 	}
-	pointer := weak.Make(b)
+	root, _, _ := b.Resolve("") // b may be a scope, which nobody else keeps
+	pointer := weak.Make(root)
 	s.watched.Store(&pointer)
 }
 

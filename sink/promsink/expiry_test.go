@@ -98,3 +98,16 @@ func TestInUse(t *testing.T) {
 		require.NoError(t, buffer.Close())
 	})
 }
+
+// A series that was dropped because another one had its name is served when the buffer has forgotten that one.
+func TestNameIsFreeAgain(t *testing.T) {
+	sink := detached(t)
+	registry := registryOf(sink)
+	owner, other := counter("a.b", 1), counter("a-b", 2)
+	require.NoError(t, sink.Write(t.Context(), second(owner)))
+	require.ErrorContains(t, sink.Write(t.Context(), second(other)), "a-b")
+	end := second(other)
+	end.Ended = []metricsbuffer.Point{owner}
+	require.NoError(t, sink.Write(t.Context(), end))
+	require.InDelta(t, 2, scrape(t, registry)["a_b_total"].Metric[0].Counter.GetValue(), 0)
+}

@@ -60,12 +60,14 @@ func yield(s *series, name string) error {
 		prom.Describe(&s.Point), name)
 }
 
-// yieldTo notes the families that others serve now. It refuses the sink's series that collide with them.
+// yieldTo notes the families that others serve now. It refuses the sink's series that collide with them, until they do
+// no longer.
 func (s *Sink) yieldTo(others []*dto.MetricFamily) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.served = make(map[string]*other)
-	contested := false // there is no name of another's that is the sink's, too, usually
+	s.totals.Reconsider() // one of theirs may be gone
+	contested := false    // there is no name of another's that is the sink's, too, usually
 	for _, f := range others {
 		o := &other{MetricFamily: f}
 		for _, name := range prom.SampleNames(f.GetName(), types[f.GetType()]) {
@@ -78,8 +80,9 @@ func (s *Sink) yieldTo(others []*dto.MetricFamily) {
 	}
 	for total := range s.totals.All() {
 		if name, taken := s.taken(&total.Detail.id); taken {
-			s.withdraw = append(s.withdraw, yield(total, name))
-			s.totals.Refuse(total, prom.Collides)
+			err := yield(total, name)
+			s.withdraw = append(s.withdraw, err)
+			s.totals.Refuse(total, prom.Collides, err)
 		}
 	}
 }

@@ -48,7 +48,8 @@
 //
 // So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
 // metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's
-// samples, with _bucket, _count, _sum and _created, belong to the metric as well.
+// samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the buffer has forgotten the
+// first one, a dropped series is served from its next update on, and begins at zero.
 //
 // Points without an equivalent in Prometheus are dropped, too: series without a name; a tag without a key; series with
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last
@@ -67,7 +68,7 @@
 //	http.Handle("/metrics", promhttp.HandlerFor(sink, promhttp.HandlerOpts{}))
 //
 // The page then has the registry's metrics and the sink's. A series of the sink that collides with one of the registry
-// is left out, counted as dropped and reported. [WithLabels] likewise adds constant labels without a risk:
+// is left out, counted as dropped and reported, as long as the registry has the other one. [WithLabels] likewise adds constant labels without a risk:
 // [prometheus.WrapRegistererWith] fails the scrape if a series has a tag of the same name.
 //
 // [promhttp.HandlerOpts]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#HandlerOpts

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -467,4 +469,47 @@ func TestOverflowAfterExpiry(t *testing.T) {
 		require.NoError(t, b.Close())
 		require.NoError(t, recorder.Err())
 	})
+}
+
+// TestSinkPanicsWhileSeriesAreAdded: what a Write was given stays in memory while it panics. The collector reads the
+// frame of a panicking function as if it continued at its deferred functions; a parameter that was no longer used had
+// its memory freed before, and the process ended with "found bad pointer in Go heap".
+func TestSinkPanicsWhileSeriesAreAdded(t *testing.T) {
+	stop := make(chan struct{})
+	var collecting sync.WaitGroup
+	collecting.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	})
+	var panics atomic.Int64
+	for range 10 {
+		opts := []metricsbuffer.Option{metricsbuffer.WithInterval(time.Millisecond),
+			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return nil }))}
+		for range 8 {
+			opts = append(opts, metricsbuffer.WithSink(metricsbuffer.SinkFunc(
+				func(context.Context, *metricsbuffer.Batch) error {
+					time.Sleep(4 * time.Millisecond) // so that the flusher has other memory for its series meanwhile
+					panics.Add(1)
+					panic("injected")
+				})))
+		}
+		b, err := metricsbuffer.New(opts...)
+		require.NoError(t, err)
+		for i := range 1000 {
+			b.IncrCounter(fmt.Sprint("c", i), 1)
+			if i%20 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		require.Error(t, b.Close())
+	}
+	close(stop)
+	collecting.Wait()
+	require.Positive(t, panics.Load())
 }

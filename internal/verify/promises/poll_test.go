@@ -259,3 +259,20 @@ type closer struct {
 }
 
 func (c *closer) Close() error { close(c.closed); return nil }
+
+// TestFunctionThatHangsAtClose: the sinks have half of the time to close for themselves.
+func TestFunctionThatHangsAtClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := new(sinktest.Recorder)
+		b, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), metricsbuffer.WithCloseTimeout(90*time.Millisecond))
+		require.NoError(t, err)
+		release := make(chan struct{})
+		b.Poll(func() { <-release })
+		b.IncrCounter("c", 1)
+		begin := time.Now()
+		require.NoError(t, b.Close())
+		require.Equal(t, 45*time.Millisecond, time.Since(begin))
+		require.EqualValues(t, 1, recorder.Total(metricsbuffer.KindCounter, "c").Count)
+		close(release)
+	})
+}

@@ -27,7 +27,9 @@ type Totals[D any] struct {
 	Signed bool
 
 	// Admit is called with each new series, before anything is added to it. It may set Detail. A reason that is not
-	// empty refuses the series: all its points are dropped for that reason. Add returns the error. Nil admits all.
+	// empty refuses the series: all its points are dropped for that reason. An error says that another series is in the
+	// way. Add returns it, and asks again about the series, with its next point, after any admitted one was released. An
+	// error with the same text is returned once only. Nil admits all.
 	Admit func(*Series[D]) (refused string, err error)
 
 	// Release is called with a series that was admitted, when it ends or is refused. It may be nil.
@@ -39,6 +41,7 @@ type Totals[D any] struct {
 	series map[string]*Series[D]
 	byID   slot.Table[*Series[D]] // each series is in one cell at most: that of its ID
 	key    []byte                 // scratch
+	freed  uint64                 // how often something was freed that a refused series may have wanted
 }
 
 // Add ends the series that the batch says have ended, adds the batch's points, and acknowledges it. It drops the points
@@ -53,11 +56,16 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 		p := &batch.Points[i]
 		s := t.find(p)
 		negative := !t.Signed && p.Kind == metricsbuffer.KindCounter && p.Count < 0
-		if s == nil && !negative {
-			var err error
-			if s, err = t.admit(p, batch.Start); err != nil {
-				errs = append(errs, err)
-			}
+		var err error
+		switch {
+		case negative:
+		case s == nil:
+			s, err = t.admit(p, batch.Start)
+		case s.hindrance != "" && s.freed != t.freed:
+			err = t.admitAgain(s, batch.Start)
+		}
+		if err != nil {
+			errs = append(errs, err)
 		}
 		switch {
 		case s != nil && s.refused != "":
@@ -122,22 +130,48 @@ func (t *Totals[D]) admit(p *metricsbuffer.Point, start time.Time) (*Series[D], 
 	}
 	t.series[string(t.key)] = s
 	t.place(s, p)
+	return s, t.ask(s)
+}
+
+// admitAgain asks whether the hindrance of a refused series is gone. Its total then begins with the batch.
+func (t *Totals[D]) admitAgain(s *Series[D], start time.Time) error {
+	s.begin(start)
+	return t.ask(s)
+}
+
+// ask returns the error of Admit, unless the series' last one was the same.
+func (t *Totals[D]) ask(s *Series[D]) error {
 	if t.Admit == nil {
-		return s, nil
+		return nil
 	}
+	last := s.hindrance
 	var err error
 	s.refused, err = t.Admit(s)
-	return s, err
+	s.hindered(err, t.freed)
+	if s.hindrance == last {
+		return nil
+	}
+	return err
 }
 
-// Refuse ends the total of a series. Its next points are dropped for the reason.
-func (t *Totals[D]) Refuse(s *Series[D], reason string) {
+// Refuse ends the total of an admitted series. Its next points are dropped for the reason. The error says which other
+// series is in the way, as that of Admit; the caller reports it.
+func (t *Totals[D]) Refuse(s *Series[D], reason string, err error) {
 	t.release(s)
 	s.refused = reason
+	s.hindered(err, t.freed)
 }
 
+// Reconsider has Add ask again about the series that were refused because of another one. It is for an owner whose
+// series are not the only ones.
+func (t *Totals[D]) Reconsider() { t.freed++ }
+
 func (t *Totals[D]) release(s *Series[D]) {
-	if s.refused == "" && t.Release != nil {
+	if s.refused != "" {
+		return
+	}
+	t.Reconsider()
+	if t.Release != nil {
 		t.Release(s)
 	}
 }

@@ -288,7 +288,7 @@ func TestAdmission(t *testing.T) {
 
 	for s := range totals.All() {
 		if s.Name == "other" {
-			totals.Refuse(s, "late")
+			totals.Refuse(s, "late", nil)
 		}
 	}
 	require.Equal(t, map[string]int{"detail of other": 1}, released)
@@ -304,6 +304,60 @@ func TestAdmission(t *testing.T) {
 	require.Zero(t, totals.Len())
 	require.Equal(t, map[string]int{"detail of other": 1, "detail of good": 1}, released)
 	require.ErrorIs(t, totals.Add(minute(61, counter("bad", 1))), errBad)
+}
+
+// A series that is refused because of another one is admitted when that one is gone, and its total begins then. One that
+// is refused for a reason of its own is not asked about again. An error is returned again only if it has changed.
+func TestAdmittedAgain(t *testing.T) {
+	owner, asked := "", make(map[string]int)
+	totals := cumulative.Totals[int]{
+		Admit: func(s *cumulative.Series[int]) (refused string, err error) {
+			asked[s.Name]++
+			switch {
+			case s.Name == "bad":
+				return "bad", nil
+			case owner != "":
+				return "taken", errors.New("taken by " + owner)
+			}
+			owner = s.Name
+			return "", nil
+		},
+		Release: func(*cumulative.Series[int]) { owner = "" },
+	}
+	ending := func(i int, name string, points ...point) *metricsbuffer.Batch {
+		batch := minute(i, points...)
+		batch.Ended = []point{{Name: name}}
+		return batch
+	}
+	a, b, c, bad := counter("a", 1), counter("b", 10), counter("c", 100), counter("bad", 1)
+	require.EqualError(t, totals.Add(minute(0, a, b, c, bad)), "taken by a\ntaken by a")
+	require.NoError(t, totals.Add(minute(1, a, b, c, bad)))
+	require.Equal(t, map[string]int{"a": 1, "b": 1, "c": 1, "bad": 1}, asked)
+
+	negative := b
+	negative.Count = -1
+	require.NoError(t, totals.Add(ending(2, "a", negative)))
+	require.EqualError(t, totals.Add(minute(3, b, c, bad)), "taken by b")
+	require.Equal(t, map[string]int{"a": 1, "b": 2, "c": 2, "bad": 1}, asked)
+	points, starts := byName(&totals)
+	require.Equal(t, map[string]point{"b": b}, points)
+	require.Equal(t, start.Add(3*time.Minute), starts["b"])
+
+	for s := range totals.All() {
+		totals.Refuse(s, "taken", errors.New("taken by a stranger"))
+	}
+	owner = "a stranger"
+	require.EqualError(t, totals.Add(minute(4, b, c)), "taken by a stranger", "that of c")
+	totals.Reconsider()
+	require.NoError(t, totals.Add(minute(5, b, c)), "the same")
+	owner = ""
+	require.NoError(t, totals.Add(minute(6, b)))
+	points, _ = byName(&totals)
+	require.Empty(t, points, "nobody has said that the stranger is gone")
+	totals.Reconsider()
+	require.NoError(t, totals.Add(minute(7, c)))
+	points, _ = byName(&totals)
+	require.Equal(t, map[string]point{"c": c}, points)
 }
 
 // A series begins anew after its end. The end may come once more, because the batch that had it failed elsewhere in the

@@ -19,7 +19,9 @@ type Series[D any] struct {
 	// sum would exceed an int64.
 	Start time.Time
 
-	refused string // the reason for which all points are dropped
+	refused   string // the reason for which all points are dropped
+	hindrance string // the error that names another series as the cause
+	freed     uint64 // Totals.freed when the series was refused
 
 	Detail D // the owner's; behind the fields that Add needs, which thus share cache lines
 }
@@ -38,6 +40,14 @@ func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
 	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals &&
 		slices.Equal(s.Tags, p.Tags)
+}
+
+// hindered notes why the series was refused, and when. Without an error there is no other series in the way.
+func (s *Series[D]) hindered(err error, freed uint64) {
+	s.hindrance, s.freed = "", freed
+	if err != nil {
+		s.hindrance = err.Error()
+	}
 }
 
 // begin sets the total to zero.
