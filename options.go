@@ -133,7 +133,8 @@ func WithErrorHandler(f func(error)) Option {
 // series with the name "metricsbuffer.overflow", of the same kind and unit.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
-// overflowed.
+// overflowed. A series that has expired counts until every sink has acknowledged its end, so that a sink which hangs
+// costs no memory.
 //
 // For any n there can be at most 7,798,724 counters, 196,606 timers and histograms, and 2,097,152 gauges, and about as
 // many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".

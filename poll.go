@@ -53,8 +53,8 @@ var noPolling = func() *polling {
 // ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before both f and the error handler
 // have returned.
 //
-// f may refer to the buffer: that does not keep the buffer reachable, unless f refers to a [Local]. If the buffer is
-// dropped without Close, f is no longer called.
+// f may refer to the buffer. That does not keep the buffer reachable, unless f refers to a [Local], or the program
+// keeps the Poll. If the buffer is dropped without Close, f is no longer called.
 func (b *Buffer) Poll(f func()) *Poll {
 	if f == nil {
 		panic("metricsbuffer: Poll: the function is nil")
@@ -106,7 +106,8 @@ func (b *Buffer) poll(f func(), given any) *Poll {
 
 // Stop ends the polling: the function is not called any more. So a value that is newer than the latest batch is not
 // recorded; call [Buffer.Flush] before to have it. [Buffer.Close] polls once more and then stops all functions. A call
-// that is under way goes on, and Stop does not wait for it. So the function itself may call Stop, too.
+// that is under way goes on, and Stop does not wait for it. The function may stop itself; but it may run before
+// [Buffer.Poll] has returned the Poll to it.
 func (p *Poll) Stop() {
 	if p != nil {
 		p.current.Store(noPolling)

@@ -10,10 +10,10 @@ import (
 // Most is the greatest number of decimals: 10^18 is the greatest power of ten below 2^63.
 const Most = 18
 
-// Power returns 10^decimals, for decimals from 0 to [Most].
+// Power returns 10^decimals. Fewer than none are none, and more than [Most] are Most.
 func Power(decimals int) int64 {
 	power := int64(1)
-	for range decimals {
+	for range min(decimals, Most) {
 		power *= 10
 	}
 	return power
@@ -30,7 +30,7 @@ func Append(dst []byte, n int64, decimals int) []byte {
 	}
 	power := uint64(Power(decimals))
 	dst = strconv.AppendUint(dst, size/power, 10)
-	if decimals == 0 {
+	if power == 1 {
 		return dst
 	}
 	at := len(dst)

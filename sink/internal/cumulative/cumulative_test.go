@@ -306,8 +306,8 @@ func TestAdmission(t *testing.T) {
 	require.ErrorIs(t, totals.Add(minute(61, counter("bad", 1))), errBad)
 }
 
-// A series that is refused because of another one is admitted when that one is gone, and its total begins then. One that
-// is refused for a reason of its own is not asked about again. An error is returned again only if it has changed.
+// A series that is refused because of another one is admitted when that one is gone, and its total begins then. One
+// that is refused for a reason of its own is not asked about again. An error is returned again only if it has changed.
 func TestAdmittedAgain(t *testing.T) {
 	owner, asked := "", make(map[string]int)
 	totals := cumulative.Totals[int]{
