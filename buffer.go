@@ -28,7 +28,7 @@ var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 //
 // A buffer that becomes unreachable without having been closed is closed then: its goroutine ends after a last flush
 // has been attempted. Instruments keep their buffer reachable. In a bubble of testing/synctest, close the buffer: the
-// garbage collector does its work outside, and must not touch what belongs to the bubble.
+// garbage collector does its work outside, and must not touch objects of the bubble.
 type Buffer struct {
 	shards   *shards // of a scope: noShards
 	registry *registry

@@ -41,7 +41,7 @@ type registry struct {
 
 type descriptionMap = atomicmap.Map[Tag, atomic.Pointer[description]]
 
-// A description is what [Buffer.Describe] was given, as UTF-8. It never changes.
+// A description has the arguments of [Buffer.Describe], as UTF-8. It never changes.
 type description struct{ help, unit string }
 
 // A family has all series of one kind and, for histograms, of one unit, or for counters, of one number of decimals.

@@ -7,7 +7,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/view"
 )
 
-// A scope is what a Buffer adds to every series of another one. It never changes.
+// A scope has the prefix and the tags that a Buffer adds to every series of another one. It never changes.
 type scope struct {
 	root   *Buffer // made by New
 	prefix string
@@ -32,7 +32,7 @@ func (s *scope) join(name string, tags []Tag) (string, []Tag) {
 	return strings.Clone(s.prefix + name), all // without a prefix the sum would be the caller's bytes
 }
 
-// What record puts together on its stack, so that it allocates nothing.
+// A series up to these sizes is put together on the stack of record, which allocates nothing then.
 const (
 	fewBytes = 128 // of a name with its prefix
 	fewTags  = 16  // with those of the scope

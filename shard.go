@@ -67,7 +67,7 @@ type shard struct {
 	distributions seats[distributionChunk]
 }
 
-const beforeGate = 16 // bytes, and 8 more of the allocator: what follows the line stands 128 bytes behind its begin
+const beforeGate = 16 // bytes, and 8 more of the allocator: the next field stands 128 bytes behind the begin
 
 // A seat is room for one of the chunks whose numbers are equal modulo seatsPerShard. A vote decides which of them gets
 // it (Boyer and Moore, MJRTY, 1981): a vote for the candidate counts up, a vote for another chunk counts down, and at
@@ -334,14 +334,10 @@ func (s *shards) observeTraced(slot uint32, v int64, span TraceContext) {
 			cells.Put(in.bank, octave, &e)
 		}
 		s.leave(in)
-		switch {
-		case hasRoom:
+		if hasRoom {
 			return
-		case v <= 0:
-			s.common.makeDistributions(slot)
-		default:
-			s.makeWindow(slot, index, in.shard != nil)
 		}
+		s.makePlace(in, slot, v, index)
 	}
 }
 
@@ -362,13 +358,18 @@ func (s *shards) observeMany(slot uint32, v, n int64) {
 			n -= some
 		}
 		s.leave(in)
-		switch {
-		case room:
-		case v == 0:
-			s.common.makeDistributions(slot)
-		default:
-			s.makeWindow(slot, index, in.shard != nil)
+		if !room {
+			s.makePlace(in, slot, v, index)
 		}
+	}
+}
+
+// makePlace makes the memory for v that was missing in a section.
+func (s *shards) makePlace(in section, slot uint32, v int64, index int) {
+	if v <= 0 {
+		s.common.makeDistributions(slot)
+	} else {
+		s.makeWindow(slot, index, in.shard != nil)
 	}
 }
 

@@ -471,7 +471,7 @@ func TestOverflowAfterExpiry(t *testing.T) {
 	})
 }
 
-// TestSinkPanicsWhileSeriesAreAdded: what a Write was given stays in memory while it panics. The collector reads the
+// TestSinkPanicsWhileSeriesAreAdded: the series of a batch stay in memory while Write panics. The collector reads the
 // frame of a panicking function as if it continued at its deferred functions; a parameter that was no longer used had
 // its memory freed before, and the process ended with "found bad pointer in Go heap".
 func TestSinkPanicsWhileSeriesAreAdded(t *testing.T) {
