@@ -23,7 +23,7 @@ var bounds = []struct {
 	most      float64
 }{
 	{"Counter.Add", 56},
-	{"Timer.Observe", 126},
+	{"Timer.Observe", 125},
 	{"IncrCounter", 270},
 	{"IncrCounter, two tags", 760},
 	{"IncrCounter of a scope", 1600},

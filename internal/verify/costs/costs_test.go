@@ -113,6 +113,11 @@ func operations(b *testing.B) []operation {
 				owner.Unpin()
 			}
 		}},
+		{"pin + unpin, in a function", func(_, n int) {
+			for range n {
+				pinAndUnpin()
+			}
+		}},
 		{"two counters and a timer", func(_, n int) {
 			for i := range n {
 				counter.Add(1)
@@ -279,6 +284,15 @@ func BenchmarkAddresses(b *testing.B) {
 		b.ReportMetric(best[buffers-1], "slowest-ns")
 		b.ReportMetric(best[buffers-1]/best[buffers/2], "slowest/median")
 	}
+}
+
+// pinAndUnpin does the least that a function can do that pins, and that the compiler does not inline. Counter.Add is
+// such a function. Its two calls of the runtime alone exceed the compiler's limit for inlining.
+//
+//go:noinline
+func pinAndUnpin() {
+	owner.Pin()
+	owner.Unpin()
 }
 
 // neverOwn returns a counter in a common chunk that no P makes its own: on every P, a chunk that is used more has its
