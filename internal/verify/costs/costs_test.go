@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,6 +69,7 @@ func operations(b *testing.B) []operation {
 		theirNames.Store(names[i], new(private))
 	}
 	common := neverOwn(b)
+	copies := strings.Repeat(fmt.Sprintf("%-32s", "arroyo.consumer.run.count"), 1024)
 	return []operation{
 		{"atomic.Int64.Add, private", func(worker, n int) {
 			word := &words[worker].n
@@ -152,6 +154,11 @@ func operations(b *testing.B) []operation {
 		{"IncrCounter, one name", func(_, n int) {
 			for range n {
 				buffer.IncrCounter("arroyo.consumer.run.count", 1)
+			}
+		}},
+		{"IncrCounter, one name in 1,024 places", func(_, n int) {
+			for i := range n {
+				buffer.IncrCounter(copies[i%1024*32:][:25], 1)
 			}
 		}},
 		{"IncrCounter, one name, two tags", func(_, n int) {
