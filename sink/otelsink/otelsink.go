@@ -39,7 +39,8 @@
 // begins at zero, with a new start.
 //
 // Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that
-// are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic.
+// are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic. A
+// [Sink] also drops a point that the backend refuses alone, as too large or invalid ([Sink.Write]).
 //
 // A timer and a histogram in the unit ns of the same name and tags are one series to a backend: name them differently.
 package otelsink

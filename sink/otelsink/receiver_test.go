@@ -39,7 +39,8 @@ type receiver struct {
 	totals  map[string]seen // by name and attributes, as fmt prints them
 	latest  map[string]seen
 	answer  *collector.ExportMetricsPartialSuccess
-	crash   chan struct{} // closed once a request was taken that will not be answered; nil to answer
+	refuse  func(*collector.ExportMetricsServiceRequest) error // nil to refuse nothing
+	crash   chan struct{}                                      // closed once a request was taken that will not be answered; nil to answer
 	exports int
 	request *collector.ExportMetricsServiceRequest // the last one
 
@@ -120,7 +121,12 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	response, err := r.Export(request.Context(), &message)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		codes := map[codes.Code]int{
+			codes.InvalidArgument:   http.StatusBadRequest,
+			codes.ResourceExhausted: http.StatusRequestEntityTooLarge,
+			codes.Unavailable:       http.StatusServiceUnavailable,
+		}
+		http.Error(w, err.Error(), codes[status.Code(err)])
 		return
 	}
 	body, _ = proto.Marshal(response)
@@ -144,6 +150,11 @@ func (r *receiver) Export(
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.exports++
+	if r.refuse != nil {
+		if err := r.refuse(request); err != nil {
+			return nil, err
+		}
+	}
 	r.request = request
 	r.requests = append(r.requests, request)
 	if r.crash != nil {

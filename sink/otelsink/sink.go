@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	sdk "go.opentelemetry.io/otel/sdk/metric"
@@ -47,44 +44,67 @@ func New(exporter sdk.Exporter, opts ...Option) (*Sink, error) {
 // String names the sink by the type of its exporter.
 func (s *Sink) String() string { return fmt.Sprintf("opentelemetry %T", s.exporter) }
 
-// pointsPerExport keeps requests below the 4 MiB that servers of gRPC take by default: a point is seldom larger than a
-// kilobyte, or two with all 1,009 buckets in use.
+// pointsPerExport keeps most requests below the 4 MiB that servers of gRPC take by default. A point with long tags, many
+// exemplars or all 1,009 buckets in use is several kilobytes: its request may be refused, and is halved then.
 const pointsPerExport = 1000
 
 // Write exports the batch in requests of at most 1,000 points, and acknowledges each of them by itself. An export that
 // failed without an answer (a timeout, a broken connection) may have arrived. It is repeated all the same.
 //
+// A request that is refused because of its content is halved until the rest is taken: one that is too large, or that
+// the backend calls invalid. A point that is refused alone is dropped. The error tells of the first one.
+//
 // An answer that rejects some points is an error too, but final, as the protocol demands: the rejected points are lost.
 // All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
 // such answers, also if a later export failed. They are known by the type of the error, which is that of otlpmetricgrpc
-// and otlpmetrichttp; the export is repeated after any other error.
+// and otlpmetrichttp; so are the refusals, by the status of gRPC or HTTP. The export is repeated after any other error.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	batch.Acknowledge(0) // the ends, which are not exported
-	var rejected error
-	for from := 0; from < len(batch.Points); from += pointsPerExport {
-		to := min(from+pointsPerExport, len(batch.Points))
-		var metrics metrics
-		for i := from; i < to; i++ {
-			p := &batch.Points[i]
-			reason := unfit(p)
-			if p.Kind == metricsbuffer.KindCounter && p.Count < 0 {
-				reason = cumulative.NegativeDelta
+	var rejected, refused error
+	size := pointsPerExport
+	for from := 0; from < len(batch.Points); {
+		to := min(from+size, len(batch.Points))
+		err := s.export(ctx, fitting(batch, from, to))
+		switch {
+		case err == nil || isPartialSuccess(err):
+			rejected = errors.Join(rejected, err)
+			size = min(2*size, pointsPerExport)
+		default:
+			reason := refusal(err)
+			if reason == "" {
+				return errors.Join(rejected, refused, err)
 			}
-			if reason != "" {
-				batch.Drop(i, reason)
+			if to-from > 1 {
+				size = (to - from) / 2
 				continue
 			}
-			metrics.add(p, attributes(p), metricdata.DeltaTemporality, batch.Start, batch.End)
-		}
-		if err := s.export(ctx, metrics.list); err != nil {
-			if !isPartialSuccess(err) {
-				return errors.Join(rejected, err)
+			batch.Drop(from, reason)
+			if refused == nil {
+				refused = fmt.Errorf("%v %.100q is dropped: %w", batch.Points[from].Kind, batch.Points[from].Name, err)
 			}
-			rejected = errors.Join(rejected, err)
 		}
 		batch.Acknowledge(to)
+		from = to
 	}
-	return rejected
+	return errors.Join(rejected, refused)
+}
+
+// fitting returns the points from one index to another, as metrics. It drops those that cannot be carried.
+func fitting(batch *metricsbuffer.Batch, from, to int) []metricdata.Metrics {
+	var metrics metrics
+	for i := from; i < to; i++ {
+		p := &batch.Points[i]
+		reason := unfit(p)
+		if p.Kind == metricsbuffer.KindCounter && p.Count < 0 {
+			reason = cumulative.NegativeDelta
+		}
+		if reason != "" {
+			batch.Drop(i, reason)
+			continue
+		}
+		metrics.add(p, attributes(p), metricdata.DeltaTemporality, batch.Start, batch.End)
+	}
+	return metrics.list
 }
 
 func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
@@ -99,22 +119,6 @@ func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
 		return fmt.Errorf("otelsink: %w", err)
 	}
 	return nil
-}
-
-// isPartialSuccess says whether the backend has taken the rest: all errors that err is made of say so. The exporters'
-// error for that is of an internal type, so only the type's name can tell. A text would not do: an error of the network
-// may contain any.
-func isPartialSuccess(err error) bool {
-	switch err := err.(type) { //nolint:errorlint // it looks at each error of the tree
-	case interface{ Unwrap() []error }:
-		all := err.Unwrap()
-		return len(all) > 0 && !slices.ContainsFunc(all, func(err error) bool { return !isPartialSuccess(err) })
-	case interface{ Unwrap() error }:
-		return isPartialSuccess(err.Unwrap())
-	}
-	t := reflect.TypeOf(err)
-	return t != nil && t.Name() == "PartialSuccess" &&
-		strings.Contains(t.PkgPath(), "go.opentelemetry.io/otel/exporters/otlp/") // behind vendor/ in some programs
 }
 
 // Close shuts the exporter down, in at most 5 seconds. The buffer calls it, after the last Write has returned.
