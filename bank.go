@@ -162,6 +162,11 @@ func (c *distributionCell) add(v int64) {
 	c.least.Raise(math.MaxInt64 - v)
 }
 
+// raises says whether an observation changes an extreme.
+func (c *distributionCell) raises(v int64) bool {
+	return v > c.greatest.Peek() || math.MaxInt64-v > c.least.Peek()
+}
+
 // observeShared records a positive observation in a cell that has no owner, if the window has room for it.
 func (c *distributionCell) observeShared(v int64, index int) bool {
 	w := c.window.Load()

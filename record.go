@@ -5,16 +5,15 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing.
 // The update of a nil instrument does nothing either.
 type Update struct {
-	of     *lease // the instrument's; it never changes, unlike a variable that holds an instrument
-	value  int64  // of a gauge: the bits of a float64
-	bucket int16  // of a distribution's value, if that is positive
-	kind   Kind
+	of    *lease // the instrument's; it never changes, unlike a variable that holds an instrument
+	value int64  // of a gauge: the bits of a float64
 }
 
 // shards returns the shards that the update is for, or nil if it does nothing.
@@ -24,6 +23,9 @@ func (u *Update) shards() *shards {
 	}
 	return u.of.shards
 }
+
+// bucket returns the bucket of a distribution's value, if that is positive.
+func (u *Update) bucket() int { return bucket.Index(u.value) }
 
 // setGauge makes an update of a gauge.
 func (u *Update) setGauge() {
@@ -35,17 +37,131 @@ func (u *Update) setGauge() {
 // batch of each.
 //
 //	metricsbuffer.Record(requests.Delta(1), bytes.Delta(n), latency.Took(d))
-func Record(updates ...Update) {
-	if len(updates) > 0 {
-		if s := updates[0].shards(); s == nil || !group(updates).recordOwn(s) {
-			group(updates).recordSlow()
-		}
-	}
-	runtime.KeepAlive(updates)
-}
+func Record(updates ...Update) { group(updates).record() }
 
 // A group is some updates that are made in one section.
 type group []Update
+
+// record makes the updates in one pass, if they are few and all of them belong to own chunks of the P that this runs
+// on. Otherwise it undoes those that it has made, before it leaves the section, and recordSlow makes all of them.
+//
+// Sums and tallies can be undone, and extremes cannot, nor can gauges. So these wait until nothing can fail any more.
+func (g group) record() {
+	if len(g) == 0 {
+		return
+	}
+	if g[0].of == nil || len(g) > fewOwn {
+		g.recordSlow()
+		return
+	}
+	s := g[0].of.shards
+	table := &s.table // as in add
+	id := owner.Pin()
+	if uint(id) < maxShards {
+		if shard := table[id].Load(); shard != nil {
+			var at places
+			rest := false
+			bank := shard.gate.Enter()
+			for i, u := range g {
+				of := u.of
+				if of == nil {
+					continue
+				}
+				if of.shards != s {
+					goto fail
+				}
+				slot := of.slot
+				if of.kind == KindCounter {
+					number := slot / countersPerChunk
+					chunk := shard.counters.chunks[number%seatsPerShard].Load()
+					if chunk == nil || chunk[numberWord].Peek() != int64(number) {
+						goto fail
+					}
+					word := &chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)]
+					word.Add(u.value)
+					at.words[i] = word
+				} else if of.kind != KindGauge {
+					number := slot / distributionsPerChunk
+					chunk := shard.distributions.chunks[number%seatsPerShard].Load()
+					if chunk == nil || u.value <= 0 {
+						goto fail
+					}
+					cell := chunk.cell(bank, slot)
+					if cell.number != number {
+						goto fail
+					}
+					w := cell.window.Load()
+					if w == nil {
+						goto fail
+					}
+					j := uint(bucket.Index(u.value) - w.first)
+					if j >= uint(len(w.counts)) || w.counts[j].Full() {
+						goto fail
+					}
+					tally := &w.counts[j]
+					tally.Inc()
+					cell.sum.Add(u.value)
+					at.tallies[i] = tally
+					at.cells[i] = cell
+					rest = rest || cell.raises(u.value)
+				} else {
+					rest = true
+				}
+			}
+			if rest {
+				g.end(&at)
+			}
+			shard.gate.Leave(bank)
+			owner.Unpin()
+			runtime.KeepAlive(&g[0])
+			return
+		fail:
+			g.undo(&at)
+			shard.gate.Leave(bank)
+		}
+	}
+	owner.Unpin()
+	g.recordSlow()
+	runtime.KeepAlive(&g[0])
+}
+
+// fewOwn is how many updates the fast way of Record takes.
+const fewOwn = 4
+
+type places struct {
+	words   [fewOwn]*owner.Word
+	cells   [fewOwn]*distributionCell
+	tallies [fewOwn]*owner.Tally
+}
+
+//go:noinline
+func (g group) end(at *places) {
+	for i := range g {
+		u := &g[i]
+		if u.of == nil {
+			continue
+		}
+		if cell := at.cells[i%fewOwn]; cell != nil {
+			cell.greatest.Raise(u.value)
+			cell.least.Raise(math.MaxInt64 - u.value)
+		} else if u.of.kind == KindGauge {
+			u.setGauge()
+		}
+	}
+}
+
+//go:noinline
+func (g group) undo(at *places) {
+	for i := range g {
+		u := &g[i]
+		if word := at.words[i%fewOwn]; word != nil {
+			word.Add(-u.value)
+		} else if cell := at.cells[i%fewOwn]; cell != nil {
+			cell.sum.Add(-u.value)
+			at.tallies[i%fewOwn].Add(^uint32(0))
+		}
+	}
+}
 
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
 func (g group) recordSlow() {
@@ -53,73 +169,11 @@ func (g group) recordSlow() {
 	seen := memory[:0] // usually one
 	for i := range g {
 		if s := g[i].shards(); s != nil && !slices.Contains(seen, s) {
-			g[i:].record(s)
+			g[i:].recordIn(s)
 			seen = append(seen, s)
 		}
 	}
 }
-
-// recordOwn makes the updates if they are few and all of them belong to own chunks of the P that this runs on.
-// Otherwise it makes none and returns false.
-func (g group) recordOwn(s *shards) bool {
-	var words [fewOwn]*owner.Word
-	var cells [fewOwn]*distributionCell
-	if len(g) > fewOwn {
-		return false
-	}
-	table := &s.table // as in add
-	id := owner.Pin()
-	if uint(id) >= maxShards || table[id].Load() == nil {
-		owner.Unpin()
-		return false
-	}
-	shard := table[id].Load()
-	bank := shard.gate.Enter()
-	own := true
-	for i := range g {
-		u := &g[i]
-		switch {
-		case u.of == nil || u.of.shards != s:
-			own = false
-		case u.kind == KindCounter:
-			number := u.of.slot / countersPerChunk
-			chunk := shard.counters.chunks[number%seatsPerShard].Load()
-			if chunk != nil && chunk.number() == number {
-				words[i%fewOwn] = chunk.word(bank, u.of.slot)
-			} else {
-				own = false
-			}
-		case u.kind != KindGauge:
-			number := u.of.slot / distributionsPerChunk
-			chunk := shard.distributions.chunks[number%seatsPerShard].Load()
-			if chunk != nil && chunk.number() == number && u.value > 0 {
-				cell := chunk.cell(bank, u.of.slot)
-				cells[i%fewOwn] = cell
-				own = own && cell.hasRoom(int(u.bucket))
-			} else {
-				own = false
-			}
-		}
-	}
-	if own {
-		for i := range g {
-			u := &g[i]
-			if word := words[i%fewOwn]; word != nil {
-				word.Add(u.value)
-			} else if cell := cells[i%fewOwn]; cell != nil {
-				cell.make(u.value, int(u.bucket), true)
-			} else {
-				u.setGauge()
-			}
-		}
-	}
-	shard.gate.Leave(bank)
-	owner.Unpin()
-	return own
-}
-
-// fewOwn is how many updates the fast way of Record takes.
-const fewOwn = 4
 
 // A target is the place of an update, found inside a section and valid until its end. It is looked up once: the flusher
 // may take a chunk away at any time, and then a second look finds another place, or none.
@@ -132,8 +186,8 @@ type target struct {
 // fewUpdates is how many updates Record makes without allocating.
 const fewUpdates = 8
 
-// record makes the updates that belong to these shards in one section.
-func (g group) record(s *shards) {
+// recordIn makes the updates that belong to these shards in one section.
+func (g group) recordIn(s *shards) {
 	var few [fewUpdates]target
 	targets := few[:]
 	if len(g) > len(few) {
@@ -152,7 +206,7 @@ func (g group) record(s *shards) {
 			s.leave(in)
 			switch {
 			case promoted == nil:
-			case promoted.kind == KindCounter:
+			case promoted.of.kind == KindCounter:
 				s.promoteCounters(promoted.of.slot / countersPerChunk)
 			default:
 				s.promoteDistributions(promoted.of.slot / distributionsPerChunk)
@@ -169,9 +223,9 @@ func (g group) makeRoom(s *shards, pinned bool) {
 	for i := range g {
 		u := &g[i]
 		switch {
-		case u.shards() != s || u.kind == KindGauge:
-		case u.kind != KindCounter:
-			s.makeWindow(u.of.slot, int(u.bucket), pinned)
+		case u.shards() != s || u.of.kind == KindGauge:
+		case u.of.kind != KindCounter:
+			s.makeWindow(u.of.slot, u.bucket(), pinned)
 		case s.common.counters.at(u.of.slot/countersPerChunk) == nil:
 			s.common.makeCounters(u.of.slot)
 		}
@@ -183,12 +237,12 @@ func (g group) find(s *shards, in section, targets []target) (lacking int) {
 	for i := range g {
 		u, at := &g[i], &targets[i]
 		switch {
-		case u.shards() != s || u.kind == KindGauge:
-		case u.kind != KindCounter:
+		case u.shards() != s || u.of.kind == KindGauge:
+		case u.of.kind != KindCounter:
 			var step int
 			at.cell, step = s.cell(in, u.of.slot)
 			at.own = step == ownStep
-			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(int(u.bucket)) {
+			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(u.bucket()) {
 				return i
 			}
 		default:
@@ -206,13 +260,13 @@ func (g group) make(s *shards, in section, targets []target) (promoted *Update) 
 		u, at := &g[i], &targets[i]
 		switch {
 		case u.shards() != s:
-		case u.kind == KindGauge:
+		case u.of.kind == KindGauge:
 			u.setGauge()
-		case u.kind != KindCounter:
+		case u.of.kind != KindCounter:
 			if u.value < 0 {
 				s.negatives.Add(1)
 			}
-			at.cell.make(u.value, int(u.bucket), at.own)
+			at.cell.make(u.value, u.bucket(), at.own)
 			if !at.own && in.shard != nil && in.shard.sample() &&
 				in.shard.distributions.elect(u.of.slot/distributionsPerChunk, s.votesAgainst()) {
 				promoted = u
