@@ -24,7 +24,7 @@ func (u *Update) shards() *shards {
 	return u.of.shards
 }
 
-// bucket returns the bucket of a distribution's value, if that is positive.
+// bucket returns the bucket of a distribution's value, which must be positive.
 func (u *Update) bucket() int { return bucket.Index(u.value) }
 
 // setGauge makes an update of a gauge.
@@ -42,15 +42,11 @@ func Record(updates ...Update) { group(updates).record() }
 // A group is some updates that are made in one section.
 type group []Update
 
-// record makes the updates in one pass, if they are few and all of them belong to own chunks of the P that this runs
-// on. Otherwise it undoes those that it has made, before it leaves the section, and recordSlow makes all of them.
-//
-// Sums and tallies can be undone, and extremes cannot, nor can gauges. So these wait until nothing can fail any more.
+// record makes the updates in one section, if they are few and all of them belong to own chunks of the P that this runs
+// on. It finds the place of each first. If one has none, or no room, it makes no update, and recordSlow makes all of
+// them. It is one function because a call would cost as much as an update does.
 func (g group) record() {
-	if len(g) == 0 {
-		return
-	}
-	if g[0].of == nil || len(g) > fewOwn {
+	if len(g) == 0 || len(g) > fewOwn || g[0].of == nil {
 		g.recordSlow()
 		return
 	}
@@ -59,108 +55,72 @@ func (g group) record() {
 	id := owner.Pin()
 	if uint(id) < maxShards {
 		if shard := table[id].Load(); shard != nil {
-			var at places
-			rest := false
+			var places ownPlaces
+			found := true
 			bank := shard.gate.Enter()
 			for i, u := range g {
-				of := u.of
-				if of == nil {
+				switch {
+				case u.of == nil:
 					continue
+				case u.of.shards != s:
+				case u.of.kind == KindCounter:
+					number := u.of.slot / countersPerChunk
+					if chunk := shard.counters.at(number).Load(); chunk != nil {
+						if chunk.number() == number {
+							places.words[i] = chunk.word(bank, u.of.slot)
+							continue
+						}
+					}
+				case u.of.kind == KindGauge:
+					continue
+				case u.value > 0:
+					number := u.of.slot / distributionsPerChunk
+					if chunk := shard.distributions.at(number).Load(); chunk != nil {
+						if cell := chunk.cell(bank, u.of.slot); cell.number == number {
+							if tally := cell.tally(bucket.Index(u.value)); tally != nil {
+								places.cells[i], places.tallies[i] = cell, tally
+								continue
+							}
+						}
+					}
 				}
-				if of.shards != s {
-					goto fail
-				}
-				slot := of.slot
-				if of.kind == KindCounter {
-					number := slot / countersPerChunk
-					chunk := shard.counters.chunks[number%seatsPerShard].Load()
-					if chunk == nil || chunk[numberWord].Peek() != int64(number) {
-						goto fail
-					}
-					word := &chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)]
-					word.Add(u.value)
-					at.words[i] = word
-				} else if of.kind != KindGauge {
-					number := slot / distributionsPerChunk
-					chunk := shard.distributions.chunks[number%seatsPerShard].Load()
-					if chunk == nil || u.value <= 0 {
-						goto fail
-					}
-					cell := chunk.cell(bank, slot)
-					if cell.number != number {
-						goto fail
-					}
-					w := cell.window.Load()
-					if w == nil {
-						goto fail
-					}
-					j := uint(bucket.Index(u.value) - w.first)
-					if j >= uint(len(w.counts)) || w.counts[j].Full() {
-						goto fail
-					}
-					tally := &w.counts[j]
-					tally.Inc()
-					cell.sum.Add(u.value)
-					at.tallies[i] = tally
-					at.cells[i] = cell
-					rest = rest || cell.raises(u.value)
-				} else {
-					rest = true
-				}
+				found = false
+				break
 			}
-			if rest {
-				g.end(&at)
+			if found {
+				for i, u := range g {
+					switch {
+					case places.words[i] != nil:
+						places.words[i].Add(u.value)
+					case places.tallies[i] != nil:
+						places.tallies[i].Inc()
+						places.cells[i].add(u.value)
+					case u.of != nil:
+						g[i].setGauge()
+					}
+				}
 			}
 			shard.gate.Leave(bank)
 			owner.Unpin()
+			if !found {
+				g.recordSlow()
+			}
 			runtime.KeepAlive(&g[0])
 			return
-		fail:
-			g.undo(&at)
-			shard.gate.Leave(bank)
 		}
 	}
 	owner.Unpin()
 	g.recordSlow()
-	runtime.KeepAlive(&g[0])
 }
 
 // fewOwn is how many updates the fast way of Record takes.
 const fewOwn = 4
 
-type places struct {
-	words   [fewOwn]*owner.Word
-	cells   [fewOwn]*distributionCell
-	tallies [fewOwn]*owner.Tally
-}
-
-//go:noinline
-func (g group) end(at *places) {
-	for i := range g {
-		u := &g[i]
-		if u.of == nil {
-			continue
-		}
-		if cell := at.cells[i%fewOwn]; cell != nil {
-			cell.greatest.Raise(u.value)
-			cell.least.Raise(math.MaxInt64 - u.value)
-		} else if u.of.kind == KindGauge {
-			u.setGauge()
-		}
-	}
-}
-
-//go:noinline
-func (g group) undo(at *places) {
-	for i := range g {
-		u := &g[i]
-		if word := at.words[i%fewOwn]; word != nil {
-			word.Add(-u.value)
-		} else if cell := at.cells[i%fewOwn]; cell != nil {
-			cell.sum.Add(-u.value)
-			at.tallies[i%fewOwn].Add(^uint32(0))
-		}
-	}
+// ownPlaces are the places of updates in chunks of the P's own. They are looked up once: see target.
+type ownPlaces struct {
+	words   [fewOwn]*owner.Word       // of counters
+	cells   [fewOwn]*distributionCell // of distributions
+	tallies [fewOwn]*owner.Tally      // of distributions, which have room
 }
 
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
@@ -173,6 +133,7 @@ func (g group) recordSlow() {
 			seen = append(seen, s)
 		}
 	}
+	runtime.KeepAlive(g)
 }
 
 // A target is the place of an update, found inside a section and valid until its end. It is looked up once: the flusher
