@@ -700,14 +700,17 @@ func TestRecordWithoutAPlace(t *testing.T) {
 		counter  *Counter // these two have no own chunk
 		timer    *Timer
 	}
-	// own makes the chunk of the timer every P's own, and changes the cell in both banks.
-	own := func(s *scene, change func(cell *distributionCell)) {
+	// own makes a chunk every P's own, and changes the timer's cell in both banks.
+	own := func(s *scene, number uint32, change func(cell *distributionCell)) {
 		s.b.shards.each(func(shard *shard) {
-			chunk := newDistributionChunk(s.timer.slot / distributionsPerChunk)
-			shard.distributions.at(chunk.number()).Store(chunk)
+			chunk := newDistributionChunk(number)
+			shard.distributions.at(number).Store(chunk)
 			change(chunk.cell(0, s.timer.slot))
 			change(chunk.cell(1, s.timer.slot))
 		})
+	}
+	roomFor := func(v int64) func(*distributionCell) {
+		return func(cell *distributionCell) { cell.window.Store(widen(nil, bucket.Index(v), 1, ownStep)) }
 	}
 	for name, lack := range map[string]struct {
 		update func(s *scene) Update
@@ -731,25 +734,21 @@ func TestRecordWithoutAPlace(t *testing.T) {
 			func(s *scene) Update { return s.timer.Took(value) }, updated{1, value},
 		},
 		"a timer whose seat is taken": {func(s *scene) Update {
-			s.b.shards.each(func(shard *shard) {
-				number := s.timer.slot / distributionsPerChunk
-				shard.distributions.at(number).Store(newDistributionChunk(number + seatsPerShard))
-			})
+			own(s, s.timer.slot/distributionsPerChunk+seatsPerShard, roomFor(value))
 			return s.timer.Took(value)
 		}, updated{1, value}},
 		"a timer without a window": {func(s *scene) Update {
-			own(s, func(*distributionCell) {})
+			own(s, s.timer.slot/distributionsPerChunk, func(*distributionCell) {})
 			return s.timer.Took(value)
 		}, updated{1, value}},
 		"a timer with a narrow window": {func(s *scene) Update {
-			own(s, func(cell *distributionCell) { cell.window.Store(widen(nil, bucket.Index(1), 1, ownStep)) })
+			own(s, s.timer.slot/distributionsPerChunk, roomFor(1))
 			return s.timer.Took(value)
 		}, updated{1, value}},
 		"a timer with a full tally": {func(s *scene) Update {
-			own(s, func(cell *distributionCell) {
-				w := widen(nil, bucket.Index(value), 1, ownStep)
-				w.counts[bucket.Index(value)-w.first].Add(full)
-				cell.window.Store(w)
+			own(s, s.timer.slot/distributionsPerChunk, func(cell *distributionCell) {
+				roomFor(value)(cell)
+				cell.tally(bucket.Index(value)).Add(full)
 			})
 			return s.timer.Took(value)
 		}, updated{full + 1, value}},
@@ -771,7 +770,7 @@ func TestRecordWithoutAPlace(t *testing.T) {
 				for id := range runtime.GOMAXPROCS(0) {
 					b.shards.makeShard(id)
 				}
-				own(s, func(cell *distributionCell) { cell.window.Store(widen(nil, bucket.Index(value), 1, ownStep)) })
+				own(s, timer.slot/distributionsPerChunk, roomFor(value))
 				b.shards.each(func(shard *shard) {
 					chunk := newCounterChunk(counter.slot / countersPerChunk)
 					shard.counters.at(chunk.number()).Store(chunk)
