@@ -369,7 +369,8 @@ func TestInlining(t *testing.T) {
 		"(*Counter).Inc", "(*Counter).Add", "(*Timer).Observe", "(*Histogram).Observe", "(*Gauge).Set", "(*Gauge).Add",
 		"(*Timer).Start", "(*Buffer).IncrCounter", "(*Buffer).IncrTimer", "(*Buffer).SetGauge",
 		"(*Local).Counter", "(*LocalCounter).Inc", "(*LocalCounter).Add",
-		"(*distributionCell).count", "(*distributionCell).add",
+		"Record", "(*Counter).Delta", "(*Timer).Took", "(*Histogram).Size", "(*Gauge).Level",
+		"(*distributionCell).count", "(*distributionCell).tally", "(*distributionCell).add",
 	} {
 		require.Contains(t, string(out), "can inline "+function+"\n")
 	}
