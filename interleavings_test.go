@@ -452,7 +452,8 @@ var mutantsOfBoth = []mutant{
 		"\t\t\tif found {\n", "\t\t\tshard.gate.Leave(bank)\n\t\t\tbank = shard.gate.Enter()\n\t\t\tif found {\n",
 	}},
 	{"a Record that lacks a place keeps the rest", "record.go", "Record", []string{
-		"places.words[i] = chunk.word(bank, u.of.slot)", "chunk.word(bank, u.of.slot).Add(u.value)\nplaces.words[i] = new(owner.Word)",
+		"places.words[i] = chunk.word(bank, u.of.slot)",
+		"chunk.word(bank, u.of.slot).Add(u.value)\nplaces.words[i] = new(owner.Word)",
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
 	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped(drained)\n", ""}},
