@@ -81,7 +81,7 @@ func WithRoute(route func(*http.Request) string) Option {
 	return Option{func(h *handler) { h.route = route }}
 }
 
-// WithoutSizes leaves out the sizes of requests and responses: two of the three series of each method, route and status.
+// WithoutSizes leaves out the sizes of requests and responses: two of the three series of a method, route and status.
 func WithoutSizes() Option { return Option{func(h *handler) { h.withoutSizes = true }} }
 
 // Handler returns a handler that calls next and records the request. A nil next is [http.DefaultServeMux], as it is for
@@ -153,7 +153,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	active := h.active.With(of)
 	active.Add(1)
 	x := &exchange{writer: w, head: r.Method == http.MethodHead}
-	if r.Body != nil && r.Body != http.NoBody {
+	if r.Body != nil && r.Body != http.NoBody && !h.withoutSizes {
 		x.body = r.Body
 		r.Body = (*requestBody)(x)
 	}
