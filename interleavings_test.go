@@ -444,6 +444,9 @@ var mutantsOfBoth = []mutant{
 	{"the common gate is awaited after the shards are flipped", "flush.go", "Shards", []string{
 		"\tcommon.Await(drained)", "\t", "\tfence.Process()\n", "\tcommon.Await(drained)\n\tfence.Process()\n",
 	}},
+	{"no second look for shards that began with the old bank", "flush.go", "Shards", []string{
+		"f.flips += 1 + f.flipShards(1-drained)", "f.flips++",
+	}},
 	{"a shard begins with bank 0", "shard.go", "Shards", []string{"\tmade.gate.Flip(bank)\n", ""}},
 	{"common chunks have banks of their own", "shard.go", "Commit", []string{
 		"return chunk.cell(in.bank, slot), commonStep", "return chunk.cell(s.common.gate.Active(), slot), commonStep",
