@@ -244,7 +244,7 @@ func (f *flusher) collect() {
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
 	f.drainExemplars(drained)
-	f.drainGauges()
+	f.drainGauges(drained)
 	f.book(f.drained)
 	f.share()
 	f.expiry.end(f)
@@ -412,9 +412,9 @@ func (f *flusher) drainExemplars(bank uint32) {
 	})
 }
 
-func (f *flusher) drainGauges() {
+func (f *flusher) drainGauges(drained uint32) {
 	for slot, s := range f.series[gauges] {
-		if s != nil && f.registry.gauge(uint32(slot)).take() {
+		if s != nil && f.registry.gauge(uint32(slot)).take(drained) {
 			f.drained.mark(gauges, uint32(slot))
 			f.set.add(uint32(slot))
 		}
