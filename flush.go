@@ -251,8 +251,8 @@ func (f *flusher) collect() {
 }
 
 // flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes
-// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards that
-// began with the old bank are in the table after that, and are flipped then.
+// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards
+// that began with the old bank are in the table after that, and are flipped then.
 func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
@@ -453,7 +453,7 @@ func (f *flusher) share() {
 func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.collect()
 	for _, o := range sinks {
-		f.request(o, replies)
+		f.request(o, replies, last)
 	}
 	f.closing = last
 }
@@ -581,6 +581,11 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 		<-f.done // comes at once: no Write is under way
 	} else {
 		f.stop() // done follows when the last sink returns from Write
+		f.do(context.Background(), func() {
+			for _, o := range f.sinks {
+				answer(o, &o.waiting, errTimeToClose)
+			}
+		})
 	}
 	errs := []error{err}
 	for _, o := range f.sinks {
@@ -617,13 +622,14 @@ func (f *flusher) attach() error {
 	return nil
 }
 
-// abandon ends a flusher whose buffer New does not return. It closes no sink: they are the caller's still.
+// abandon ends a flusher whose buffer New does not return, as soon as no sink is being written to. It closes no sink:
+// they are the caller's still.
 func (f *flusher) abandon() {
+	f.stop()
 	f.do(context.Background(), func() {
 		for _, o := range f.sinks {
 			o.closer = nil
 		}
 		f.closing = true
 	})
-	<-f.done
 }

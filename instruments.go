@@ -124,9 +124,9 @@ func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
 	}
 }
 
-// ObserveN records n durations of d. A batch has all of them or none, up to 16 million. It takes little longer than one
-// Observe, but more than that for each further 16 million. The sum wraps around as in Observe. It does nothing if n is
-// not positive.
+// ObserveN records n durations of d. A batch has all of them or none, up to a million. It takes little longer than one
+// Observe, but as long again for each further million. Each further billion takes memory until the next flush. The sum
+// wraps around as in Observe. It does nothing if n is not positive.
 //
 // It is for counts of a source that has buckets of its own, and counts in them faster than one by one: record for each
 // bucket how many observations are new, with one value that stands for the bucket.

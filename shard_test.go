@@ -520,7 +520,7 @@ func TestObserveN(t *testing.T) {
 	require.EqualValues(t, 3*3*8, b.Stats().Negatives)
 
 	for v := range int64(2) {
-		const n = 300*maxLocal + 3 // more than a tally holds
+		const n = 5000*maxLocal + 3 // more than a tally holds
 		histogram.ObserveN(v, n)
 		require.NoError(t, b.Flush(t.Context()))
 		require.Len(t, got, 1)
