@@ -62,6 +62,7 @@ type Subject struct {
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
 //   - Failure: an acknowledged point has arrived once, and no other point has, while the backend fails and after.
+//   - Middle: the same for long batches, while the backend fails at different moments.
 //   - Exact: the same with a buffer, concurrent writers, and a backend that comes and goes.
 //   - Close: for an [io.Closer], also behind Unwrap. A buffer that closes the sink has delivered everything. A second
 //     Close is harmless.
@@ -97,6 +98,7 @@ func Run(t *testing.T, begin func(t *testing.T) Subject) {
 		{"Cancelled", true, testCancelled},
 		{"Stalled", true, testStalled},
 		{"Failure", true, testFailure},
+		{"Middle", true, testMiddle},
 		{"Exact", false, testExact},
 		{"Close", false, testClose},
 		{"Attach", false, testAttach},

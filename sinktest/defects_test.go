@@ -286,6 +286,10 @@ var defects = map[string]flawed{
 		}
 	})},
 
+	"acknowledges the packet that fails": {"Middle", "series have not arrived once", packing(
+		func(from, to int) int { return min(from, 1) * to })},
+	"acknowledges no packet before the one that fails": {"Middle", "series have not arrived once", packing(
+		func(int, int) int { return 0 })},
 	"loses one in many": {"Exact", "has arrived as", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:min(3, len(batch.Points))]})
