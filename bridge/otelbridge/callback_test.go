@@ -243,8 +243,8 @@ func TestOrderOfTotals(t *testing.T) {
 	}
 }
 
-// Halves of a step are not rounded up, near 2^50 either, where scaling may be off by a quarter of a step. The sum is that
-// of the exact numbers, but for a quarter of a step for each.
+// Halves of a step are not rounded up, near 2^50 either, where scaling may be off by a quarter of a step. The sum is
+// that of the exact numbers, but for a quarter of a step for each.
 func TestHalvesAreKept(t *testing.T) {
 	const factor, times = 1_000_000, 1000
 	random := rand.New(rand.NewPCG(1, 2))

@@ -109,8 +109,8 @@ func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
 }
 
 // rejectedBy says whether the backend has taken the rest, because all errors that err is made of say so, and how many
-// points it has rejected. The exporters' error for that is of an internal type, so only the type's name can tell. A text
-// would not do: an error of the network may contain any.
+// points it has rejected. The exporters' error for that is of an internal type, so only the type's name can tell. A
+// text would not do: an error of the network may contain any.
 func rejectedBy(err error) (points int64, partial bool) {
 	switch err := err.(type) { //nolint:errorlint // it looks at each error of the tree
 	case interface{ Unwrap() []error }:
