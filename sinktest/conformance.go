@@ -50,8 +50,8 @@ type Subject struct {
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
 //   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
-//   - Changes: values and descriptions that change neither begin a series nor lose what has arrived. The last value of a
-//     gauge counts. Counters and timers with ordinary names are not dropped.
+//   - Changes: values and descriptions that change neither begin a series nor lose what has arrived. The last value of
+//     a gauge counts. Counters and timers with ordinary names are not dropped.
 //   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
 //     that come back count, and so do others that get the IDs of those which have ended.
 //   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each

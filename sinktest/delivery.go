@@ -188,8 +188,8 @@ func testFailure(t *testing.T, s Subject) {
 	}
 }
 
-// testMiddle has a backend that fails in the middle of long batches. The middle is found by trial: after a Write that was
-// over when the backend failed, it fails earlier, and otherwise later. Whenever it fails, the points arrive once.
+// testMiddle has a backend that fails in the middle of long batches. The middle is found by trial: after a Write that
+// was over when the backend failed, it fails earlier, and otherwise later. Whenever it fails, the points arrive once.
 func testMiddle(t *testing.T, s Subject) {
 	if s.Break == nil {
 		t.Skip("the subject has no Break and Mend")

@@ -346,8 +346,8 @@ func TestOrderOfSums(t *testing.T) {
 	}
 }
 
-// What is observed for several sets of attributes adds up if they are one series: their text is the same, or they have an
-// overflow series of the bridge or the buffer.
+// Observations of several sets of attributes add up if the sets are one series: their text is the same, or they have an
+// overflow series of the buffer.
 func TestSumsOfOneSeries(t *testing.T) {
 	numbers := make([]attribute.KeyValue, 10)
 	for i := range numbers {

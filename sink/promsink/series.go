@@ -50,8 +50,8 @@ func (s *Sink) admit(total *series) (refused string, err error) {
 	return "", nil
 }
 
-// describe sets desc, if the description is not the one that it has. A registry fails if the series of a family differ in
-// it.
+// describe sets desc, if the description is not the one that it has. A registry fails if the series of a family differ
+// in it.
 func (e *entry) describe(help string) {
 	if e.desc != nil && e.help == help {
 		return
