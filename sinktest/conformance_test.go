@@ -115,7 +115,7 @@ func remembering(key func(p *metricsbuffer.Point) any) func(*testing.T) sinktest
 }
 
 // packing sends packets of ten points. If one fails, acknowledged says how much of the batch is acknowledged: the
-// packet begins with point from and ends before point to. It takes long, so that the backend surely fails in the middle.
+// packet begins with point from and ends before point to. It takes long, so that the backend fails in the middle.
 func packing(acknowledged func(from, to int) int) func(*testing.T) sinktest.Subject {
 	return writing(func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 		for from := 0; from < len(batch.Points); from += 10 {
