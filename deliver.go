@@ -23,8 +23,8 @@ type delivery struct {
 	known catalog
 
 	began    time.Time
-	overdue  bool // the flusher's: no caller waits for it any more
-	replies  []chan<- reply
+	overdue  bool           // the flusher's: no caller waits for it any more
+	replies  []chan<- reply // the flusher's
 	outcome  outcome
 	err      error
 	duration time.Duration
@@ -44,14 +44,16 @@ func (f *flusher) checkTimeout(o *outlet, now time.Time) {
 		err := o.overdueError()
 		o.report(err)
 		answer(o, &d.replies, err)
-		answer(o, &o.waiting, err)
+		if !f.closing { // the last batch waits for its turn as long as there is time to close
+			answer(o, &o.waiting, err)
+		}
 	}
 }
 
 // request has the outlet deliver everything that is pending now, and answer when that is acknowledged or has failed.
-func (f *flusher) request(o *outlet, replies chan<- reply) {
+func (f *flusher) request(o *outlet, replies chan<- reply, last bool) {
 	switch {
-	case o.writing != nil && o.writing.overdue:
+	case o.writing != nil && o.writing.overdue && !last:
 		replies <- reply{o, o.overdueError()}
 	default:
 		o.waiting = append(o.waiting, replies)
@@ -177,6 +179,11 @@ func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) err
 			for o := range waiting {
 				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
 			}
+			f.do(context.Background(), func() {
+				for o := range waiting {
+					o.dismiss(replies)
+				}
+			})
 			return errors.Join(errs...)
 		}
 	}
@@ -243,6 +250,15 @@ func answer(o *outlet, replies *[]chan<- reply, err error) {
 		r <- reply{o, err} // never blocks: there is room for one reply of each sink
 	}
 	*replies = nil
+}
+
+// dismiss removes a caller that does not wait any more.
+func (o *outlet) dismiss(replies chan<- reply) {
+	is := func(r chan<- reply) bool { return r == replies }
+	o.waiting = slices.DeleteFunc(o.waiting, is)
+	if o.writing != nil {
+		o.writing.replies = slices.DeleteFunc(o.writing.replies, is)
+	}
 }
 
 // account counts each point of a delivery as acknowledged or dropped, or makes it pending again.

@@ -244,28 +244,34 @@ func (f *flusher) collect() {
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
 	f.drainExemplars(drained)
-	f.drainGauges()
+	f.drainGauges(drained)
 	f.book(f.drained)
 	f.share()
 	f.expiry.end(f)
 }
 
 // flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes
-// any more.
+// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards
+// that began with the old bank are in the table after that, and are flipped then.
 func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
 	common.Flip(1 - drained)
-	common.Await(drained) // shards that begin with the old bank are in the table now
-	flips := int64(1)
-	f.shards.each(func(s *shard) {
-		s.gate.Flip(1 - drained)
-		flips++
-	})
+	f.flipShards(1 - drained)
+	common.Await(drained)
+	f.flips += 1 + f.flipShards(1-drained)
 	fence.Process()
 	f.shards.each(func(s *shard) { s.gate.Await(drained) })
-	f.flips += flips
 	return drained
+}
+
+// flipShards makes a bank the active one at the gate of every shard in the table, and returns their number.
+func (f *flusher) flipShards(to uint32) (shards int64) {
+	f.shards.each(func(s *shard) {
+		s.gate.Flip(to)
+		shards++
+	})
+	return shards
 }
 
 // dropped has chunks that no writer can find any more. One that found them before may have written to them until the
@@ -406,9 +412,9 @@ func (f *flusher) drainExemplars(bank uint32) {
 	})
 }
 
-func (f *flusher) drainGauges() {
+func (f *flusher) drainGauges(drained uint32) {
 	for slot, s := range f.series[gauges] {
-		if s != nil && f.registry.gauge(uint32(slot)).take() {
+		if s != nil && f.registry.gauge(uint32(slot)).take(drained) {
 			f.drained.mark(gauges, uint32(slot))
 			f.set.add(uint32(slot))
 		}
@@ -447,7 +453,7 @@ func (f *flusher) share() {
 func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.collect()
 	for _, o := range sinks {
-		f.request(o, replies)
+		f.request(o, replies, last)
 	}
 	f.closing = last
 }
@@ -575,6 +581,11 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 		<-f.done // comes at once: no Write is under way
 	} else {
 		f.stop() // done follows when the last sink returns from Write
+		f.do(context.Background(), func() {
+			for _, o := range f.sinks {
+				answer(o, &o.waiting, errTimeToClose)
+			}
+		})
 	}
 	errs := []error{err}
 	for _, o := range f.sinks {
@@ -611,13 +622,14 @@ func (f *flusher) attach() error {
 	return nil
 }
 
-// abandon ends a flusher whose buffer New does not return. It closes no sink: they are the caller's still.
+// abandon ends a flusher whose buffer New does not return, as soon as no sink is being written to. It closes no sink:
+// they are the caller's still.
 func (f *flusher) abandon() {
+	f.stop()
 	f.do(context.Background(), func() {
 		for _, o := range f.sinks {
 			o.closer = nil
 		}
 		f.closing = true
 	})
-	<-f.done
 }

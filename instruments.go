@@ -5,9 +5,9 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
+	"github.com/metricsbuffer/metricsbuffer/internal/seriesid"
 )
 
 // A Counter is a series that sums up deltas. [Buffer.Counter] makes one. A nil *Counter and a zero Counter do nothing.
@@ -36,7 +36,7 @@ func (c *Counter) Delta(delta int64) Update {
 	if c == nil {
 		return Update{}
 	}
-	return Update{c.lease, delta, 0, KindCounter}
+	return Update{c.lease, delta}
 }
 
 // A FractionCounter is a series that sums up fractions, such as dollars or seconds. It counts in steps of 10^-n, where
@@ -125,9 +125,9 @@ func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
 	}
 }
 
-// ObserveN records n durations of d. A batch has all of them or none, up to 16 million. It takes little longer than one
-// Observe, but more than that for each further 16 million. The sum wraps around as in Observe. It does nothing if n is
-// not positive.
+// ObserveN records n durations of d. A batch has all of them or none, up to a million. It takes little longer than one
+// Observe, but as long again for each further million. Each further billion takes memory until the next flush. The sum
+// wraps around as in Observe. It does nothing if n is not positive.
 //
 // It is for counts of a source that has buckets of its own, and counts in them faster than one by one: record for each
 // bucket how many observations are new, with one value that stands for the bucket.
@@ -146,7 +146,7 @@ func (t *Timer) Took(d time.Duration) Update {
 	if t == nil {
 		return Update{}
 	}
-	return Update{t.lease, int64(d), int16(bucket.Index(int64(d))), KindTimer}
+	return Update{t.lease, int64(d)}
 }
 
 // Since records the time since a stopwatch was started, and returns it. The stopwatch may come from any timer, or from
@@ -231,7 +231,7 @@ func (h *Histogram) Size(v int64) Update {
 	if h == nil {
 		return Update{}
 	}
-	return Update{h.lease, v, int16(bucket.Index(v)), KindHistogram}
+	return Update{h.lease, v}
 }
 
 // A Gauge is a series that has a value. A batch carries it, with the latest value, if it was set since the sink's last
@@ -264,7 +264,7 @@ func (g *Gauge) Level(v float64) Update {
 	if g == nil {
 		return Update{}
 	}
-	return Update{g.lease, int64(math.Float64bits(v)), 0, KindGauge}
+	return Update{g.lease, int64(math.Float64bits(v))}
 }
 
 // A lease is shared by an instrument and its copies. It keeps the series from being expired, and the buffer reachable.
@@ -274,12 +274,13 @@ type lease struct {
 	buffer *Buffer
 	shards *shards
 	slot   uint32
+	kind   Kind
 }
 
 // newLease returns the lease of a series that has been held for it. The series is released when the lease has been
 // collected as garbage.
 func newLease(b *Buffer, s *series) *lease {
-	l := &lease{buffer: b, shards: b.shards, slot: s.Value.slot}
+	l := &lease{buffer: b, shards: b.shards, slot: s.Value.slot, kind: s.Value.kind}
 	if b.registry.expiring {
 		runtime.AddCleanup(l, b.registry.release, s)
 	}
@@ -302,4 +303,34 @@ func newHistogram(b *Buffer, s *series) *Histogram {
 
 func newGauge(b *Buffer, s *series) *Gauge {
 	return &Gauge{b.registry.gauge(s.Value.slot), newLease(b, s)}
+}
+
+func init() { seriesid.Of = idOf }
+
+// idOf returns which series the instrument records in.
+func idOf(instrument any) seriesid.ID {
+	var l *lease
+	var kind Kind
+	switch i := instrument.(type) {
+	case *Counter:
+		if i != nil {
+			l, kind = i.lease, KindCounter
+		}
+	case *Gauge:
+		if i != nil {
+			l, kind = i.lease, KindGauge
+		}
+	case *Timer:
+		if i != nil {
+			l, kind = i.lease, KindTimer
+		}
+	case *Histogram:
+		if i != nil {
+			l, kind = i.lease, KindHistogram
+		}
+	}
+	if l == nil {
+		return seriesid.ID{}
+	}
+	return seriesid.ID{Buffer: l.shards, Kind: uint8(kind), Slot: l.slot}
 }

@@ -138,7 +138,7 @@ type selfCounter struct {
 }
 
 func (c *selfCounter) update(now int64) {
-	if now != c.last {
+	if now != c.last && c.shards != nil {
 		c.shards.add(c.slot, now-c.last)
 		c.last = now
 	}
@@ -156,10 +156,14 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	counter := func(name string, tags ...Tag) selfCounter {
 		return selfCounter{shards: s, slot: hold(KindCounter, name, tags...)}
 	}
+	overflowed := r.hold(&r.families[KindCounter], "metricsbuffer.overflowed", nil)
 	m := &selfMetrics{
 		series: gauge("series"), shards: gauge("shards"), bytes: gauge("bytes"),
 		flips: counter("flips"), negatives: counter("negatives"),
-		rejected: counter("rejected"), overflowed: counter("overflowed"),
+		rejected: counter("rejected"),
+	}
+	if overflowed.Value.class == ordinary { // otherwise it would count what it counts, and grow without end
+		m.overflowed = selfCounter{shards: s, slot: overflowed.Value.slot}
 	}
 	for _, o := range c.sinks {
 		sink := Tag{Key: "sink", Value: o.name}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,49 @@ func writing(
 		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
 			return write(s, ctx, batch)
 		})
+	})
+}
+
+// remembering keeps the name and the tags of each series by a key, for ever, as a sink does that mixes up IDs.
+func remembering(key func(p *metricsbuffer.Point) any) func(*testing.T) sinktest.Subject {
+	return wrapping(func(s *sender) metricsbuffer.Sink {
+		known := make(map[any]metricsbuffer.Point)
+		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for i := range points {
+				p := &points[i]
+				first, ok := known[key(p)]
+				if !ok {
+					first = metricsbuffer.Point{Name: p.Name, Tags: slices.Clone(p.Tags), Unit: p.Unit}
+					known[key(p)] = first
+				}
+				p.Name, p.Tags, p.Unit = first.Name, first.Tags, first.Unit
+			}
+			renamed := &metricsbuffer.Batch{Start: batch.Start, End: batch.End, Points: points}
+			err := s.Write(ctx, renamed)
+			for i := range points {
+				if reason, dropped := renamed.Dropped(i); dropped {
+					batch.Drop(i, reason)
+				}
+			}
+			return err
+		})
+	})
+}
+
+// packing sends packets of ten points. If one fails, acknowledged says how much of the batch is acknowledged: the
+// packet begins with point from and ends before point to. It takes long, so that the backend fails in the middle.
+func packing(acknowledged func(from, to int) int) func(*testing.T) sinktest.Subject {
+	return writing(func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+		for from := 0; from < len(batch.Points); from += 10 {
+			to := min(from+10, len(batch.Points))
+			if err := s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[from:to]}); err != nil {
+				batch.Acknowledge(acknowledged(from, to))
+				return err
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		return nil
 	})
 }
 

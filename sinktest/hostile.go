@@ -54,6 +54,9 @@ var descriptions = []string{
 	"root 7\n# EOF\n", strings.Repeat("long", 2560),
 }
 
+// amongHostile is the name of an ordinary series that is in one batch with hostile ones.
+const amongHostile = "conformance_among_hostile"
+
 // hostile returns points of all kinds with hostile names, tags and units, and the decoys with hostile descriptions.
 // Within a kind no two points have the same value, and no value is the sum of others: so a value tells which point has
 // arrived.
@@ -93,6 +96,7 @@ func hostile() (points []metricsbuffer.Point) {
 			}
 		}
 	}
+	add(amongHostile, "rows")
 	seen := make(map[string]bool)
 	points = slices.DeleteFunc(points, func(p metricsbuffer.Point) bool {
 		key := seriesKey(&p)
@@ -100,6 +104,7 @@ func hostile() (points []metricsbuffer.Point) {
 		seen[key] = true
 		return twice
 	})
+	identify(points)
 	next := make(map[metricsbuffer.Kind]int64)
 	for i := range points {
 		p := &points[i]
@@ -139,6 +144,8 @@ func testHostile(t *testing.T, s Subject) {
 		for i, dropped := range s.writeAll(t, points) {
 			if !dropped {
 				want[i] = merge(want[i], points[i])
+			} else if p := &points[i]; p.Name == amongHostile && isUsual(p.Kind) {
+				t.Errorf("%s was dropped: a series without an equivalent must not take others of its batch along", describe(*p))
 			}
 		}
 		s.expectAll(t, want)
@@ -168,6 +175,7 @@ func testValues(t *testing.T, s Subject) {
 		add(metricsbuffer.Point{Kind: kind, Count: 3, Sum: math.MaxInt64, Max: math.MaxInt64, Buckets: all})
 		add(metricsbuffer.Point{Kind: kind, Count: 2, Buckets: &metricsbuffer.Buckets{Zeros: 2}})
 	}
+	identify(points)
 	dropped := s.writeAll(t, points)
 	if s.Received == nil {
 		return
@@ -202,6 +210,7 @@ func testFractions(t *testing.T, s Subject) {
 		p.Name = "conformance_fraction_" + string(rune('a'+i))
 		points = append(points, p)
 	}
+	identify(points)
 	want := clonePoints(points)
 	for i, dropped := range s.writeAll(t, points) {
 		if dropped {

@@ -35,8 +35,59 @@ func testNew(t *testing.T, s Subject) {
 	s.expectOrdinary(t, 5)
 }
 
+// isUsual says whether every backend has the kind. Sinks for some have reason to drop the points of another kind.
+func isUsual(kind metricsbuffer.Kind) bool {
+	return kind == metricsbuffer.KindCounter || kind == metricsbuffer.KindTimer
+}
+
+// testChanges has series whose value and description change. The value of the gauge also comes back, and the names are
+// in no other subtest.
+func testChanges(t *testing.T, s Subject) {
+	points := []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindCounter, Name: "requests"},
+		{Kind: metricsbuffer.KindTimer, Name: "waiting"},
+		{Kind: metricsbuffer.KindGauge, Name: "temperature"},
+		{Kind: metricsbuffer.KindHistogram, Name: "breadth"}, // a unit would be in its name at some backends
+	}
+	identify(points)
+	want := clonePoints(points)
+	for i, n := range []int64{5, 3, 7, 5} {
+		for j := range points {
+			p := &points[j]
+			setValue(p, n)
+			p.Help = []string{"", "It is described.", "It is described anew.", ""}[i]
+			if p.Kind != metricsbuffer.KindHistogram {
+				p.Unit = []string{"", "pieces", "pairs", ""}[i]
+			}
+		}
+		dropped := s.writeAll(t, points)
+		if s.Received == nil {
+			continue
+		}
+		arrived := s.arrived(t)
+		for j, p := range points {
+			if dropped[j] {
+				if isUsual(p.Kind) {
+					t.Errorf("%s was dropped, though nothing is unusual about it", describe(p))
+				}
+				continue
+			}
+			want[j] = merge(want[j], p)
+			if got, ok := ordinary(arrived, &want[j]); !ok || !sameValue(got, want[j]) {
+				t.Errorf("%s has arrived as %s after %d changes of its value and its description",
+					describe(want[j]), describe(got), i)
+			}
+		}
+		for _, p := range arrived {
+			if _, known := ordinary(points, &p); !known {
+				t.Errorf("a series arrived that was not recorded: %s", describe(p))
+			}
+		}
+	}
+}
+
 // testEnded has series that end and come back. The batch that says so may have no points. The end comes once more if
-// the buffer believes that a Write has failed.
+// the buffer believes that a Write has failed. The IDs of series that have ended are then those of others.
 func testEnded(t *testing.T, s Subject) {
 	points := newSeries(600)
 	s.writeAll(t, points)
@@ -50,6 +101,35 @@ func testEnded(t *testing.T, s Subject) {
 		s.write(t, batch)
 	}
 	s.expectOrdinary(t, 1+2+3)
+	ended = batchOf()
+	ended.Ended = withIDs(700, some(0)).Points
+	s.write(t, ended)
+	others := withIDs(700, some(4))
+	for i := range others.Points {
+		others.Points[i].Name += "_other"
+	}
+	s.write(t, others)
+	if arrived := s.arrived(t); s.Received != nil {
+		for _, want := range others.Points {
+			if got, ok := ordinary(arrived, &want); !ok || got.Count != want.Count {
+				t.Errorf("%s, with the ID of a series that has ended, has arrived as %s", describe(want), describe(got))
+			}
+		}
+	}
+}
+
+// someID is the ID of both series of [some]. Series of different kinds may have the same one, as in a buffer.
+const someID = 1
+
+// identify gives each point an ID that no other point of its kind has, and no series of [some]. Points of different
+// kinds get the same IDs. The points of a later batch have to get the IDs of this one.
+func identify(points []metricsbuffer.Point) {
+	last := make(map[metricsbuffer.Kind]uint32)
+	for i := range points {
+		p := &points[i]
+		last[p.Kind]++
+		p.ID = someID + last[p.Kind]
+	}
 }
 
 // withIDs sets the IDs of the points, from the given one on.

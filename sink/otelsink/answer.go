@@ -11,20 +11,33 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// isPartialSuccess says whether the backend has taken the rest: all errors that err is made of say so. The exporters'
-// error for that is of an internal type, so only the type's name can tell. A text would not do: an error of the network
-// may contain any.
-func isPartialSuccess(err error) bool {
+// rejectedBy says whether the backend has taken the rest, because all errors that err is made of say so, and how many
+// points it has rejected. The exporters' error for that is of an internal type, so only the type's name can tell. A
+// text would not do: an error of the network may contain any.
+func rejectedBy(err error) (points int64, partial bool) {
 	switch err := err.(type) { //nolint:errorlint // it looks at each error of the tree
 	case interface{ Unwrap() []error }:
 		all := err.Unwrap()
-		return len(all) > 0 && !slices.ContainsFunc(all, func(err error) bool { return !isPartialSuccess(err) })
+		for _, one := range all {
+			n, partial := rejectedBy(one)
+			if !partial {
+				return 0, false
+			}
+			points += n
+		}
+		return points, len(all) > 0
 	case interface{ Unwrap() error }:
-		return isPartialSuccess(err.Unwrap())
+		return rejectedBy(err.Unwrap())
 	}
 	t := reflect.TypeOf(err)
-	return t != nil && t.Name() == "PartialSuccess" &&
-		strings.Contains(t.PkgPath(), "go.opentelemetry.io/otel/exporters/otlp/") // behind vendor/ in some programs
+	if t == nil || t.Name() != "PartialSuccess" ||
+		!strings.Contains(t.PkgPath(), "go.opentelemetry.io/otel/exporters/otlp/") { // behind vendor/ in some programs
+		return 0, false
+	}
+	if n := reflect.ValueOf(err).FieldByName("RejectedItems"); n.IsValid() && n.CanInt() {
+		return n.Int(), true
+	}
+	return 1, true // an exporter of another version: better an error too many than a loss that is not told
 }
 
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -58,6 +59,9 @@ const pointsPerExport = 1000
 // All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
 // such answers, also if a later export failed. They are known by the type of the error, which is that of otlpmetricgrpc
 // and otlpmetrichttp; so are the refusals, by the status of gRPC or HTTP. The export is repeated after any other error.
+//
+// An answer with a message that rejects no point is a warning, by the protocol: all points have been taken. Write gives
+// it to [otel.Handle], and returns no error for it.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	batch.Acknowledge(0) // the ends, which are not exported
 	var rejected, refused error
@@ -65,10 +69,13 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	for from := 0; from < len(batch.Points); {
 		to := min(from+size, len(batch.Points))
 		err := s.export(ctx, fitting(batch, from, to))
+		n, partial := rejectedBy(err)
 		switch {
-		case err == nil || isPartialSuccess(err):
+		case err == nil:
+		case partial && n == 0:
+			otel.Handle(fmt.Errorf("%w; this is a warning, all points were taken", err))
+		case partial:
 			rejected = errors.Join(rejected, err)
-			size = min(2*size, pointsPerExport)
 		default:
 			reason := refusal(err)
 			if reason == "" {
@@ -85,6 +92,7 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		}
 		batch.Acknowledge(to)
 		from = to
+		size = min(2*size, pointsPerExport)
 	}
 	return errors.Join(rejected, refused)
 }

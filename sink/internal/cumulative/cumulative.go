@@ -62,7 +62,7 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 		case s == nil:
 			s, err = t.admit(p, batch.Start)
 		case s.hindrance != "" && s.freed != t.freed:
-			err = t.admitAgain(s, batch.Start)
+			err = t.admitAgain(s, p, batch.Start)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -133,8 +133,10 @@ func (t *Totals[D]) admit(p *metricsbuffer.Point, start time.Time) (*Series[D], 
 	return s, t.ask(s)
 }
 
-// admitAgain asks whether the hindrance of a refused series is gone. Its total then begins with the batch.
-func (t *Totals[D]) admitAgain(s *Series[D], start time.Time) error {
+// admitAgain asks whether the hindrance of a refused series is gone. Its total then begins with the batch, and its
+// description is that of the point.
+func (t *Totals[D]) admitAgain(s *Series[D], p *metricsbuffer.Point, start time.Time) error {
+	s.Help, s.Unit = p.Help, p.Unit
 	s.begin(start)
 	return t.ask(s)
 }
