@@ -30,7 +30,7 @@ var ErrClosed = errors.New("metricsbuffer: the buffer is closed")
 // has been attempted. Instruments keep their buffer reachable. In a bubble of testing/synctest, close the buffer: the
 // garbage collector does its work outside, and must not touch objects of the bubble.
 type Buffer struct {
-	shards   *shards // of a scope: noShards
+	shards   *shards // nil in a scope
 	registry *registry
 	timers   *family  // of the registry
 	flusher  *flusher // nil without sinks, and in a scope
@@ -72,7 +72,7 @@ func New(opts ...Option) (*Buffer, error) {
 }
 
 // isNil says whether there is no buffer: only New makes one, and scopes of it.
-func (b *Buffer) isNil() bool { return b == nil || b.shards == nil }
+func (b *Buffer) isNil() bool { return b == nil || b.registry == nil }
 
 // root returns the buffer that New has made, or nil.
 func (b *Buffer) root() *Buffer {
@@ -110,7 +110,7 @@ func (b *Buffer) within(prefix string, tags []Tag) *Buffer {
 	}
 	prefix, tags = b.scope.join(prefix, tags)
 	return &Buffer{
-		shards: &noShards, registry: root.registry, timers: root.timers, scope: &scope{root, prefix, tags},
+		registry: root.registry, timers: root.timers, scope: &scope{root, prefix, tags},
 	}
 }
 
@@ -224,7 +224,7 @@ func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 
 // IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
 func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
-	if b != nil && b.shards != nil { // written out: isNil would not be inlined here
+	if b != nil && b.registry != nil { // written out: isNil would not be inlined here
 		b.observeNamed(name, int64(d), tags, b.timers)
 		runtime.KeepAlive(b)
 	}
@@ -323,94 +323,95 @@ func (b *Buffer) Stats() (stats Stats) {
 	return stats
 }
 
-// Recording by name. The series is looked up inside the section in which it is written to. That keeps its slot from
-// being given to another series: see series. If the series is not there, or not open, a slow twin holds it while it
-// writes, as an instrument does. A scope has no shards, so that its calls come to the slow twins, too.
+// Recording by name. The series is looked up first. Whether it is open is looked up inside the section in which it is
+// written to. That keeps its slot from being given to another series: see series. If the series is not there, or not
+// open, a slow twin holds it while it writes, as an instrument does.
 
 // addNamed adds delta to the counter.
 func (b *Buffer) addNamed(name string, delta int64, tags []Tag) {
-	hash := atomicmap.HashName(name)
-	if len(tags) > 0 {
-		hash = atomicmap.WithTags(hash, tags)
-	}
-	table := &b.shards.table
-	if id := owner.Pin(); uint(id) < maxShards {
-		if shard := table[id].Load(); shard != nil {
-			bank := shard.gate.Enter()
-			if s := b.registry.families[KindCounter].series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
-				slot := s.Value.slot
-				number := slot / countersPerChunk
-				chunk := shard.counters.chunks[number%seatsPerShard].Load()
-				if chunk != nil {
-					if chunk[numberWord].Peek() == int64(number) {
-						chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)].Add(delta)
-						shard.gate.Leave(bank)
-						owner.Unpin()
-						return
-					}
-				}
-				if !b.shards.addCommon(shard, bank, slot, delta) {
-					b.addNamedSlow(hash, name, delta, tags)
-				}
-				return
-			}
-			shard.gate.Leave(bank)
-		}
-	}
-	owner.Unpin()
-	b.addNamedSlow(hash, name, delta, tags)
-}
-
-func (b *Buffer) addNamedSlow(hash uint64, name string, delta int64, tags []Tag) {
 	if b.scope != nil {
 		b.scope.record(&b.registry.families[KindCounter], name, delta, tags)
 		return
 	}
-	s := b.registry.holdHashed(&b.registry.families[KindCounter], hash, name, tags)
+	known := &b.registry.families[KindCounter].series
+	s := known.Hint(name)
+	if len(tags) > 0 || s == nil || !s.IsPlain() || !atomicmap.Same(s.Name, name) {
+		s = known.Find(name, tags)
+	}
+	if s != nil {
+		table := &b.shards.table
+		if id := owner.Pin(); uint(id) < maxShards {
+			if shard := table[id].Load(); shard != nil {
+				bank := shard.gate.Enter()
+				if s.Value.state.Load() >= open {
+					slot := s.Value.slot
+					number := slot / countersPerChunk
+					chunk := shard.counters.chunks[number%seatsPerShard].Load()
+					if chunk != nil {
+						if chunk[numberWord].Peek() == int64(number) {
+							chunk[uint8(bank*countersPerChunk|slot%countersPerChunk)].Add(delta)
+							shard.gate.Leave(bank)
+							owner.Unpin()
+							return
+						}
+					}
+					if !b.shards.addCommon(shard, bank, slot, delta) {
+						b.addNamedSlow(name, delta, tags)
+					}
+					return
+				}
+				shard.gate.Leave(bank)
+			}
+		}
+		owner.Unpin()
+	}
+	b.addNamedSlow(name, delta, tags)
+}
+
+func (b *Buffer) addNamedSlow(name string, delta int64, tags []Tag) {
+	s := b.registry.hold(&b.registry.families[KindCounter], name, tags)
 	b.shards.addSlow(s.Value.slot, delta)
 	b.registry.release(s)
 }
 
 // observeNamed records a value in the timer or histogram.
 func (b *Buffer) observeNamed(name string, v int64, tags []Tag, f *family) {
-	hash := atomicmap.HashName(name)
-	if len(tags) > 0 {
-		hash = atomicmap.WithTags(hash, tags)
-	}
-	index := bucket.Index(v)
-	table := &b.shards.table
-	if id := owner.Pin(); uint(id) < maxShards && v > 0 {
-		if shard := table[id].Load(); shard != nil {
-			bank := shard.gate.Enter()
-			if s := f.series.Load(hash, name, tags); s != nil && s.Value.state.Load() >= open {
-				slot := s.Value.slot
-				number := slot / distributionsPerChunk
-				if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.number() == number {
-					if cell := chunk.cell(bank, slot); cell.count(index) {
-						cell.add(v)
-						shard.gate.Leave(bank)
-						owner.Unpin()
-						return
-					}
-				}
-				if !b.shards.observeCommon(shard, bank, slot, v, index) {
-					b.observeNamedSlow(f, hash, name, v, tags)
-				}
-				return
-			}
-			shard.gate.Leave(bank)
-		}
-	}
-	owner.Unpin()
-	b.observeNamedSlow(f, hash, name, v, tags)
-}
-
-func (b *Buffer) observeNamedSlow(f *family, hash uint64, name string, v int64, tags []Tag) {
 	if b.scope != nil {
 		b.scope.record(f, name, v, tags)
 		return
 	}
-	s := b.registry.holdHashed(f, hash, name, tags)
+	if s := f.series.Find(name, tags); s != nil && v > 0 {
+		index := bucket.Index(v)
+		table := &b.shards.table
+		if id := owner.Pin(); uint(id) < maxShards {
+			if shard := table[id].Load(); shard != nil {
+				bank := shard.gate.Enter()
+				if s.Value.state.Load() >= open {
+					slot := s.Value.slot
+					number := slot / distributionsPerChunk
+					if chunk := shard.distributions.at(number).Load(); chunk != nil && chunk.number() == number {
+						if cell := chunk.cell(bank, slot); cell.count(index) {
+							cell.add(v)
+							shard.gate.Leave(bank)
+							owner.Unpin()
+							return
+						}
+					}
+					if !b.shards.observeCommon(shard, bank, slot, v, index) {
+						b.observeNamedSlow(f, name, v, tags)
+					}
+					return
+				}
+				shard.gate.Leave(bank)
+			}
+		}
+		owner.Unpin()
+	}
+	b.observeNamedSlow(f, name, v, tags)
+}
+
+func (b *Buffer) observeNamedSlow(f *family, name string, v int64, tags []Tag) {
+	s := b.registry.hold(f, name, tags)
 	b.shards.observe(s.Value.slot, v)
 	b.registry.release(s)
 }
@@ -421,17 +422,19 @@ func (b *Buffer) setNamed(name string, v float64, tags []Tag) {
 		b.scope.record(&b.registry.families[KindGauge], name, int64(math.Float64bits(v)), tags)
 		return
 	}
-	hash := atomicmap.Hash(name, tags)
-	in := b.shards.enter()
-	s := b.registry.families[KindGauge].series.Load(hash, name, tags)
-	set := s != nil && s.Value.state.Load() >= open
-	if set {
-		b.registry.gauge(s.Value.slot).set(v)
+	f := &b.registry.families[KindGauge]
+	if s := f.series.Find(name, tags); s != nil {
+		in := b.shards.enter()
+		set := s.Value.state.Load() >= open
+		if set {
+			b.registry.gauge(s.Value.slot).set(v)
+		}
+		b.shards.leave(in)
+		if set {
+			return
+		}
 	}
-	b.shards.leave(in)
-	if !set {
-		s := b.registry.holdHashed(&b.registry.families[KindGauge], hash, name, tags)
-		b.registry.gauge(s.Value.slot).set(v)
-		b.registry.release(s)
-	}
+	s := b.registry.hold(f, name, tags)
+	b.registry.gauge(s.Value.slot).set(v)
+	b.registry.release(s)
 }

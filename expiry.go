@@ -88,6 +88,7 @@ func (e *expiry) end(f *flusher) {
 			}
 		}
 	}
+	f.registry.forget()
 }
 
 // overflows is the flusher's account of updates of overflow series.

@@ -1269,43 +1269,68 @@ func TestEndOfABatch(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// TestLongNamesAreNotComparedPinned: the pinned look-up of a series that takes long to compare finds nothing, and the
-// series is one for all ways to record in it.
-func TestLongNamesAreNotComparedPinned(t *testing.T) {
-	many := make([]Tag, maxPinnedTags+1)
-	for i := range many {
-		many[i] = Tag{fmt.Sprint(i), "v"}
-	}
-	long := strings.Repeat("x", maxPinnedBytes)
-	for name, series := range map[string]struct {
-		name string
-		tags []Tag
-	}{
-		"name": {name: long + "y"}, "tags": {name: "t", tags: []Tag{{"k", long}}}, "many": {name: "m", tags: many},
-	} {
+// TestNamesInAReusedBuffer: what counts is the content of the strings, and not where they are.
+func TestNamesInAReusedBuffer(t *testing.T) {
+	for _, length := range []int{1, 7, 8, 30} {
 		var batches []Batch
-		b, err := New(WithInterval(0), WithIdleExpiry(time.Nanosecond), WithSink(keep(&batches)))
+		b, err := New(WithInterval(0), WithSink(keep(&batches)))
 		require.NoError(t, err)
-		for range 3 {
-			b.IncrCounter(series.name, 1, series.tags...)
-			b.Counter(series.name, series.tags...).Inc()
-			b.IncrTimer(series.name, 1, series.tags...)
-			b.Timer(series.name, series.tags...).Observe(1)
-			b.SetGauge(series.name, 1, series.tags...)
+		text := []byte(strings.Repeat("n", length))
+		name := unsafe.String(&text[0], length)
+		const names, rounds = 10, 3
+		for range rounds {
+			for i := range names {
+				text[length-1] = byte('0' + i)
+				b.IncrCounter(name, 1)
+				b.IncrCounter("tagged", 1, Tag{"key", name})
+				b.IncrTimer(name, 1)
+				b.ObserveHistogram(name, "bytes", 1)
+				b.SetGauge(name, float64(i))
+				b.With(Tag{"scope", name}).IncrCounter("scoped", 1)
+				b.WithPrefix(name).IncrCounter("prefixed", 1)
+			}
 		}
-		pinned := atomicmap.Hash(series.name, series.tags)
-		for kind := range b.registry.families {
-			require.Nil(t, b.registry.families[kind].series.Load(pinned, series.name, series.tags), name)
-		}
-		require.NoError(t, b.Flush(t.Context()))
-		for range 5 { // it expires like any other
-			require.NoError(t, b.Flush(t.Context()))
-		}
-		b.IncrCounter(series.name, 1, series.tags...)
 		require.NoError(t, b.Close())
-		require.Len(t, batches[0].Points, 3, name)
-		require.EqualValues(t, 6, batches[0].Points[0].Count, name)
-		require.EqualValues(t, 6, batches[0].Points[1].Count, name)
-		require.EqualValues(t, 1, batches[len(batches)-1].Points[0].Count, name)
+		require.Len(t, batches, 1)
+		require.Len(t, batches[0].Points, 7*names)
+		for _, p := range batches[0].Points {
+			if p.Kind == KindGauge {
+				require.Equal(t, p.Name[length-1:], fmt.Sprint(p.Value))
+			} else {
+				require.EqualValues(t, rounds, p.Count, "%v %s %v", p.Kind, p.Name, p.Tags)
+			}
+		}
 	}
+}
+
+// TestNameThatExpiresAndComesBack records by name again and again while the series expires in between. Each slot goes
+// to the other name.
+func TestNameThatExpiresAndComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		counts := make(map[string]int64)
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Second), WithSink(SinkFunc(
+			func(_ context.Context, batch *Batch) error {
+				for _, p := range batch.Points {
+					counts[p.Name] += p.Count
+				}
+				return nil
+			})))
+		require.NoError(t, err)
+		const rounds = 20
+		for i := range rounds {
+			name := []string{"first name", "second name"}[i%2]
+			for range 3 {
+				b.IncrCounter(name, 1)
+				b.IncrTimer(name, 1)
+			}
+			for range 40 {
+				time.Sleep(100 * time.Millisecond)
+				require.NoError(t, b.Flush(t.Context()))
+			}
+			require.Zero(t, b.Stats().Series)
+			require.Nil(t, b.registry.families[KindCounter].series.Hint(name), "nothing is kept of it")
+		}
+		require.Equal(t, map[string]int64{"first name": 6 * rounds / 2, "second name": 6 * rounds / 2}, counts)
+		require.NoError(t, b.Close())
+	})
 }

@@ -189,35 +189,9 @@ func (r *registry) overflowed(shards *shards) map[*series]int64 {
 	return amounts
 }
 
-// A by-name writer looks its series up while it is pinned, when nothing can interrupt it. Comparing names and tags
-// takes time with the length of the strings and the square of the number of tags. So a series that takes long to
-// compare is kept under another hash: the pinned look-up compares it with nothing and does not find it, and the slow
-// way does.
-const (
-	maxPinnedBytes = 4096 // of a name with its tags
-	maxPinnedTags  = 64
-	longMark       = 1 << 63
-)
-
-// markLong returns the hash under which a series is kept.
-func markLong(hash uint64, name string, tags []Tag) uint64 {
-	bytes := len(name)
-	for i := range tags {
-		bytes += len(tags[i].Key) + len(tags[i].Value)
-	}
-	if bytes > maxPinnedBytes || len(tags) > maxPinnedTags {
-		return hash ^ longMark
-	}
-	return hash
-}
-
 // hold returns the series, and keeps it from being expired until release. It registers a new series.
 func (r *registry) hold(f *family, name string, tags []Tag) *series {
-	return r.holdHashed(f, atomicmap.Hash(name, tags), name, tags)
-}
-
-func (r *registry) holdHashed(f *family, hash uint64, name string, tags []Tag) *series {
-	hash = markLong(hash, name, tags)
+	hash := atomicmap.Hash(name, tags)
 	for {
 		s := r.find(f, hash, name, tags)
 		if !r.expiring || s.Value.hold() {
@@ -259,7 +233,7 @@ func (r *registry) findOwn(f *family, name string, tags []Tag) *series {
 	if len(tags) > fewTags {
 		copied := cloneTags(tags)
 		own := slices.DeleteFunc(slices.Clone(copied), func(t Tag) bool { return r.isConstant(t, copied) })
-		return r.find(f, markLong(atomicmap.Hash(name, own), name, own), name, own)
+		return r.find(f, atomicmap.Hash(name, own), name, own)
 	}
 	var own [fewTags]Tag // as in scope.record
 	n := 0
@@ -269,7 +243,7 @@ func (r *registry) findOwn(f *family, name string, tags []Tag) *series {
 			n++
 		}
 	}
-	return r.find(f, markLong(atomicmap.Hash(name, own[:n]), name, own[:n]), name, own[:n])
+	return r.find(f, atomicmap.Hash(name, own[:n]), name, own[:n])
 }
 
 // delivered returns the tags that the points of a series have, sorted. Its own tags are sorted, too.
@@ -331,7 +305,7 @@ func (r *registry) register(f *family, hash uint64, name string, tags []Tag) *se
 			return s
 		}
 		tags = overflowTags
-		hash = markLong(atomicmap.Hash(name, tags), name, tags)
+		hash = atomicmap.Hash(name, tags)
 		if s := f.series.Load(hash, name, tags); s != nil {
 			return s
 		}
@@ -398,12 +372,21 @@ func (r *registry) store(f *family, hash uint64, name string, tags []Tag, class 
 
 // isPublished says whether the series has won the race for its name, and can be found by its name.
 func (r *registry) isPublished(s *series) bool {
-	return r.familyOf(s).series.Load(markLong(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()), s.Name, s.Tags()) == s
+	return r.familyOf(s).series.Load(atomicmap.Hash(s.Name, s.Tags()), s.Name, s.Tags()) == s
 }
 
 // remove takes a series that is gone out of the map. Any goroutine that finds it may do so. The series counts against
 // the limits until its slot is given back.
 func (r *registry) remove(s *series) { r.familyOf(s).series.Delete(s) }
+
+// forget has the maps keep no series in memory that was removed. Flusher only.
+func (r *registry) forget() {
+	for i := range r.numbered {
+		if f := r.numbered[i].Load(); f != nil {
+			f.series.Forget()
+		}
+	}
+}
 
 func (r *registry) reserve(storage storage, class class) bool {
 	if !r.series[class].take() {
@@ -482,9 +465,10 @@ func (r *registry) gauge(slot uint32) *gaugeCell {
 //	idle (-1):      it can be found; a by-name writer reopens it before writing
 //	gone (-2):      no goroutine writes to it ever again
 //
-// By-name writers look a series up, and check its state, inside the section in which they write (shard.go). If a series
-// was not touched for a while, the flusher makes it idle. After the next flip, every writer that saw it open has left,
-// and the drained bank holds their updates. If the series stays idle for the time of expiry after that, and no sink has
+// By-name writers check the state of a series inside the section in which they write (shard.go). They may have found
+// the series long before: its name, tags and slot never change, and a series that is gone stays gone. If a series was
+// not touched for a while, the flusher makes it idle. After the next flip, every writer that saw it open has left, and
+// the drained bank holds their updates. If the series stays idle for the time of expiry after that, and no sink has
 // updates pending for it, then it is gone: its slot is empty everywhere, and can be given away as soon as all sinks
 // have acknowledged the end of the series. No updates of a series are pending when it goes. So a name that comes back
 // as a new series cannot be in one batch twice.

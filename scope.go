@@ -14,9 +14,6 @@ type scope struct {
 	tags   []Tag
 }
 
-// noShards are the shards of all scopes. No P has one of them, so calls by name do not find any, and go on with record.
-var noShards shards
-
 // join returns a copy of the name with the prefix, and of the tags with those of the scope whose key they do not have.
 // A nil scope adds nothing.
 func (s *scope) join(name string, tags []Tag) (string, []Tag) {

@@ -111,7 +111,9 @@ type traced struct {
 	at    int64 // nanoseconds since 1970
 }
 
-// add adds delta to the counter in slot.
+// add adds delta to the counter in slot. Its frame is small enough to need no check of the stack, and so is observe's.
+//
+//go:nosplit
 func (s *shards) add(slot uint32, delta int64) {
 	table := &s.table // a nil pointer panics here, and not while the goroutine is pinned, where that is fatal
 	id := owner.Pin()
@@ -172,6 +174,8 @@ func (s *shards) addSlow(slot uint32, delta int64) {
 }
 
 // observe records v in the distribution in slot.
+//
+//go:nosplit
 func (s *shards) observe(slot uint32, v int64) {
 	if v <= 0 {
 		s.observeZero(slot, v)

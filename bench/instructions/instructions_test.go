@@ -23,11 +23,11 @@ var bounds = []struct {
 	most      float64
 }{
 	{"Counter.Add", 56},
-	{"Timer.Observe", 126},
-	{"IncrCounter", 270},
-	{"IncrCounter, two tags", 760},
-	{"IncrCounter of a scope", 1600},
-	{"IncrTimer", 350},
+	{"Timer.Observe", 125},
+	{"IncrCounter", 160},
+	{"IncrCounter, two tags", 490},
+	{"IncrCounter of a scope", 1200},
+	{"IncrTimer", 280},
 	{"Gauge.Set", 22},
 	{"Vec.With", 400},
 }

@@ -42,13 +42,14 @@
 //     slow, not wrong.
 //   - Load, LoadOrStore and Delete are linearizable. Writes before the LoadOrStore that stored an entry are visible to
 //     a caller that gets the entry from Load.
-//   - Load is wait-free: it passes each slot of a table at most once, and goes to a further table only if one was
-//     replaced. LoadOrStore and Delete are lock-free: if a goroutine is suspended anywhere, the others go on.
+//   - Load and Find are wait-free: they pass each slot of a table at most once, and go to a further table only if one
+//     was replaced. LoadOrStore and Delete are lock-free: if a goroutine is suspended anywhere, the others go on.
 //
 // # Cost
 //
 // A slot is a pointer. Tables are between a quarter and thirteen sixteenths full, so an entry takes 10 to 32 bytes of
 // table. At least five sixteenths of a table's slots are stored into before it is replaced. So a store costs constant
 // time in the long run. The store that replaces the table pays for the others. Dead entries stay in memory until then.
-// They are at most about as many as the table has room for. The package's benchmarks compare the map with others.
+// They are at most about as many as the table has room for. Find adds 32 to 128 bytes for an entry, and 128 KiB at most
+// (hints.go). The package's benchmarks compare the map with others.
 package atomicmap

@@ -10,12 +10,13 @@ import (
 type Map[T ~struct{ Key, Value string }, V any] struct {
 	root atomic.Pointer[table[T, V]] // nil until the first store; moves on along table.next, never back
 	live atomic.Int64                // stores minus deletes
+
+	hints atomic.Pointer[hints[T, V]] // nil until the first Find that finds something
 }
 
 // Load returns the entry of a key, with the tags in any order, or nil. hash must be the one its entry was made with.
 //
-// Load does not allocate, wait or write, and it cannot panic, so that it can run while the goroutine is pinned to its
-// P.
+// Load does not allocate, wait or write. [Map.Find] is faster where the key's strings do not move.
 func (m *Map[T, V]) Load(hash uint64, name string, tags []T) *Entry[T, V] {
 	t := m.root.Load()
 	if t == nil {
@@ -91,6 +92,9 @@ func (m *Map[T, V]) LoadOrStore(e *Entry[T, V]) (actual *Entry[T, V], loaded boo
 func (m *Map[T, V]) Delete(e *Entry[T, V]) bool {
 	if !e.deleted.CompareAndSwap(false, true) {
 		return false
+	}
+	if h := m.hints.Load(); h != nil {
+		h.stale.Store(true)
 	}
 	// Stores remove the dead entries when they need room. If no more stores come, the last deletes have to do it.
 	// Otherwise a map that was large once would keep its memory for ever.

@@ -2,6 +2,9 @@
 
 package atomicmap
 
+// address returns a number that is likely to tell strings apart: here, by their content.
+func address(s string) uint64 { return hashString(nameKey, s) }
+
 // word64 returns the eight bytes of s from i on. The caller has checked that they are inside s.
 func word64(s string, i int) uint64 {
 	s = s[i : i+8]

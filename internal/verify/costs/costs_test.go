@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,6 +69,7 @@ func operations(b *testing.B) []operation {
 		theirNames.Store(names[i], new(private))
 	}
 	common := neverOwn(b)
+	copies := strings.Repeat(fmt.Sprintf("%-32s", "arroyo.consumer.run.count"), 1024)
 	return []operation{
 		{"atomic.Int64.Add, private", func(worker, n int) {
 			word := &words[worker].n
@@ -113,6 +115,11 @@ func operations(b *testing.B) []operation {
 				owner.Unpin()
 			}
 		}},
+		{"pin + unpin, in a function", func(_, n int) {
+			for range n {
+				pinAndUnpin()
+			}
+		}},
 		{"two counters and a timer", func(_, n int) {
 			for i := range n {
 				counter.Add(1)
@@ -147,6 +154,11 @@ func operations(b *testing.B) []operation {
 		{"IncrCounter, one name", func(_, n int) {
 			for range n {
 				buffer.IncrCounter("arroyo.consumer.run.count", 1)
+			}
+		}},
+		{"IncrCounter, one name in 1,024 places", func(_, n int) {
+			for i := range n {
+				buffer.IncrCounter(copies[i%1024*32:][:25], 1)
 			}
 		}},
 		{"IncrCounter, one name, two tags", func(_, n int) {
@@ -279,6 +291,15 @@ func BenchmarkAddresses(b *testing.B) {
 		b.ReportMetric(best[buffers-1], "slowest-ns")
 		b.ReportMetric(best[buffers-1]/best[buffers/2], "slowest/median")
 	}
+}
+
+// pinAndUnpin does the least that a function can do that pins, and that the compiler does not inline. Counter.Add is
+// such a function. Its two calls of the runtime alone exceed the compiler's limit for inlining.
+//
+//go:noinline
+func pinAndUnpin() {
+	owner.Pin()
+	owner.Unpin()
 }
 
 // neverOwn returns a counter in a common chunk that no P makes its own: on every P, a chunk that is used more has its
