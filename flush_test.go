@@ -120,25 +120,25 @@ func TestBatchIsAllocatedOnce(t *testing.T) {
 	require.Equal(t, 3, int(allocs), "points, buckets, counts")
 }
 
+// useMemory makes a batch of so many points, and returns the first.
+func useMemory(k *keeper, points int) *Point {
+	s := k.take()
+	s.points = slices.Grow(s.points[:0], points)[:points]
+	k.keep(s)
+	return &s.points[0]
+}
+
 // The memory of a batch outlives one garbage collection, and not many.
 func TestMemoryOfBatchesIsKept(t *testing.T) {
 	var k keeper
-	use := func(points int) *Point {
-		s := k.take()
-		s.points = slices.Grow(s.points[:0], points)[:points]
-		k.keep(s)
-		return &s.points[0]
-	}
-	first := use(5000)
+	first := useMemory(&k, 5000)
 	for range 3 {
 		runtime.GC()
-		require.True(t, first == use(4000))
+		require.Eventually(t, func() bool { return k.recent.Load() == nil }, 10*time.Second, time.Millisecond)
+		require.Same(t, first, useMemory(&k, 4000))
 	}
-	require.True(t, first == use(1300))
-
 	var freed atomic.Bool
 	runtime.AddCleanup(first, func(freed *atomic.Bool) { freed.Store(true) }, &freed)
-	first = nil
 	require.Eventually(t, func() bool { runtime.GC(); return freed.Load() }, 10*time.Second, time.Millisecond)
 	require.Empty(t, k.take().points)
 }
@@ -146,18 +146,12 @@ func TestMemoryOfBatchesIsKept(t *testing.T) {
 // A batch that needs little of the memory that is kept frees it.
 func TestMemoryOfALargeBatchIsDropped(t *testing.T) {
 	var k keeper
-	use := func(points int) *scratch {
-		s := k.take()
-		s.points = slices.Grow(s.points[:0], points)[:points]
-		k.keep(s)
-		return s
-	}
-	large := use(8000)
-	require.True(t, large == use(2100))
-	require.True(t, large == use(1900), "it is dropped after this batch")
-	small := use(100)
-	require.False(t, large == small)
-	require.True(t, small == use(1), "too little to be dropped")
+	large := useMemory(&k, 8000)
+	require.Same(t, large, useMemory(&k, 2100))
+	require.Same(t, large, useMemory(&k, 1900), "it is dropped after this batch")
+	small := useMemory(&k, 100)
+	require.NotSame(t, large, small)
+	require.Same(t, small, useMemory(&k, 1), "too little to be dropped")
 }
 
 // BenchmarkDrain reports nanoseconds per series for collecting a million counters.

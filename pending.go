@@ -409,9 +409,9 @@ type scratch struct {
 }
 
 // A keeper keeps the memory of a sink's batches from one flush to the next. That is a lot, and idle between flushes. So
-// it is left to the garbage collector: the first collection after a flush makes the reference a weak one, and the second
-// frees the memory. A sync.Pool would do the same, but it hides a value from all Ps but one, and the next flush runs on
-// any of them. The keeper belongs to its outlet, and recent to the garbage collector, too.
+// it is left to the garbage collector: the first collection after a flush makes the reference a weak one, and the
+// second frees the memory. A sync.Pool would do the same, but it hides a value from all Ps but one, and the next flush
+// runs on any of them. The keeper belongs to its outlet, and recent to the garbage collector, too.
 type keeper struct {
 	recent atomic.Pointer[scratch]
 	weak   weak.Pointer[scratch]
@@ -439,7 +439,9 @@ func (k *keeper) keep(s *scratch) {
 		return
 	}
 	k.weak = weak.Make(s)
-	if k.recent.Swap(s) == nil { // otherwise the collection that clears it is still to come
+	// If there was a reference, it is about to be cleared. A collection that ended before may do so late, and clear this
+	// one: then the next collection frees the memory.
+	if k.recent.Swap(s) == nil {
 		collection := new(struct{ _ *byte }) // garbage; with a pointer, because objects without share their memory
 		runtime.AddCleanup(collection, func(recent *atomic.Pointer[scratch]) { recent.Store(nil) }, &k.recent)
 	}
