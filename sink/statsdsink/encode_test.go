@@ -336,7 +336,8 @@ func TestTextsThatAreKept(t *testing.T) {
 	var e encoder
 	e.prepare()
 	for _, p := range []point{
-		{Name: "plain", ID: 1}, {Name: "a_plain_name_without_tags", ID: 2}, {Name: "tagged", ID: 3, Tags: tags{tag("k", "v")}},
+		{Name: "plain", ID: 1}, {Name: "a_plain_name_without_tags", ID: 2},
+		{Name: "tagged", ID: 3, Tags: tags{tag("k", "v")}},
 	} {
 		e.series(&p)
 		_, known := e.texts.Of(&p)
