@@ -145,15 +145,21 @@ func (c *distributionCell) count(index int) bool {
 	return false
 }
 
-// hasRoom says whether the window has room for an observation in the bucket.
-func (c *distributionCell) hasRoom(index int) bool {
+// tally returns the tally of a bucket, or nil if the window has no room for an observation in it.
+func (c *distributionCell) tally(index int) *owner.Tally {
 	w := c.window.Load()
 	if w == nil {
-		return false
+		return nil
 	}
 	i := uint(index - w.first)
-	return i < uint(len(w.counts)) && !w.counts[i].Full()
+	if i >= uint(len(w.counts)) || w.counts[i].Full() {
+		return nil
+	}
+	return &w.counts[i]
 }
+
+// hasRoom says whether the window has room for an observation in the bucket.
+func (c *distributionCell) hasRoom(index int) bool { return c.tally(index) != nil }
 
 // add adds a counted observation to the sum and the extremes. Owner only.
 func (c *distributionCell) add(v int64) {

@@ -252,21 +252,27 @@ func (f *flusher) collect() {
 }
 
 // flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes
-// any more.
+// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards that
+// began with the old bank are in the table after that, and are flipped then.
 func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
 	common.Flip(1 - drained)
-	common.Await(drained) // shards that begin with the old bank are in the table now
-	flips := int64(1)
-	f.shards.each(func(s *shard) {
-		s.gate.Flip(1 - drained)
-		flips++
-	})
+	f.flipShards(1 - drained)
+	common.Await(drained)
+	f.flips += 1 + f.flipShards(1-drained)
 	fence.Process()
 	f.shards.each(func(s *shard) { s.gate.Await(drained) })
-	f.flips += flips
 	return drained
+}
+
+// flipShards makes a bank the active one at the gate of every shard in the table, and returns their number.
+func (f *flusher) flipShards(to uint32) (shards int64) {
+	f.shards.each(func(s *shard) {
+		s.gate.Flip(to)
+		shards++
+	})
+	return shards
 }
 
 // dropped has chunks that no writer can find any more. One that found them before may have written to them until the

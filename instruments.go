@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
 )
@@ -36,7 +35,7 @@ func (c *Counter) Delta(delta int64) Update {
 	if c == nil {
 		return Update{}
 	}
-	return Update{c.lease, delta, 0, KindCounter}
+	return Update{c.lease, delta}
 }
 
 // A FractionCounter is a series that sums up fractions, such as dollars or seconds. It counts in steps of 10^-n, where
@@ -146,7 +145,7 @@ func (t *Timer) Took(d time.Duration) Update {
 	if t == nil {
 		return Update{}
 	}
-	return Update{t.lease, int64(d), int16(bucket.Index(int64(d))), KindTimer}
+	return Update{t.lease, int64(d)}
 }
 
 // Since records the time since a stopwatch was started, and returns it. The stopwatch may come from any timer, or from
@@ -231,7 +230,7 @@ func (h *Histogram) Size(v int64) Update {
 	if h == nil {
 		return Update{}
 	}
-	return Update{h.lease, v, int16(bucket.Index(v)), KindHistogram}
+	return Update{h.lease, v}
 }
 
 // A Gauge is a series that has a value. A batch carries it, with the latest value, if it was set since the sink's last
@@ -264,7 +263,7 @@ func (g *Gauge) Level(v float64) Update {
 	if g == nil {
 		return Update{}
 	}
-	return Update{g.lease, int64(math.Float64bits(v)), 0, KindGauge}
+	return Update{g.lease, int64(math.Float64bits(v))}
 }
 
 // A lease is shared by an instrument and its copies. It keeps the series from being expired, and the buffer reachable.
@@ -274,12 +273,13 @@ type lease struct {
 	buffer *Buffer
 	shards *shards
 	slot   uint32
+	kind   Kind
 }
 
 // newLease returns the lease of a series that has been held for it. The series is released when the lease has been
 // collected as garbage.
 func newLease(b *Buffer, s *series) *lease {
-	l := &lease{buffer: b, shards: b.shards, slot: s.Value.slot}
+	l := &lease{buffer: b, shards: b.shards, slot: s.Value.slot, kind: s.Value.kind}
 	if b.registry.expiring {
 		runtime.AddCleanup(l, b.registry.release, s)
 	}

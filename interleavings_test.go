@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/metricsbuffer/metricsbuffer/internal/atomic"
 	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 	"github.com/metricsbuffer/metricsbuffer/internal/verify/interleave"
@@ -153,6 +154,11 @@ func (s *scene) write(_ context.Context, batch *Batch) error {
 // add and observe are updates, noted when they have returned.
 func (s *scene) add()     { s.counter.Add(1); s.note(1) }
 func (s *scene) observe() { s.timer.Observe(observed); s.note(1) }
+
+func (s *scene) record() {
+	Record(s.counter.Delta(1), s.timer.Took(observed))
+	s.note(2)
+}
 
 func (s *scene) commit() {
 	l := s.b.Local()
@@ -319,6 +325,36 @@ func TestInterleavingsOfCommit(t *testing.T) {
 	}
 }
 
+// TestInterleavingsOfRecord: updates that are recorded together arrive together. This must hold if the timer has no own
+// chunk, no room in it, or no chunk at all.
+func TestInterleavingsOfRecord(t *testing.T) {
+	for name, lack := range map[string]func(s *scene, own *atomic.Pointer[distributionChunk]){
+		"own chunks": func(*scene, *atomic.Pointer[distributionChunk]) {},
+		"no window": func(s *scene, own *atomic.Pointer[distributionChunk]) {
+			own.Store(newDistributionChunk(s.timer.slot / distributionsPerChunk))
+		},
+		"no own chunk for the timer": func(s *scene, own *atomic.Pointer[distributionChunk]) {
+			own.Store(nil)
+		},
+		"no chunk for the timer": func(s *scene, own *atomic.Pointer[distributionChunk]) {
+			own.Store(nil)
+			number := s.timer.slot / distributionsPerChunk
+			s.b.shards.common.distributions.pages[number/chunksPerPage].Load().chunks[number%chunksPerPage].Store(nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			explore(t, true, true, func(s *scene) {
+				s.together = true
+				s.b.shards.each(func(shard *shard) {
+					lack(s, shard.distributions.at(s.timer.slot/distributionsPerChunk))
+				})
+				s.writer("writer", []int{0}, s.record, s.record)
+				s.flushers()
+			})
+		})
+	}
+}
+
 // TestInterleavingsOfLongCommit has updates committed in a section that is not pinned.
 func TestInterleavingsOfLongCommit(t *testing.T) {
 	explore(t, true, true, func(s *scene) {
@@ -408,9 +444,19 @@ var mutantsOfBoth = []mutant{
 	{"the common gate is awaited after the shards are flipped", "flush.go", "Shards", []string{
 		"\tcommon.Await(drained)", "\t", "\tfence.Process()\n", "\tcommon.Await(drained)\n\tfence.Process()\n",
 	}},
+	{"no second look for shards that began with the old bank", "flush.go", "Shards", []string{
+		"f.flips += 1 + f.flipShards(1-drained)", "f.flips++",
+	}},
 	{"a shard begins with bank 0", "shard.go", "Shards", []string{"\tmade.gate.Flip(bank)\n", ""}},
 	{"common chunks have banks of their own", "shard.go", "Commit", []string{
 		"return chunk.cell(in.bank, slot), commonStep", "return chunk.cell(s.common.gate.Active(), slot), commonStep",
+	}},
+	{"the updates of a Record are made in another section than their places are found", "record.go", "Record", []string{
+		"\t\t\tif found {\n", "\t\t\tshard.gate.Leave(bank)\n\t\t\tbank = shard.gate.Enter()\n\t\t\tif found {\n",
+	}},
+	{"a Record that lacks a place keeps the rest", "record.go", "Record", []string{
+		"places.words[i] = chunk.word(bank, u.of.slot)",
+		"chunk.word(bank, u.of.slot).Add(u.value)\nplaces.words[i] = new(owner.Word)",
 	}},
 	{"not zeroed", "flush.go", "Counters", []string{"owner.Clear(words)", "_ = owner.Clear[owner.Word]"}},
 	{"a chunk that was taken away is forgotten", "flush.go", "Demotion", []string{"\tf.drainDropped(drained)\n", ""}},

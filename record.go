@@ -5,16 +5,15 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/metricsbuffer/metricsbuffer/internal/bucket"
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
 // An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing.
 // The update of a nil instrument does nothing either.
 type Update struct {
-	of     *lease // the instrument's; it never changes, unlike a variable that holds an instrument
-	value  int64  // of a gauge: the bits of a float64
-	bucket int16  // of a distribution's value, if that is positive
-	kind   Kind
+	of    *lease // the instrument's; it never changes, unlike a variable that holds an instrument
+	value int64  // of a gauge: the bits of a float64
 }
 
 // shards returns the shards that the update is for, or nil if it does nothing.
@@ -24,6 +23,9 @@ func (u *Update) shards() *shards {
 	}
 	return u.of.shards
 }
+
+// bucket returns the bucket of a distribution's value, which must be positive.
+func (u *Update) bucket() int { return bucket.Index(u.value) }
 
 // setGauge makes an update of a gauge.
 func (u *Update) setGauge() {
@@ -35,17 +37,91 @@ func (u *Update) setGauge() {
 // batch of each.
 //
 //	metricsbuffer.Record(requests.Delta(1), bytes.Delta(n), latency.Took(d))
-func Record(updates ...Update) {
-	if len(updates) > 0 {
-		if s := updates[0].shards(); s == nil || !group(updates).recordOwn(s) {
-			group(updates).recordSlow()
-		}
-	}
-	runtime.KeepAlive(updates)
-}
+func Record(updates ...Update) { group(updates).record() }
 
 // A group is some updates that are made in one section.
 type group []Update
+
+// record makes the updates in one section, if they are few and all of them belong to own chunks of the P that this runs
+// on. It finds the place of each first. If one has none, or no room, it makes no update, and recordSlow makes all of
+// them. It is one function because a call would cost as much as an update does.
+func (g group) record() {
+	if len(g) == 0 || len(g) > fewOwn || g[0].of == nil {
+		g.recordSlow()
+		return
+	}
+	s := g[0].of.shards
+	table := &s.table // as in add
+	id := owner.Pin()
+	if uint(id) < maxShards {
+		if shard := table[id].Load(); shard != nil {
+			var places ownPlaces
+			found := true
+			bank := shard.gate.Enter()
+			for i, u := range g {
+				switch {
+				case u.of == nil:
+					continue
+				case u.of.shards != s:
+				case u.of.kind == KindCounter:
+					number := u.of.slot / countersPerChunk
+					if chunk := shard.counters.at(number).Load(); chunk != nil {
+						if chunk.number() == number {
+							places.words[i] = chunk.word(bank, u.of.slot)
+							continue
+						}
+					}
+				case u.of.kind == KindGauge:
+					continue
+				case u.value > 0:
+					number := u.of.slot / distributionsPerChunk
+					if chunk := shard.distributions.at(number).Load(); chunk != nil {
+						if cell := chunk.cell(bank, u.of.slot); cell.number == number {
+							if tally := cell.tally(bucket.Index(u.value)); tally != nil {
+								places.cells[i], places.tallies[i] = cell, tally
+								continue
+							}
+						}
+					}
+				}
+				found = false
+				break
+			}
+			if found {
+				for i, u := range g {
+					switch {
+					case places.words[i] != nil:
+						places.words[i].Add(u.value)
+					case places.tallies[i] != nil:
+						places.tallies[i].Inc()
+						places.cells[i].add(u.value)
+					case u.of != nil:
+						g[i].setGauge()
+					}
+				}
+			}
+			shard.gate.Leave(bank)
+			owner.Unpin()
+			if !found {
+				g.recordSlow()
+			}
+			runtime.KeepAlive(&g[0])
+			return
+		}
+	}
+	owner.Unpin()
+	g.recordSlow()
+}
+
+// fewOwn is how many updates the fast way of Record takes.
+const fewOwn = 4
+
+// ownPlaces are the places of updates in chunks of the P's own. They are looked up once: see target.
+type ownPlaces struct {
+	words   [fewOwn]*owner.Word       // of counters
+	cells   [fewOwn]*distributionCell // of distributions
+	tallies [fewOwn]*owner.Tally      // of distributions, which have room
+}
 
 // recordSlow is Record where updates may belong to several buffers or to common chunks.
 func (g group) recordSlow() {
@@ -53,73 +129,12 @@ func (g group) recordSlow() {
 	seen := memory[:0] // usually one
 	for i := range g {
 		if s := g[i].shards(); s != nil && !slices.Contains(seen, s) {
-			g[i:].record(s)
+			g[i:].recordIn(s)
 			seen = append(seen, s)
 		}
 	}
+	runtime.KeepAlive(g)
 }
-
-// recordOwn makes the updates if they are few and all of them belong to own chunks of the P that this runs on.
-// Otherwise it makes none and returns false.
-func (g group) recordOwn(s *shards) bool {
-	var words [fewOwn]*owner.Word
-	var cells [fewOwn]*distributionCell
-	if len(g) > fewOwn {
-		return false
-	}
-	table := &s.table // as in add
-	id := owner.Pin()
-	if uint(id) >= maxShards || table[id].Load() == nil {
-		owner.Unpin()
-		return false
-	}
-	shard := table[id].Load()
-	bank := shard.gate.Enter()
-	own := true
-	for i := range g {
-		u := &g[i]
-		switch {
-		case u.of == nil || u.of.shards != s:
-			own = false
-		case u.kind == KindCounter:
-			number := u.of.slot / countersPerChunk
-			chunk := shard.counters.chunks[number%seatsPerShard].Load()
-			if chunk != nil && chunk.number() == number {
-				words[i%fewOwn] = chunk.word(bank, u.of.slot)
-			} else {
-				own = false
-			}
-		case u.kind != KindGauge:
-			number := u.of.slot / distributionsPerChunk
-			chunk := shard.distributions.chunks[number%seatsPerShard].Load()
-			if chunk != nil && chunk.number() == number && u.value > 0 {
-				cell := chunk.cell(bank, u.of.slot)
-				cells[i%fewOwn] = cell
-				own = own && cell.hasRoom(int(u.bucket))
-			} else {
-				own = false
-			}
-		}
-	}
-	if own {
-		for i := range g {
-			u := &g[i]
-			if word := words[i%fewOwn]; word != nil {
-				word.Add(u.value)
-			} else if cell := cells[i%fewOwn]; cell != nil {
-				cell.make(u.value, int(u.bucket), true)
-			} else {
-				u.setGauge()
-			}
-		}
-	}
-	shard.gate.Leave(bank)
-	owner.Unpin()
-	return own
-}
-
-// fewOwn is how many updates the fast way of Record takes.
-const fewOwn = 4
 
 // A target is the place of an update, found inside a section and valid until its end. It is looked up once: the flusher
 // may take a chunk away at any time, and then a second look finds another place, or none.
@@ -132,8 +147,8 @@ type target struct {
 // fewUpdates is how many updates Record makes without allocating.
 const fewUpdates = 8
 
-// record makes the updates that belong to these shards in one section.
-func (g group) record(s *shards) {
+// recordIn makes the updates that belong to these shards in one section.
+func (g group) recordIn(s *shards) {
 	var few [fewUpdates]target
 	targets := few[:]
 	if len(g) > len(few) {
@@ -152,7 +167,7 @@ func (g group) record(s *shards) {
 			s.leave(in)
 			switch {
 			case promoted == nil:
-			case promoted.kind == KindCounter:
+			case promoted.of.kind == KindCounter:
 				s.promoteCounters(promoted.of.slot / countersPerChunk)
 			default:
 				s.promoteDistributions(promoted.of.slot / distributionsPerChunk)
@@ -169,9 +184,9 @@ func (g group) makeRoom(s *shards, pinned bool) {
 	for i := range g {
 		u := &g[i]
 		switch {
-		case u.shards() != s || u.kind == KindGauge:
-		case u.kind != KindCounter:
-			s.makeWindow(u.of.slot, int(u.bucket), pinned)
+		case u.shards() != s || u.of.kind == KindGauge:
+		case u.of.kind != KindCounter:
+			s.makeWindow(u.of.slot, u.bucket(), pinned)
 		case s.common.counters.at(u.of.slot/countersPerChunk) == nil:
 			s.common.makeCounters(u.of.slot)
 		}
@@ -183,12 +198,12 @@ func (g group) find(s *shards, in section, targets []target) (lacking int) {
 	for i := range g {
 		u, at := &g[i], &targets[i]
 		switch {
-		case u.shards() != s || u.kind == KindGauge:
-		case u.kind != KindCounter:
+		case u.shards() != s || u.of.kind == KindGauge:
+		case u.of.kind != KindCounter:
 			var step int
 			at.cell, step = s.cell(in, u.of.slot)
 			at.own = step == ownStep
-			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(int(u.bucket)) {
+			if at.cell == nil || u.value > 0 && !at.cell.hasRoom(u.bucket()) {
 				return i
 			}
 		default:
@@ -206,13 +221,13 @@ func (g group) make(s *shards, in section, targets []target) (promoted *Update) 
 		u, at := &g[i], &targets[i]
 		switch {
 		case u.shards() != s:
-		case u.kind == KindGauge:
+		case u.of.kind == KindGauge:
 			u.setGauge()
-		case u.kind != KindCounter:
+		case u.of.kind != KindCounter:
 			if u.value < 0 {
 				s.negatives.Add(1)
 			}
-			at.cell.make(u.value, int(u.bucket), at.own)
+			at.cell.make(u.value, u.bucket(), at.own)
 			if !at.own && in.shard != nil && in.shard.sample() &&
 				in.shard.distributions.elect(u.of.slot/distributionsPerChunk, s.votesAgainst()) {
 				promoted = u

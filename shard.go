@@ -32,8 +32,8 @@ import (
 // and not the number of Ps.
 //
 // The common gate is for writers that cannot use a shard's: those that make a shard, those on a P for which there is no
-// room in the table, and long commits, which are not to be pinned. The flusher flips it first and awaits it before it
-// flips the shards. So a shard that begins with the old bank is in the table by then.
+// room in the table, and long commits, which are not to be pinned. The flusher flips it first, and awaits it before it
+// flips the shards for the last time. So a shard that begins with the old bank is in the table by then.
 //
 // Assumptions: those of the gates; one flusher.
 //

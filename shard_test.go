@@ -369,7 +369,8 @@ func TestInlining(t *testing.T) {
 		"(*Counter).Inc", "(*Counter).Add", "(*Timer).Observe", "(*Histogram).Observe", "(*Gauge).Set", "(*Gauge).Add",
 		"(*Timer).Start", "(*Buffer).IncrCounter", "(*Buffer).IncrTimer", "(*Buffer).SetGauge",
 		"(*Local).Counter", "(*LocalCounter).Inc", "(*LocalCounter).Add",
-		"(*distributionCell).count", "(*distributionCell).add",
+		"Record", "(*Counter).Delta", "(*Timer).Took", "(*Histogram).Size", "(*Gauge).Level",
+		"(*distributionCell).count", "(*distributionCell).tally", "(*distributionCell).add",
 	} {
 		require.Contains(t, string(out), "can inline "+function+"\n")
 	}
@@ -689,6 +690,134 @@ func TestRecord(t *testing.T) {
 	require.Equal(t, []int64{1001, 7000 + math.MaxInt64/2, 7, math.MaxInt64 / 2},
 		[]int64{points["h"].Count, points["h"].Sum, points["h"].Min, points["h"].Max})
 	require.InDelta(t, math.Pi, points["g"].Value, 0)
+}
+
+// TestRecordWithoutAPlace: if one update has no place in an own chunk, whichever it is, each is made exactly once.
+func TestRecordWithoutAPlace(t *testing.T) {
+	const value, full = 1000, 1 << 31
+	type updated struct{ count, sum int64 }
+	type scene struct {
+		b, other *Buffer
+		counter  *Counter // these two have no own chunk
+		timer    *Timer
+	}
+	// own makes a chunk every P's own, and changes the timer's cell in both banks.
+	own := func(s *scene, number uint32, change func(cell *distributionCell)) {
+		s.b.shards.each(func(shard *shard) {
+			chunk := newDistributionChunk(number)
+			shard.distributions.at(number).Store(chunk)
+			change(chunk.cell(0, s.timer.slot))
+			change(chunk.cell(1, s.timer.slot))
+		})
+	}
+	roomFor := func(v int64) func(*distributionCell) {
+		return func(cell *distributionCell) { cell.window.Store(widen(nil, bucket.Index(v), 1, ownStep)) }
+	}
+	for name, lack := range map[string]struct {
+		update func(s *scene) Update
+		expect updated // by the series "lacking"
+	}{
+		"a counter without an own chunk": {
+			func(s *scene) Update { return s.counter.Delta(7) }, updated{count: 7},
+		},
+		"a counter with a common chunk": {func(s *scene) Update {
+			s.b.shards.common.makeCounters(s.counter.slot)
+			return s.counter.Delta(7)
+		}, updated{count: 7}},
+		"a counter whose seat is taken": {func(s *scene) Update {
+			s.b.shards.each(func(shard *shard) {
+				number := s.counter.slot / countersPerChunk
+				shard.counters.at(number).Store(newCounterChunk(number + seatsPerShard))
+			})
+			return s.counter.Delta(7)
+		}, updated{count: 7}},
+		"a timer without an own chunk": {
+			func(s *scene) Update { return s.timer.Took(value) }, updated{1, value},
+		},
+		"a timer whose seat is taken": {func(s *scene) Update {
+			own(s, s.timer.slot/distributionsPerChunk+seatsPerShard, roomFor(value))
+			return s.timer.Took(value)
+		}, updated{1, value}},
+		"a timer without a window": {func(s *scene) Update {
+			own(s, s.timer.slot/distributionsPerChunk, func(*distributionCell) {})
+			return s.timer.Took(value)
+		}, updated{1, value}},
+		"a timer with a narrow window": {func(s *scene) Update {
+			own(s, s.timer.slot/distributionsPerChunk, roomFor(1))
+			return s.timer.Took(value)
+		}, updated{1, value}},
+		"a timer with a full tally": {func(s *scene) Update {
+			own(s, s.timer.slot/distributionsPerChunk, func(cell *distributionCell) {
+				roomFor(value)(cell)
+				cell.tally(bucket.Index(value)).Add(full)
+			})
+			return s.timer.Took(value)
+		}, updated{full + 1, value}},
+		"zero":             {func(s *scene) Update { return s.timer.Took(0) }, updated{count: 1}},
+		"a negative value": {func(s *scene) Update { return s.timer.Took(-1) }, updated{count: 1}},
+		"no instrument":    {func(*scene) Update { return (*Counter)(nil).Delta(1) }, updated{}},
+		"a gauge":          {func(s *scene) Update { return s.b.Gauge("gauge").Level(math.Pi) }, updated{}},
+		"another buffer":   {func(s *scene) Update { return s.other.Counter("c").Delta(1) }, updated{}},
+	} {
+		for position := range fewOwn {
+			t.Run(fmt.Sprintf("update %d: %s", position+1, name), func(t *testing.T) {
+				var batches []Batch
+				b, err := New(WithInterval(0), WithSink(keep(&batches)))
+				require.NoError(t, err)
+				other, err := New()
+				require.NoError(t, err)
+				s := &scene{b: b, other: other, timer: b.Timer("timer")}
+				counter, timer := b.Counter("counter"), s.timer
+				for id := range runtime.GOMAXPROCS(0) {
+					b.shards.makeShard(id)
+				}
+				own(s, timer.slot/distributionsPerChunk, roomFor(value))
+				b.shards.each(func(shard *shard) {
+					chunk := newCounterChunk(counter.slot / countersPerChunk)
+					shard.counters.at(chunk.number()).Store(chunk)
+				})
+				// The first ones in other chunks.
+				for i := 0; s.timer.slot/distributionsPerChunk == timer.slot/distributionsPerChunk; i++ {
+					s.timer = b.Timer("lacking", T("n", fmt.Sprint(i)))
+				}
+				for i := 0; s.counter == nil || s.counter.slot/countersPerChunk == counter.slot/countersPerChunk; i++ {
+					s.counter = b.Counter("lacking", T("n", fmt.Sprint(i)))
+				}
+
+				expect := map[string]updated{"lacking": lack.expect}
+				updates := make([]Update, fewOwn)
+				for i := range updates {
+					switch {
+					case i == position:
+						updates[i] = lack.update(s)
+					case i%2 == 0:
+						updates[i] = counter.Delta(1 << i)
+						expect["counter"] = updated{count: expect["counter"].count + 1<<i}
+					default:
+						updates[i] = timer.Took(value + time.Duration(i))
+						expect["timer"] = updated{expect["timer"].count + 1, expect["timer"].sum + value + int64(i)}
+					}
+				}
+				Record(updates...)
+
+				require.NoError(t, b.Close())
+				got := make(map[string]updated)
+				for _, p := range batches[0].Points {
+					got[p.Name] = updated{got[p.Name].count + p.Count, got[p.Name].sum + p.Sum}
+					if p.Kind == KindGauge {
+						require.InDelta(t, math.Pi, p.Value, 0)
+					}
+				}
+				for name := range expect {
+					require.Equal(t, expect[name], got[name], name)
+				}
+				require.Equal(t, name == "a gauge", slices.ContainsFunc(batches[0].Points, func(p Point) bool {
+					return p.Name == "gauge"
+				}))
+				require.Equal(t, name == "another buffer", other.Stats().Recorded.Increments == 1)
+			})
+		}
+	}
 }
 
 // TestRecordPromotes: the chunk of a counter that is used by Record alone becomes the P's own, too.

@@ -148,8 +148,10 @@ func workerTag(i int) metricsbuffer.Tag {
 
 // some returns a batch of ordinary series: a counter of n, and a timer of n observations.
 func some(n int64) *metricsbuffer.Batch {
-	counter := metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: jobs, Tags: []metricsbuffer.Tag{workerTag(0)}}
-	timer := metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: latency}
+	counter := metricsbuffer.Point{
+		Kind: metricsbuffer.KindCounter, Name: jobs, Tags: []metricsbuffer.Tag{workerTag(0)}, ID: someID,
+	}
+	timer := metricsbuffer.Point{Kind: metricsbuffer.KindTimer, Name: latency, ID: someID}
 	setValue(&counter, n)
 	setValue(&timer, n)
 	timer.Exemplars = []metricsbuffer.Exemplar{{

@@ -51,7 +51,7 @@ type Subject struct {
 //   - Empty: a batch without points is written without an error, and nothing arrives.
 //   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
 //   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
-//     that come back count.
+//     that come back count, and so do others that get the IDs of those which have ended.
 //   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
 //     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
 //     with one key. An ordinary series after them arrives.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,33 @@ func writing(
 	return wrapping(func(s *sender) metricsbuffer.Sink {
 		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
 			return write(s, ctx, batch)
+		})
+	})
+}
+
+// remembering keeps the name and the tags of each series by a key, for ever, as a sink does that mixes up IDs.
+func remembering(key func(p *metricsbuffer.Point) any) func(*testing.T) sinktest.Subject {
+	return wrapping(func(s *sender) metricsbuffer.Sink {
+		known := make(map[any]metricsbuffer.Point)
+		return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for i := range points {
+				p := &points[i]
+				first, ok := known[key(p)]
+				if !ok {
+					first = metricsbuffer.Point{Name: p.Name, Tags: slices.Clone(p.Tags), Unit: p.Unit}
+					known[key(p)] = first
+				}
+				p.Name, p.Tags, p.Unit = first.Name, first.Tags, first.Unit
+			}
+			renamed := &metricsbuffer.Batch{Start: batch.Start, End: batch.End, Points: points}
+			err := s.Write(ctx, renamed)
+			for i := range points {
+				if reason, dropped := renamed.Dropped(i); dropped {
+					batch.Drop(i, reason)
+				}
+			}
+			return err
 		})
 	})
 }

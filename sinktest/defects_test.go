@@ -97,6 +97,23 @@ var defects = map[string]flawed{
 				return s.Write(ctx, batch)
 			})
 		})},
+	"keeps the name of an ID": {"Ended", "with the ID of a series that has ended, has arrived as", remembering(
+		func(p *metricsbuffer.Point) any { return [2]uint32{uint32(p.Kind), p.ID} })},
+	"takes one ID of two kinds for one series": {"Hostile", notApart, remembering(
+		func(p *metricsbuffer.Point) any { return p.ID })},
+	"keeps 8 bits of an ID": {"Hostile", notApart, remembering(
+		func(p *metricsbuffer.Point) any { return [2]uint8{uint8(p.Kind), uint8(p.ID)} })}, //nolint:gosec // the defect
+	"confuses the IDs of values": {"Values", "was acknowledged, and has not arrived", remembering(
+		func(p *metricsbuffer.Point) any { return p.ID / 2 })},
+	"confuses the IDs of fractions": {"Fractions", "has not arrived", remembering(
+		func(p *metricsbuffer.Point) any { return p.ID / 2 })},
+	"changes an ID": {"Values", "Write changed a point of the batch", writing(
+		func(_ *sender, _ context.Context, batch *metricsbuffer.Batch) error {
+			for i := range batch.Points {
+				batch.Points[i].ID = 0
+			}
+			return nil
+		})},
 
 	"writes NaN": {"Values", "the output is not valid", sending(func(s *sender) {
 		s.drop = func(p *metricsbuffer.Point) string {

@@ -67,7 +67,7 @@ func (s Subject) writeAll(t *testing.T, points []metricsbuffer.Point) (dropped [
 
 // identical takes a NaN for identical to itself.
 func identical(a, b metricsbuffer.Point) bool {
-	return sameSeries(&a, &b) && fmt.Sprint(a.Buckets) == fmt.Sprint(b.Buckets) &&
+	return sameSeries(&a, &b) && a.ID == b.ID && fmt.Sprint(a.Buckets) == fmt.Sprint(b.Buckets) &&
 		fmt.Sprint(a.Exemplars) == fmt.Sprint(b.Exemplars) && a.Unit == b.Unit && a.Help == b.Help &&
 		a.Decimals == b.Decimals && a.Count == b.Count && a.Sum == b.Sum && a.Min == b.Min && a.Max == b.Max &&
 		math.Float64bits(a.Value) == math.Float64bits(b.Value)

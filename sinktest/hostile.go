@@ -100,6 +100,7 @@ func hostile() (points []metricsbuffer.Point) {
 		seen[key] = true
 		return twice
 	})
+	identify(points)
 	next := make(map[metricsbuffer.Kind]int64)
 	for i := range points {
 		p := &points[i]
@@ -168,6 +169,7 @@ func testValues(t *testing.T, s Subject) {
 		add(metricsbuffer.Point{Kind: kind, Count: 3, Sum: math.MaxInt64, Max: math.MaxInt64, Buckets: all})
 		add(metricsbuffer.Point{Kind: kind, Count: 2, Buckets: &metricsbuffer.Buckets{Zeros: 2}})
 	}
+	identify(points)
 	dropped := s.writeAll(t, points)
 	if s.Received == nil {
 		return
@@ -202,6 +204,7 @@ func testFractions(t *testing.T, s Subject) {
 		p.Name = "conformance_fraction_" + string(rune('a'+i))
 		points = append(points, p)
 	}
+	identify(points)
 	want := clonePoints(points)
 	for i, dropped := range s.writeAll(t, points) {
 		if dropped {

@@ -36,7 +36,7 @@ func testNew(t *testing.T, s Subject) {
 }
 
 // testEnded has series that end and come back. The batch that says so may have no points. The end comes once more if
-// the buffer believes that a Write has failed.
+// the buffer believes that a Write has failed. The IDs of series that have ended are then those of others.
 func testEnded(t *testing.T, s Subject) {
 	points := newSeries(600)
 	s.writeAll(t, points)
@@ -50,6 +50,35 @@ func testEnded(t *testing.T, s Subject) {
 		s.write(t, batch)
 	}
 	s.expectOrdinary(t, 1+2+3)
+	ended = batchOf()
+	ended.Ended = withIDs(700, some(0)).Points
+	s.write(t, ended)
+	others := withIDs(700, some(4))
+	for i := range others.Points {
+		others.Points[i].Name += "_other"
+	}
+	s.write(t, others)
+	if arrived := s.arrived(t); s.Received != nil {
+		for _, want := range others.Points {
+			if got, ok := ordinary(arrived, &want); !ok || got.Count != want.Count {
+				t.Errorf("%s, with the ID of a series that has ended, has arrived as %s", describe(want), describe(got))
+			}
+		}
+	}
+}
+
+// someID is the ID of both series of [some]. Series of different kinds may have the same one, as in a buffer.
+const someID = 1
+
+// identify gives each point an ID that no other point of its kind has, and no series of [some]. Points of different
+// kinds get the same IDs. The points of a later batch have to get the IDs of this one.
+func identify(points []metricsbuffer.Point) {
+	last := make(map[metricsbuffer.Kind]uint32)
+	for i := range points {
+		p := &points[i]
+		last[p.Kind]++
+		p.ID = someID + last[p.Kind]
+	}
 }
 
 // withIDs sets the IDs of the points, from the given one on.

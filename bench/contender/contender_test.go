@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,40 @@ func exported[T any](t *testing.T, c Contender, loop func(T) Loop) string {
 	return text.String()
 }
 
+// requireGroup checks the series of [Group].
+func requireGroup(t *testing.T, text string) {
+	t.Helper()
+	require.Equal(t, times+1, valueIn(t, text, "requests"))
+	require.Equal(t, 512*(times+1), valueIn(t, text, "bytes"))
+	require.Equal(t, times+1, valueIn(t, text, "latency"), "the number of observations")
+}
+
+// values are the forms in which the contenders write a count, a value, or the number of observations, of a series.
+var values = []string{
+	`^%s[: ](\d+)(?:\|[cg])?$`,                                             // a line of StatsD or Prometheus
+	`^%s(?:_count |\.ns\.count:)(\d+)(?:\|c)?$`,                            // the same, of a timer
+	`^(?:counter|timer|gauge) %s\n +(?:count|value): +(\d+)(?:\.0+)?$`,     // rcrowley/go-metrics
+	`"Name":"%s",[^[]*\[\{"Attributes":\[\],[^[}]*"(?:Value|Count)":(\d+)`, // OpenTelemetry
+}
+
+// valueIn returns the sum of what the text has of the series: a contender may write it in parts.
+func valueIn(t *testing.T, text, name string) (sum int) {
+	t.Helper()
+	found := false
+	for _, form := range values {
+		for _, match := range regexp.MustCompile(`(?m)`+fmt.Sprintf(form, name)).FindAllStringSubmatch(text, -1) {
+			n, err := strconv.Atoi(match[1])
+			require.NoError(t, err)
+			sum, found = sum+n, true
+		}
+	}
+	for _, line := range regexp.MustCompile(`(?m)^`+name+`:.*\|ms$`).FindAllString(text, -1) { // DogStatsD: all durations
+		sum, found = sum+strings.Count(line, ":"), true
+	}
+	require.True(t, found, "%s is not in %.500s", name, text)
+	return sum
+}
+
 // Every contender counts correctly, in every way it offers: no workload measures an error path.
 func TestEachAdapterCounts(t *testing.T) {
 	names := []string{"first", "second"}
@@ -66,13 +101,12 @@ func TestEachAdapterCounts(t *testing.T) {
 			})
 			t.Run("group", func(t *testing.T) {
 				text := exported(t, c, func(i Group) Loop { return i.Group() })
-				require.Contains(t, text, strconv.Itoa(times+1), "requests")
-				require.Contains(t, text, strconv.Itoa((times+1)*512), "bytes")
+				requireGroup(t, text)
 			})
 			t.Run("request", func(t *testing.T) {
 				text := exported(t, c, func(i Request) Loop { return i.Request() })
-				require.Contains(t, text, strconv.Itoa(times+1), "requests")
-				require.Contains(t, text, strconv.Itoa((times+1)*512), "bytes")
+				requireGroup(t, text)
+				require.Equal(t, 1, valueIn(t, text, "inflight"), "the last one of the order")
 			})
 			t.Run("page", func(t *testing.T) {
 				instance, err := c.Open(nil)

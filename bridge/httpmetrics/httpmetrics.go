@@ -18,7 +18,7 @@
 //
 // The last one is not in the conventions. The number of requests is the count of the timer, at Prometheus
 // http_server_request_duration_seconds_count. A request is recorded when its handler returns or panics. Its duration
-// and its sizes arrive in the same batch of a sink.
+// and its sizes arrive in the same batch of a sink. [WithoutSizes] leaves the sizes out.
 //
 //	tag                        value
 //	http.request.method        GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, or _OTHER for any other one
@@ -81,6 +81,9 @@ func WithRoute(route func(*http.Request) string) Option {
 	return Option{func(h *handler) { h.route = route }}
 }
 
+// WithoutSizes leaves out the sizes of requests and responses: two of the three series of a method, route and status.
+func WithoutSizes() Option { return Option{func(h *handler) { h.withoutSizes = true }} }
+
 // Handler returns a handler that calls next and records the request. A nil next is [http.DefaultServeMux], as it is for
 // [http.ListenAndServe]. If the buffer is nil, nothing is recorded. Several handlers may record into one buffer.
 //
@@ -88,18 +91,14 @@ func WithRoute(route func(*http.Request) string) Option {
 func Handler(buffer *metricsbuffer.Buffer, next http.Handler, opts ...Option) http.Handler {
 	const requestSize, responseSize = "http.server.request.body.size", "http.server.response.body.size"
 	h := &handler{
-		next:          next,
-		route:         routeOf,
-		active:        metricsbuffer.Must(metricsbuffer.NewGaugeVec[activeLabels](buffer, "http.server.active_requests")),
-		durations:     metricsbuffer.Must(metricsbuffer.NewTimerVec[labels](buffer, "http.server.request.duration")),
-		requestSizes:  metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, requestSize, "bytes")),
-		responseSizes: metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, responseSize, "bytes")),
-		panics:        metricsbuffer.Must(metricsbuffer.NewCounterVec[panicLabels](buffer, "http.server.panics")),
+		next:      next,
+		route:     routeOf,
+		active:    metricsbuffer.Must(metricsbuffer.NewGaugeVec[activeLabels](buffer, "http.server.active_requests")),
+		durations: metricsbuffer.Must(metricsbuffer.NewTimerVec[labels](buffer, "http.server.request.duration")),
+		panics:    metricsbuffer.Must(metricsbuffer.NewCounterVec[panicLabels](buffer, "http.server.panics")),
 	}
 	buffer.Describe("http.server.active_requests", "Number of active HTTP server requests.", "{request}")
 	buffer.Describe("http.server.request.duration", "Duration of HTTP server requests.", "")
-	buffer.Describe(requestSize, "Size of HTTP server request bodies.", "")
-	buffer.Describe(responseSize, "Size of HTTP server response bodies.", "")
 	buffer.Describe("http.server.panics", "Number of HTTP server requests that ended in a panic.", "")
 	if h.next == nil {
 		h.next = http.DefaultServeMux
@@ -109,6 +108,12 @@ func Handler(buffer *metricsbuffer.Buffer, next http.Handler, opts ...Option) ht
 			opt.apply(h)
 		}
 	}
+	if !h.withoutSizes {
+		h.requestSizes = metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, requestSize, "bytes"))
+		h.responseSizes = metricsbuffer.Must(metricsbuffer.NewHistogramVec[labels](buffer, responseSize, "bytes"))
+		buffer.Describe(requestSize, "Size of HTTP server request bodies.", "")
+		buffer.Describe(responseSize, "Size of HTTP server response bodies.", "")
+	}
 	return h
 }
 
@@ -116,9 +121,10 @@ type handler struct {
 	next  http.Handler
 	route func(*http.Request) string
 
+	withoutSizes  bool
 	active        *metricsbuffer.Vec[activeLabels, metricsbuffer.Gauge]
 	durations     *metricsbuffer.Vec[labels, metricsbuffer.Timer]
-	requestSizes  *metricsbuffer.Vec[labels, metricsbuffer.Histogram]
+	requestSizes  *metricsbuffer.Vec[labels, metricsbuffer.Histogram] // nil without sizes
 	responseSizes *metricsbuffer.Vec[labels, metricsbuffer.Histogram]
 	panics        *metricsbuffer.Vec[panicLabels, metricsbuffer.Counter]
 }
@@ -147,7 +153,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	active := h.active.With(of)
 	active.Add(1)
 	x := &exchange{writer: w, head: r.Method == http.MethodHead}
-	if r.Body != nil && r.Body != http.NoBody {
+	if r.Body != nil && r.Body != http.NoBody && !h.withoutSizes {
 		x.body = r.Body
 		r.Body = (*requestBody)(x)
 	}

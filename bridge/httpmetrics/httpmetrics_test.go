@@ -25,6 +25,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/bridge/httpmetrics"
 	"github.com/metricsbuffer/metricsbuffer/metricstest"
+	"github.com/metricsbuffer/metricsbuffer/sinktest"
 )
 
 var tag = metricsbuffer.T
@@ -476,6 +477,31 @@ func TestRoute(t *testing.T) {
 func TestNilFunction(t *testing.T) {
 	require.PanicsWithValue(t, "httpmetrics: WithRoute: the function is nil; leave the option out for the route of "+
 		"http.ServeMux", func() { httpmetrics.WithRoute(nil) })
+}
+
+// Without sizes, everything else is recorded, and no series of sizes is there or described.
+func TestWithoutSizes(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	server := httptest.NewServer(httpmetrics.Handler(buffer, echo, httpmetrics.WithoutSizes()))
+	for range 3 {
+		_, body, err := send(t, "POST", server.URL, strings.NewReader("a body"))
+		require.NoError(t, err)
+		require.Equal(t, "a body", string(body))
+	}
+	server.Close()
+	require.NoError(t, buffer.Close())
+	require.NoError(t, recorder.Err())
+	var names []string
+	for _, total := range recorder.Totals() {
+		names = append(names, total.Name)
+	}
+	require.Equal(t, []string{"http.server.active_requests", "http.server.request.duration"}, names)
+	duration := recorder.Total(metricsbuffer.KindTimer, "http.server.request.duration", tags("POST", "_OTHER", 200)...)
+	require.EqualValues(t, 3, duration.Count)
+	require.Zero(t, recorder.Total(metricsbuffer.KindGauge, "http.server.active_requests", active("POST")...).Value)
 }
 
 // A handler may leave the body unread, or leave a goroutine that goes on reading.

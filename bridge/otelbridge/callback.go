@@ -127,7 +127,7 @@ func (t *total) steps() *big.Int {
 	float := new(big.Float).SetPrec(exact).Mul(&t.float, new(big.Float).SetInt64(factor))
 	if factor != 1 {
 		nearly, _ := float.Float64()
-		float.Add(float, big.NewFloat(min(nearly*noise, 0.5)))
+		float.Add(float, big.NewFloat(noiseOf(nearly)))
 	}
 	steps, _ := float.Int(nil)
 	return steps.Add(steps, new(big.Int).Mul(&t.whole, big.NewInt(factor)))

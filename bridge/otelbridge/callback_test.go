@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -239,6 +241,52 @@ func TestOrderOfTotals(t *testing.T) {
 	for range 20 {
 		require.Equal(t, []float64{4e10 + 1.3}, counted(flush(), "total"))
 	}
+}
+
+// Halves of a step are not rounded up, near 2^50 either, where scaling may be off by a quarter of a step. The sum is
+// that of the exact numbers, but for a quarter of a step for each.
+func TestHalvesAreKept(t *testing.T) {
+	const factor, times = 1_000_000, 1000
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, power := range []int{40, 47, 49, 50} {
+		v := 0.0
+		for v*factor-math.Floor(v*factor) != 0.5 {
+			v = math.Ldexp(1+random.Float64(), power) / factor
+		}
+		meter, flush := instrumented(t)
+		counter := must(meter.Float64Counter("counter", metric.WithUnit("1")))
+		histogram := must(meter.Float64Histogram("histogram", metric.WithUnit("1")))
+		must(meter.Float64ObservableCounter("total", metric.WithFloat64Callback(
+			func(_ context.Context, o metric.Float64Observer) error {
+				o.Observe(v)
+				return nil
+			})))
+		for range times {
+			counter.Add(t.Context(), v)
+			histogram.Record(t.Context(), v)
+		}
+		one := new(big.Rat).Mul(new(big.Rat).SetFloat64(v), big.NewRat(factor, 1))
+		all := new(big.Rat).Mul(one, big.NewRat(times, 1))
+		points := flush().Totals()
+		require.Less(t, stepsFrom(points, "counter", all), times/4+1., power)
+		require.Less(t, stepsFrom(points, "histogram", all), times/4+1., power)
+		require.Less(t, stepsFrom(points, "total", one), 0.75, power)
+	}
+}
+
+// stepsFrom returns by how many steps the series differs from the exact number of them.
+func stepsFrom(points []metricsbuffer.Point, name string, exact *big.Rat) float64 {
+	for _, p := range points {
+		if p.Name == name {
+			got := p.Count
+			if p.Kind == metricsbuffer.KindHistogram {
+				got = p.Sum
+			}
+			off, _ := new(big.Rat).Sub(new(big.Rat).SetInt64(got), exact).Float64()
+			return math.Abs(off)
+		}
+	}
+	return math.Inf(1)
 }
 
 // A total without decimal places is not scaled, so it has no noise: it is rounded down even next to a whole number.

@@ -88,8 +88,12 @@ const noise = 1.0 / (1 << 51)
 // multiplied by it again. A number that was not scaled has no error: every fraction is one that was recorded.
 func wholeOf(v float64, scaled bool) (whole int64, ok bool) {
 	nearest := math.Round(v)
-	return int64(nearest), v == nearest || scaled && math.Abs(v-nearest) <= v*noise
+	return int64(nearest), v == nearest || scaled && math.Abs(v-nearest) <= noiseOf(v)
 }
+
+// noiseOf returns the most by which v may differ from a whole number and still be taken for it. A half is not: beyond
+// 2^50 a float64 may be off by so much, but halves would all be rounded up.
+func noiseOf(v float64) float64 { return min(v*noise, 0.25) }
 
 // record records v, which fits an int64. Usually it is a whole number, because durations are measured in nanoseconds.
 // Then the rest, a word that all writers share, is left alone.

@@ -47,27 +47,25 @@ var bounds = [2 * PerOctave]uint64{
 	math.MaxUint64,
 }
 
-// guess[t] is the number of bounds below every value whose highest seven bits are 64+t. One such cell is narrower than
-// a bucket, so at most one more bound can be below the value itself.
-var guess = func() (guess [64]uint8) {
-	for t := range guess {
-		low := uint64(64+t) << 57
-		for bounds[guess[t]] < low {
+// guess[t] is the number of bounds below every value whose highest seven bits are t, one of 64 to 127. One such cell is
+// narrower than a bucket, so at most one more bound can be below the value itself.
+var guess = func() (guess [128]uint8) {
+	for t := 64; t < len(guess); t++ {
+		for bounds[guess[t]] < uint64(t)<<57 {
 			guess[t]++
 		}
 	}
 	return guess
 }()
 
-// Index returns the bucket of v, which must be positive. It cannot panic, even for other values.
+// Index returns the bucket of v, which must be positive. It cannot panic, even for other values. It has no branch that
+// depends on v, because processors could not predict it.
 func Index(v int64) int {
-	shift := bits.LeadingZeros64(uint64(v)) & 63
-	scaled := uint64(v) << shift
-	j := int(guess[scaled>>57&63])
-	if scaled > bounds[j&(2*PerOctave-1)] {
-		j++
-	}
-	return (63-shift)*PerOctave + j - 1
+	n := bits.Len64(uint64(v))
+	scaled := uint64(v) << (-n & 63)
+	j := guess[scaled>>57]
+	_, more := bits.Sub64(bounds[j&(2*PerOctave-1)], scaled, 0)
+	return n*PerOctave + int(j) + int(more) - PerOctave - 1
 }
 
 // Upper returns the upper bound of bucket i, which belongs to it. Its lower bound, which does not, is Upper(i-1).

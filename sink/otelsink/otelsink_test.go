@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -205,6 +206,38 @@ func TestPartialSuccess(t *testing.T) {
 			batch := second(counter("a", 1), counter("b", 1))
 			require.ErrorContains(t, newSink(t, exporter).Write(t.Context(), batch), "too old (1 metric data points rejected)")
 			require.Equal(t, 2, batch.Acknowledged())
+		})
+	}
+}
+
+// A message without rejected points is a warning. The batch was taken, so it is not a failure.
+func TestWarning(t *testing.T) {
+	for name, begin := range protocols {
+		t.Run(name, func(t *testing.T) {
+			receiver, exporter := begin(t)
+			receiver.answer = &collector.ExportMetricsPartialSuccess{ErrorMessage: "use another port"}
+			var warnings []string
+			before := otel.GetErrorHandler()
+			otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { warnings = append(warnings, err.Error()) }))
+			defer otel.SetErrorHandler(before)
+
+			batch := second(counter("a", 1), counter("b", 1))
+			require.NoError(t, newSink(t, exporter).Write(t.Context(), batch))
+			require.Equal(t, 2, batch.Acknowledged())
+			require.Len(t, warnings, 1)
+			require.Contains(t, warnings[0], "use another port")
+			require.Contains(t, warnings[0], "this is a warning, all points were taken")
+
+			buffer, err := metricsbuffer.New(metricsbuffer.WithSink(newSink(t, exporter)))
+			require.NoError(t, err)
+			buffer.IncrCounter("a", 3)
+			require.NoError(t, buffer.Flush(t.Context()))
+			stats := buffer.Stats().Sinks[0]
+			require.EqualValues(t, 3, stats.Acknowledged.Increments)
+			require.Zero(t, stats.Failures)
+			require.NoError(t, stats.LastError)
+			require.Len(t, warnings, 2)
+			require.NoError(t, buffer.Close())
 		})
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -58,6 +58,9 @@ const pointsPerExport = 1000
 // All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
 // such answers, also if a later export failed. They are known by the type of the error, which is that of otlpmetricgrpc
 // and otlpmetrichttp; the export is repeated after any other error.
+//
+// An answer with a message that rejects no point is a warning, by the protocol: all points have been taken. Write gives
+// it to [otel.Handle], and returns no error for it.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	batch.Acknowledge(0) // the ends, which are not exported
 	var rejected error
@@ -77,10 +80,14 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 			metrics.add(p, attributes(p), metricdata.DeltaTemporality, batch.Start, batch.End)
 		}
 		if err := s.export(ctx, metrics.list); err != nil {
-			if !isPartialSuccess(err) {
+			switch n, partial := rejectedBy(err); {
+			case !partial:
 				return errors.Join(rejected, err)
+			case n == 0:
+				otel.Handle(fmt.Errorf("%w; this is a warning, all points were taken", err))
+			default:
+				rejected = errors.Join(rejected, err)
 			}
-			rejected = errors.Join(rejected, err)
 		}
 		batch.Acknowledge(to)
 	}
@@ -101,20 +108,33 @@ func (s *Sink) export(ctx context.Context, list []metricdata.Metrics) error {
 	return nil
 }
 
-// isPartialSuccess says whether the backend has taken the rest: all errors that err is made of say so. The exporters'
-// error for that is of an internal type, so only the type's name can tell. A text would not do: an error of the network
-// may contain any.
-func isPartialSuccess(err error) bool {
+// rejectedBy says whether the backend has taken the rest, because all errors that err is made of say so, and how many
+// points it has rejected. The exporters' error for that is of an internal type, so only the type's name can tell. A
+// text would not do: an error of the network may contain any.
+func rejectedBy(err error) (points int64, partial bool) {
 	switch err := err.(type) { //nolint:errorlint // it looks at each error of the tree
 	case interface{ Unwrap() []error }:
 		all := err.Unwrap()
-		return len(all) > 0 && !slices.ContainsFunc(all, func(err error) bool { return !isPartialSuccess(err) })
+		for _, one := range all {
+			n, partial := rejectedBy(one)
+			if !partial {
+				return 0, false
+			}
+			points += n
+		}
+		return points, len(all) > 0
 	case interface{ Unwrap() error }:
-		return isPartialSuccess(err.Unwrap())
+		return rejectedBy(err.Unwrap())
 	}
 	t := reflect.TypeOf(err)
-	return t != nil && t.Name() == "PartialSuccess" &&
-		strings.Contains(t.PkgPath(), "go.opentelemetry.io/otel/exporters/otlp/") // behind vendor/ in some programs
+	if t == nil || t.Name() != "PartialSuccess" ||
+		!strings.Contains(t.PkgPath(), "go.opentelemetry.io/otel/exporters/otlp/") { // behind vendor/ in some programs
+		return 0, false
+	}
+	if n := reflect.ValueOf(err).FieldByName("RejectedItems"); n.IsValid() && n.CanInt() {
+		return n.Int(), true
+	}
+	return 1, true // an exporter of another version: better an error too many than a loss that is not told
 }
 
 // Close shuts the exporter down, in at most 5 seconds. The buffer calls it, after the last Write has returned.

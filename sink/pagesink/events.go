@@ -13,11 +13,11 @@ import (
 
 // The events, in the order in which a browser gets them:
 //
-//	series  [[id, kind, name, unit, [[key, value], …]], …]  series that are new
-//	rows    {"seconds": 1.0, "rows": [row, …]}              totals of the series that changed, and the change
-//	ended   [id, …]                                         series that were forgotten
-//	tick    account                                         the interval is complete: see tick
-//	end     null                                            the buffer is closed
+//	series  [[id, kind, name, unit, [[key, value], …], help], …]  series that are new, or have another unit or help
+//	rows    {"seconds": 1.0, "rows": [row, …]}                    totals of the series that changed, and the change
+//	ended   [id, …]                                               series that were forgotten
+//	tick    account                                               the interval is complete: see tick
+//	end     null                                                  the buffer is closed
 //
 // A row is one of
 //
@@ -60,12 +60,12 @@ func (s *Sink) allEvents() message {
 	return events
 }
 
-// changeEvents returns the series that began and ended since the last call. s.mu is locked.
+// changeEvents returns the changes since the last call. s.mu is locked.
 func (s *Sink) changeEvents() (events message) {
-	for begun := s.changes.begun; len(begun) > 0; {
-		n := min(chunk, len(begun))
-		events = append(events, seriesEvent(begun[:n]))
-		begun = begun[n:]
+	for described := s.changes.described; len(described) > 0; {
+		n := min(chunk, len(described))
+		events = append(events, seriesEvent(described[:n]))
+		described = described[n:]
 	}
 	if len(s.changes.ended) > 0 {
 		events = append(events, begin("ended").json(s.changes.ended).end())
@@ -102,12 +102,13 @@ func seriesEvent(all []*series) []byte {
 		e = strconv.AppendUint(append(e, '['), uint64(total.Detail), 10)
 		e = append(e, ',').json(total.Kind.String())
 		e = append(e, ',').json(visible(total.Name))
-		e = append(e, ',').json(visibleUnit(total.Unit))
+		e = append(e, ',').json(visibleOrEmpty(total.Unit))
 		tags := make([][2]string, len(total.Tags))
 		for i, tag := range total.Tags {
 			tags[i] = [2]string{visible(tag.Key), visible(tag.Value)}
 		}
-		e = append(append(e, ',').json(tags), ']')
+		e = append(e, ',').json(tags)
+		e = append(append(e, ',').json(visibleOrEmpty(total.Help)), ']')
 	}
 	return append(e, ']').end()
 }
@@ -236,10 +237,10 @@ func visible(s string) string {
 	return s
 }
 
-// visibleUnit leaves the empty unit as it is: it is the normal one.
-func visibleUnit(unit string) string {
-	if unit == "" {
+// visibleOrEmpty leaves an empty unit or help text as it is: it is the normal one.
+func visibleOrEmpty(s string) string {
+	if s == "" {
 		return ""
 	}
-	return visible(unit)
+	return visible(s)
 }

@@ -8,9 +8,10 @@
 //	http.Handle("/debug/metrics/", page)
 //
 // Each series has a row with its total or value, its rate, a sparkline, and the quantiles p50, p90 and p99. A click
-// opens charts of the rate and the quantiles, and a heat map of the buckets, over the last five minutes. Rows can be
-// searched and sorted. Above them is the account of the buffer: recorded, acknowledged, pending and dropped updates,
-// per sink, with the durations of the last deliveries and the names that overflow.
+// opens charts of the rate and the quantiles, and a heat map of the buckets, over the last five minutes, and shows the
+// unit and the help text of [metricsbuffer.Buffer.Describe]. Rows can be searched and sorted. Above them is the account
+// of the buffer: recorded, acknowledged, pending and dropped updates, per sink, with the durations of the last
+// deliveries and the names that overflow.
 //
 // # Cost
 //
@@ -77,10 +78,10 @@ type Sink struct {
 	closed  bool
 }
 
-// changes are series that began or ended. They are recorded only while there are viewers.
+// changes are recorded only while there are viewers.
 type changes struct {
-	begun []*series
-	ended []uint32
+	described []*series // that began, or got another unit or help text
+	ended     []uint32
 }
 
 // A series has its number on the page as Detail.
@@ -107,6 +108,7 @@ func New(opts ...Option) (*Sink, error) {
 	s.totals.Signed = true
 	s.totals.Admit = s.begin
 	s.totals.Release = s.end
+	s.totals.Redescribe = s.describe
 	if err := option.Apply("pagesink: New", s, opts); err != nil {
 		return nil, err
 	}
@@ -151,10 +153,15 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 func (s *Sink) begin(total *series) (refused string, err error) {
 	s.lastID++
 	total.Detail = s.lastID
-	if len(s.viewers) > 0 {
-		s.changes.begun = append(s.changes.begun, total)
-	}
+	s.describe(total)
 	return "", nil
+}
+
+// describe is called by s.totals, with s.mu locked, and by begin.
+func (s *Sink) describe(total *series) {
+	if len(s.viewers) > 0 {
+		s.changes.described = append(s.changes.described, total)
+	}
 }
 
 // end is called by s.totals, with s.mu locked.

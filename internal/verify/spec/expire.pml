@@ -1,9 +1,9 @@
 /* Expiry: a slot is given to another series only when nothing of the former one can be, or get, into it, and no
  * update is lost while series come and go. series.go and expiry.go.
  *
- * WRITERS writers make UPDATES updates each, to one of NAMES names. Each time they look the series up inside the
- * section in which they write; if that finds none that is open they hold it, as an instrument does, and add to its
- * slot. The flusher expires any series it likes: how long that was idle does not matter here. One
+ * WRITERS writers make UPDATES updates each, to one of NAMES names. Each time they look the series up, and then look
+ * whether it is open inside the section in which they write. If it is not, or there is none, they hold it, as an
+ * instrument does, and add to its slot. The flusher expires any series it likes: how long that was idle does not matter here. One
  * sink stands for all.
  *
  * Holds with, and has a counter-example with:
@@ -11,7 +11,7 @@
  *   SHARED          the twin with registered writers
  *   NO_FENCE        nobody fences
  *   NO_GRACE        a series is gone, and its slot reused, before the flip that follows
- *   OUTER_LOOKUP    a writer looks the series up before it enters
+ *   EARLY_CHECK     a writer looks whether the series is open before it enters
  *   EARLY_ADOPT     the flusher takes over new series before it flips
  *   EARLY_RELEASE   an instrument releases its series before its last update is made
  *   IGNORE_PENDING  the slot is reused though something is pending for it
@@ -115,8 +115,7 @@ inline hold(name, found) {
 
 inline release(found) { state[found] = state[found] - 1 }
 
-inline openSeries(name, found) {
-	found = known[name];
+inline checkOpen(found) {
 	if
 	:: found != NONE ->
 		if
@@ -132,12 +131,13 @@ proctype Writer(byte shard; byte name) {
 	bool held;
 	do
 	:: updates < UPDATES ->
-#ifdef OUTER_LOOKUP
-		openSeries(name, found);
+		found = known[name];
+#ifdef EARLY_CHECK
+		checkOpen(found);
 		enter(shard, bank);
 #else
 		enter(shard, bank);
-		openSeries(name, found);
+		checkOpen(found);
 #endif
 		if
 		:: found != NONE ->

@@ -18,8 +18,6 @@ export class Detail {
     this.series = series;
     this.element.hidden = false;
     this.element.querySelector("h2").textContent = series.name;
-    this.element.querySelector(".tags").textContent =
-      series.kind + (series.unit ? " in " + series.unit : "") + (series.tags ? " · " + series.tags : "");
     this.make();
     this.element.scrollTop = 0;
   }
@@ -82,6 +80,7 @@ export class Detail {
       this.element.querySelector(".tags").textContent = "This series has been forgotten, as it was not used any more.";
       return;
     }
+    this.describe();
     this.facts();
     const times = store.timesOf(kept);
     if (times.length < 2) times.splice(0, times.length, ...[times[0] ?? 0, (times[0] ?? 0) + 1]);
@@ -92,6 +91,12 @@ export class Detail {
     const columns = store.heatsOf(series, kept);
     while (columns.length < times.length) columns.push(new Map());
     charts.setHeatmap(this.charts.heat, times, columns);
+  }
+
+  describe() {
+    const { kind, unit, tags, help } = this.series;
+    this.element.querySelector(".help").textContent = help;
+    this.element.querySelector(".tags").textContent = kind + (unit ? " in " + unit : "") + (tags ? " · " + tags : "");
   }
 
   facts() {

@@ -53,7 +53,7 @@ on("tick", (tick) => {
   store.tick(tick.time);
   if (opened) { // the same series has the same number on the server, unless that was started again
     const again = store.byID.get(opened.id);
-    if (again && again.search === opened.search && again.kind === opened.kind) grid.select(again);
+    if (again && again.isSameAs(opened)) grid.select(again);
     else closeDetail();
     opened = null;
   }

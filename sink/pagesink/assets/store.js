@@ -5,11 +5,10 @@ export const kept = 300;
 
 // A Series has its totals, the last change, and rings of its history. The slot of interval i is i % kept.
 class Series {
-  constructor(id, kind, name, unit, tags) {
-    Object.assign(this, { id, kind, name, unit });
+  constructor(id, kind, name, tags) {
+    Object.assign(this, { id, kind, name });
     this.tags = tags.map(([key, value]) => key + "=" + value).join(", ");
     this.sortName = (name + "\u0000" + this.tags).toLowerCase();
-    this.search = (name + " " + this.tags + " " + unit).toLowerCase();
     this.distributed = kind === "timer" || kind === "histogram";
     this.total = 0; // count, or value of a gauge; a string beyond 2^53, or with decimals
     this.sum = this.min = this.max = 0;
@@ -18,6 +17,17 @@ class Series {
     this.delta = 0; // within the interval this.last
     this.first = this.last = -1; // intervals with a change
     this.values = this.quantiles = this.heats = null; // rings, which grow until they hold all intervals
+  }
+
+  // describe takes a unit and a help text, which may replace earlier ones.
+  describe(unit, help) {
+    Object.assign(this, { unit, help });
+    this.search = (this.name + " " + this.tags + " " + unit).toLowerCase();
+  }
+
+  // isSameAs compares what does not change. The unit of a counter or gauge is a description.
+  isSameAs(other) {
+    return this.kind === other.kind && this.sortName === other.sortName && (!this.distributed || this.unit === other.unit);
   }
 
   // setTotals takes a row of an event. Its layout is in events.go.
@@ -102,12 +112,16 @@ export class Store {
     this.changed = []; // in the present interval; a series may be in it twice
   }
 
+  // add takes series that are new or described anew.
   add(list) {
-    for (const [id, kind, name, unit, tags] of list) {
-      if (this.byID.has(id)) continue;
-      const series = new Series(id, kind, name, unit, tags);
-      this.byID.set(id, series);
-      this.all.push(series);
+    for (const [id, kind, name, unit, tags, help] of list) {
+      let series = this.byID.get(id);
+      if (!series) {
+        series = new Series(id, kind, name, tags);
+        this.byID.set(id, series);
+        this.all.push(series);
+      }
+      series.describe(unit, help);
     }
     this.sorted = false;
   }

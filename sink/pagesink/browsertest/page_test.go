@@ -82,6 +82,13 @@ func TestValues(t *testing.T) {
 	require.Equal(t, "501 ms", facts["mean"])
 	require.Equal(t, 3, read[int](l, `document.querySelectorAll("#detail canvas").length`))
 
+	// A description that comes later is shown in open charts, and its unit is found by the search.
+	l.openCharts("new")
+	l.until(`document.querySelector("#detail .tags").textContent === "counter"`)
+	l.buffer.Describe("new", "Jobs that are new.", "jobs")
+	l.until(`document.querySelector("#detail .help").textContent === "Jobs that are new." &&
+		document.querySelector("#detail .tags").textContent === "counter in jobs"`)
+
 	// The page keeps the last values of a closed buffer.
 	l.buffer.IncrCounter("balance", 1)
 	require.NoError(t, l.buffer.Close())
