@@ -16,6 +16,7 @@ import (
 type delivery struct {
 	outlet  *outlet
 	content *pending
+	scratch *scratch // the memory of the batch
 	end     time.Time
 
 	// The series known when it began. They are not a parameter of write: the garbage collector may free a parameter that
@@ -75,7 +76,7 @@ func (f *flusher) deliver(o *outlet) {
 	d := &delivery{
 		// The goroutine sees the series known now. Those in content are among them, and the flusher does not change their
 		// entries while anything is pending for them.
-		outlet: o, content: o.pending, end: f.collected, known: f.catalog,
+		outlet: o, content: o.pending, scratch: o.scratch.take(), end: f.collected, known: f.catalog,
 		began: time.Now(), replies: o.waiting,
 	}
 	o.writing, o.waiting = d, nil
@@ -96,15 +97,13 @@ func (f *flusher) write(d *delivery) {
 		d.duration = time.Since(d.began)
 		f.returned <- d
 	}()
-	scratch := scratches.Get().(*scratch)
 	batch := &Batch{
 		Start: d.content.start, End: d.end,
-		Points: scratch.fill(d.content, &d.known), Ended: scratch.fillEnded(d.content, &d.known),
+		Points: d.scratch.fill(d.content, &d.known), Ended: d.scratch.fillEnded(d.content, &d.known),
 	}
 	defer func() {
 		d.outcome = batch.outcome
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
-		scratches.Put(scratch)
 	}()
 	d.err = readable(d.outlet.sink.Write(ctx, batch))
 }
@@ -126,6 +125,7 @@ func (f *flusher) settle(d *delivery) {
 	f.forget(d.content)
 	d.content.reset(time.Time{})
 	o.next = d.content
+	o.scratch.keep(d.scratch)
 	answer(o, &d.replies, d.err)
 	switch {
 	case len(o.waiting) == 0:
@@ -201,6 +201,7 @@ type outlet struct {
 
 	pending *pending // collected, in no batch yet
 	next    *pending // empty: takes the place of pending when that becomes a batch; nil while one is being written
+	scratch keeper
 
 	due     time.Time // when the interval is over
 	ready   bool      // it is over, and a batch is about to be collected

@@ -106,7 +106,8 @@ func (c *catalog) delist(storage storage, slot uint32) {
 func (c *catalog) identify(p *Point, storage storage, slot uint32) {
 	s := c.series[storage][slot]
 	described := c.registry.descriptionOf(s.Name)
-	*p = Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind, ID: slot, Help: described.help}
+	*p = Point{} // and then each field: a literal would be made on the stack and copied, in halves that wait for it
+	p.Name, p.Tags, p.Kind, p.ID, p.Help = s.Name, s.Tags(), s.Value.kind, slot, described.help
 	switch p.Kind {
 	case KindCounter, KindGauge:
 		p.Unit = described.unit

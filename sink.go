@@ -143,15 +143,15 @@ type Point struct {
 	Name     string
 	Tags     []Tag // sorted; never changed, shared by all batches
 	Kind     Kind
-	Unit     string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
-	Help     string   // of the name, as described; may be empty
-	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
 	ID       uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
+	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
 	Count    int64    // counter: sum of the deltas; timer, histogram: number of observations
 	Sum      int64    // timer: nanoseconds; histogram: in its unit
 	Min      int64    // likewise
 	Max      int64    // likewise
 	Value    float64  // gauge: the latest when Write is called, which may have been set after the batch's End
+	Unit     string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
+	Help     string   // of the name, as described; may be empty
 	Buckets  *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
 
 	// Exemplars are some of the observations of a timer or histogram, at most one of each octave, in ascending order.

@@ -138,7 +138,7 @@ type selfCounter struct {
 }
 
 func (c *selfCounter) update(now int64) {
-	if now != c.last && c.shards != nil {
+	if now != c.last {
 		c.shards.add(c.slot, now-c.last)
 		c.last = now
 	}
@@ -156,14 +156,11 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	counter := func(name string, tags ...Tag) selfCounter {
 		return selfCounter{shards: s, slot: hold(KindCounter, name, tags...)}
 	}
-	overflowed := r.hold(&r.families[KindCounter], "metricsbuffer.overflowed", nil)
+	overflowed := counter("overflowed") // first: it would count itself if it were an overflow series
 	m := &selfMetrics{
 		series: gauge("series"), shards: gauge("shards"), bytes: gauge("bytes"),
 		flips: counter("flips"), negatives: counter("negatives"),
-		rejected: counter("rejected"),
-	}
-	if overflowed.Value.class == ordinary { // otherwise it would count what it counts, and grow without end
-		m.overflowed = selfCounter{shards: s, slot: overflowed.Value.slot}
+		rejected: counter("rejected"), overflowed: overflowed,
 	}
 	for _, o := range c.sinks {
 		sink := Tag{Key: "sink", Value: o.name}

@@ -501,7 +501,7 @@ func TestGrowingGOMAXPROCS(t *testing.T) {
 
 // TestSelfMetricsThatOverflow do not count themselves.
 func TestSelfMetricsThatOverflow(t *testing.T) {
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(3),
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(1),
 		metricsbuffer.WithSelfMetrics(), metricsbuffer.WithSink(new(sinktest.Recorder)))
 	require.NoError(t, err)
 	const flushes = 200
