@@ -16,6 +16,7 @@ import (
 type delivery struct {
 	outlet  *outlet
 	content *pending
+	scratch *scratch // the memory of the batch
 	end     time.Time
 
 	// The series known when it began. They are not a parameter of write: the garbage collector may free a parameter that
@@ -23,8 +24,8 @@ type delivery struct {
 	known catalog
 
 	began    time.Time
-	overdue  bool // the flusher's: no caller waits for it any more
-	replies  []chan<- reply
+	overdue  bool           // the flusher's: no caller waits for it any more
+	replies  []chan<- reply // the flusher's
 	outcome  outcome
 	err      error
 	duration time.Duration
@@ -44,14 +45,16 @@ func (f *flusher) checkTimeout(o *outlet, now time.Time) {
 		err := o.overdueError()
 		o.report(err)
 		answer(o, &d.replies, err)
-		answer(o, &o.waiting, err)
+		if !f.closing { // the last batch waits for its turn as long as there is time to close
+			answer(o, &o.waiting, err)
+		}
 	}
 }
 
 // request has the outlet deliver everything that is pending now, and answer when that is acknowledged or has failed.
-func (f *flusher) request(o *outlet, replies chan<- reply) {
+func (f *flusher) request(o *outlet, replies chan<- reply, last bool) {
 	switch {
-	case o.writing != nil && o.writing.overdue:
+	case o.writing != nil && o.writing.overdue && !last:
 		replies <- reply{o, o.overdueError()}
 	default:
 		o.waiting = append(o.waiting, replies)
@@ -73,7 +76,7 @@ func (f *flusher) deliver(o *outlet) {
 	d := &delivery{
 		// The goroutine sees the series known now. Those in content are among them, and the flusher does not change their
 		// entries while anything is pending for them.
-		outlet: o, content: o.pending, end: f.collected, known: f.catalog,
+		outlet: o, content: o.pending, scratch: o.scratch.take(), end: f.collected, known: f.catalog,
 		began: time.Now(), replies: o.waiting,
 	}
 	o.writing, o.waiting = d, nil
@@ -94,15 +97,13 @@ func (f *flusher) write(d *delivery) {
 		d.duration = time.Since(d.began)
 		f.returned <- d
 	}()
-	scratch := scratches.Get().(*scratch)
 	batch := &Batch{
 		Start: d.content.start, End: d.end,
-		Points: scratch.fill(d.content, &d.known), Ended: scratch.fillEnded(d.content, &d.known),
+		Points: d.scratch.fill(d.content, &d.known), Ended: d.scratch.fillEnded(d.content, &d.known),
 	}
 	defer func() {
 		d.outcome = batch.outcome
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
-		scratches.Put(scratch)
 	}()
 	d.err = readable(d.outlet.sink.Write(ctx, batch))
 }
@@ -124,6 +125,7 @@ func (f *flusher) settle(d *delivery) {
 	f.forget(d.content)
 	d.content.reset(time.Time{})
 	o.next = d.content
+	o.scratch.keep(d.scratch)
 	answer(o, &d.replies, d.err)
 	switch {
 	case len(o.waiting) == 0:
@@ -177,6 +179,11 @@ func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) err
 			for o := range waiting {
 				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
 			}
+			f.do(context.Background(), func() {
+				for o := range waiting {
+					o.dismiss(replies)
+				}
+			})
 			return errors.Join(errs...)
 		}
 	}
@@ -194,6 +201,7 @@ type outlet struct {
 
 	pending *pending // collected, in no batch yet
 	next    *pending // empty: takes the place of pending when that becomes a batch; nil while one is being written
+	scratch keeper
 
 	due     time.Time // when the interval is over
 	ready   bool      // it is over, and a batch is about to be collected
@@ -243,6 +251,15 @@ func answer(o *outlet, replies *[]chan<- reply, err error) {
 		r <- reply{o, err} // never blocks: there is room for one reply of each sink
 	}
 	*replies = nil
+}
+
+// dismiss removes a caller that does not wait any more.
+func (o *outlet) dismiss(replies chan<- reply) {
+	is := func(r chan<- reply) bool { return r == replies }
+	o.waiting = slices.DeleteFunc(o.waiting, is)
+	if o.writing != nil {
+		o.writing.replies = slices.DeleteFunc(o.writing.replies, is)
+	}
 }
 
 // account counts each point of a delivery as acknowledged or dropped, or makes it pending again.

@@ -33,12 +33,13 @@
 //     dropped ([Stats]). This also holds with concurrent flushes and failing sinks, and when the buffer is closed.
 //  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations.
 //     Updates that were recorded together ([Record], [Local.Commit]) arrive together; a gauge may arrive with a value
-//     that was set later. If two updates are recorded
-//     separately on different Ps, the later one may arrive in the earlier batch.
+//     that was set later. If two updates are recorded separately, while a batch is collected, the later one may arrive
+//     in the earlier batch: if they are recorded on different Ps, or one of them is a commit of more than 64 updates.
 //  3. [Buffer.Flush] delivers every update that was recorded before it was called, unless it was delivered before.
-//  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex. Recording allocates
-//     in three cases only: the series is new, it was idle, or a P starts to use it often and gets memory of its own
-//     for it.
+//  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex on their way, except
+//     that [Vec.With] may meet one of its map where labels are new. Recording allocates in four cases only: the series
+//     is new, it was idle, an observation or an exemplar is outside of the range so far, or a P starts to use the
+//     series often and gets memory of its own for it. Calls that are larger than usual say when they allocate.
 //  5. A batch leaves the buffer only when its sink acknowledges it, by returning nil. A failed batch is merged into
 //     the next one. The merged batch has the start time of the failed one. Failures cost no memory, however long they
 //     last.

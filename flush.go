@@ -106,7 +106,8 @@ func (c *catalog) delist(storage storage, slot uint32) {
 func (c *catalog) identify(p *Point, storage storage, slot uint32) {
 	s := c.series[storage][slot]
 	described := c.registry.descriptionOf(s.Name)
-	*p = Point{Name: s.Name, Tags: s.Tags(), Kind: s.Value.kind, ID: slot, Help: described.help}
+	*p = Point{} // and then each field: a literal would be made on the stack and copied, in halves that wait for it
+	p.Name, p.Tags, p.Kind, p.ID, p.Help = s.Name, s.Tags(), s.Value.kind, slot, described.help
 	switch p.Kind {
 	case KindCounter, KindGauge:
 		p.Unit = described.unit
@@ -244,15 +245,15 @@ func (f *flusher) collect() {
 	f.drainCommon(drained)
 	f.shards.each(func(s *shard) { f.drainShard(s, drained) })
 	f.drainExemplars(drained)
-	f.drainGauges()
+	f.drainGauges(drained)
 	f.book(f.drained)
 	f.share()
 	f.expiry.end(f)
 }
 
 // flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes
-// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards that
-// began with the old bank are in the table after that, and are flipped then.
+// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards
+// that began with the old bank are in the table after that, and are flipped then.
 func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
@@ -412,9 +413,9 @@ func (f *flusher) drainExemplars(bank uint32) {
 	})
 }
 
-func (f *flusher) drainGauges() {
+func (f *flusher) drainGauges(drained uint32) {
 	for slot, s := range f.series[gauges] {
-		if s != nil && f.registry.gauge(uint32(slot)).take() {
+		if s != nil && f.registry.gauge(uint32(slot)).take(drained) {
 			f.drained.mark(gauges, uint32(slot))
 			f.set.add(uint32(slot))
 		}
@@ -453,7 +454,7 @@ func (f *flusher) share() {
 func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.collect()
 	for _, o := range sinks {
-		f.request(o, replies)
+		f.request(o, replies, last)
 	}
 	f.closing = last
 }
@@ -581,6 +582,11 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 		<-f.done // comes at once: no Write is under way
 	} else {
 		f.stop() // done follows when the last sink returns from Write
+		f.do(context.Background(), func() {
+			for _, o := range f.sinks {
+				answer(o, &o.waiting, errTimeToClose)
+			}
+		})
 	}
 	errs := []error{err}
 	for _, o := range f.sinks {
@@ -617,13 +623,14 @@ func (f *flusher) attach() error {
 	return nil
 }
 
-// abandon ends a flusher whose buffer New does not return. It closes no sink: they are the caller's still.
+// abandon ends a flusher whose buffer New does not return, as soon as no sink is being written to. It closes no sink:
+// they are the caller's still.
 func (f *flusher) abandon() {
+	f.stop()
 	f.do(context.Background(), func() {
 		for _, o := range f.sinks {
 			o.closer = nil
 		}
 		f.closing = true
 	})
-	<-f.done
 }

@@ -120,6 +120,40 @@ func TestBatchIsAllocatedOnce(t *testing.T) {
 	require.Equal(t, 3, int(allocs), "points, buckets, counts")
 }
 
+// useMemory makes a batch of so many points, and returns the first.
+func useMemory(k *keeper, points int) *Point {
+	s := k.take()
+	s.points = slices.Grow(s.points[:0], points)[:points]
+	k.keep(s)
+	return &s.points[0]
+}
+
+// The memory of a batch outlives one garbage collection, and not many.
+func TestMemoryOfBatchesIsKept(t *testing.T) {
+	var k keeper
+	first := useMemory(&k, 5000)
+	for range 3 {
+		runtime.GC()
+		require.Eventually(t, func() bool { return k.recent.Load() == nil }, 10*time.Second, time.Millisecond)
+		require.Same(t, first, useMemory(&k, 4000))
+	}
+	var freed atomic.Bool
+	runtime.AddCleanup(first, func(freed *atomic.Bool) { freed.Store(true) }, &freed)
+	require.Eventually(t, func() bool { runtime.GC(); return freed.Load() }, 10*time.Second, time.Millisecond)
+	require.Empty(t, k.take().points)
+}
+
+// A batch that needs little of the memory that is kept frees it.
+func TestMemoryOfALargeBatchIsDropped(t *testing.T) {
+	var k keeper
+	large := useMemory(&k, 8000)
+	require.Same(t, large, useMemory(&k, 2100))
+	require.Same(t, large, useMemory(&k, 1900), "it is dropped after this batch")
+	small := useMemory(&k, 100)
+	require.NotSame(t, large, small)
+	require.Same(t, small, useMemory(&k, 1), "too little to be dropped")
+}
+
 // BenchmarkDrain reports nanoseconds per series for collecting a million counters.
 func BenchmarkDrain(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer/internal/clock"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
+	"github.com/metricsbuffer/metricsbuffer/internal/seriesid"
 )
 
 // A Counter is a series that sums up deltas. [Buffer.Counter] makes one. A nil *Counter and a zero Counter do nothing.
@@ -124,9 +125,9 @@ func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
 	}
 }
 
-// ObserveN records n durations of d. A batch has all of them or none, up to 16 million. It takes little longer than one
-// Observe, but more than that for each further 16 million. The sum wraps around as in Observe. It does nothing if n is
-// not positive.
+// ObserveN records n durations of d. A batch has all of them or none, up to a million. It takes little longer than one
+// Observe, but as long again for each further million. Each further billion takes memory until the next flush. The sum
+// wraps around as in Observe. It does nothing if n is not positive.
 //
 // It is for counts of a source that has buckets of its own, and counts in them faster than one by one: record for each
 // bucket how many observations are new, with one value that stands for the bucket.
@@ -302,4 +303,34 @@ func newHistogram(b *Buffer, s *series) *Histogram {
 
 func newGauge(b *Buffer, s *series) *Gauge {
 	return &Gauge{b.registry.gauge(s.Value.slot), newLease(b, s)}
+}
+
+func init() { seriesid.Of = idOf }
+
+// idOf returns which series the instrument records in.
+func idOf(instrument any) seriesid.ID {
+	var l *lease
+	var kind Kind
+	switch i := instrument.(type) {
+	case *Counter:
+		if i != nil {
+			l, kind = i.lease, KindCounter
+		}
+	case *Gauge:
+		if i != nil {
+			l, kind = i.lease, KindGauge
+		}
+	case *Timer:
+		if i != nil {
+			l, kind = i.lease, KindTimer
+		}
+	case *Histogram:
+		if i != nil {
+			l, kind = i.lease, KindHistogram
+		}
+	}
+	if l == nil {
+		return seriesid.ID{}
+	}
+	return seriesid.ID{Buffer: l.shards, Kind: uint8(kind), Slot: l.slot}
 }

@@ -153,8 +153,9 @@ func (h *LocalHistogram) Observe(v int64) {
 	}
 }
 
-// maxLocal is how many observations are kept back at most, so that their number always fits a [owner.Tally].
-const maxLocal = 1 << 24
+// maxLocal is how many observations of a series are recorded in one section at most. Then 2,048 sections at the same
+// time fit into an [owner.Tally] that was not full before.
+const maxLocal = 1 << 20
 
 func (d *localDistribution) observe(v int64) {
 	if v <= 0 {
@@ -182,7 +183,7 @@ func (d *localDistribution) observe(v int64) {
 func (d *localDistribution) commit() { commit(d.buffer, nil, []*localDistribution{d}) }
 
 // Commit records all accumulated updates in the buffer. They arrive in one batch, except that a timer or histogram with
-// 16 million observations is committed ahead of the rest. The Local is empty then, and can be used again.
+// a million observations is committed ahead of the rest. The Local is empty then, and can be used again.
 func (l *Local) Commit() {
 	if l != nil && l.buffer != nil {
 		commit(l.buffer, l.counters, l.distributions)

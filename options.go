@@ -151,8 +151,8 @@ func WithMaxSeries(n int) Option {
 // series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
 // without the option, no series is forgotten.
 //
-// The check runs at deliveries. A series is removed between d and 1.25 d plus two intervals after its last use, and not
-// before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it. A
+// The check runs at deliveries. A series is removed between d and 1.25 d plus three intervals after its last use, and
+// not before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it. A
 // buffer without sinks forgets nothing.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {

@@ -5,10 +5,13 @@ import (
 	"iter"
 	"math"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
+	"weak"
 
 	"github.com/metricsbuffer/metricsbuffer/internal/exemplar"
 )
@@ -405,8 +408,44 @@ type scratch struct {
 	exemplars []Exemplar
 }
 
-// scratches keeps the memory of batches between flushes. It is left to the garbage collector, being large and idle.
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+// A keeper keeps the memory of a sink's batches from one flush to the next. That is a lot, and idle between flushes. So
+// it is left to the garbage collector: the first collection after a flush makes the reference a weak one, and the
+// second frees the memory. A sync.Pool would do the same, but it hides a value from all Ps but one, and the next flush
+// runs on any of them. The keeper belongs to its outlet, and recent to the garbage collector, too.
+type keeper struct {
+	recent atomic.Pointer[scratch]
+	weak   weak.Pointer[scratch]
+}
+
+const fewPoints = 1000 // not worth to be dropped
+
+// take returns memory for a batch.
+func (k *keeper) take() *scratch {
+	if s := k.recent.Load(); s != nil {
+		return s
+	}
+	if s := k.weak.Value(); s != nil {
+		return s
+	}
+	return new(scratch)
+}
+
+// keep takes the memory of a batch back. It drops memory of which the batch used little: a buffer with few points in
+// each batch would keep that of its largest one for ever.
+func (k *keeper) keep(s *scratch) {
+	if cap(s.points) > max(fewPoints, 4*len(s.points)) {
+		k.weak = weak.Pointer[scratch]{}
+		k.recent.Store(nil)
+		return
+	}
+	k.weak = weak.Make(s)
+	// If there was a reference, it is about to be cleared. A collection that ended before may do so late, and clear this
+	// one: then the next collection frees the memory.
+	if k.recent.Swap(s) == nil {
+		collection := new(struct{ _ *byte }) // garbage; with a pointer, because objects without share their memory
+		runtime.AddCleanup(collection, func(recent *atomic.Pointer[scratch]) { recent.Store(nil) }, &k.recent)
+	}
+}
 
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would
 // copy many points, and leave as much garbage again.

@@ -109,7 +109,7 @@ func (b *Buffer) poll(f func(), given any) *Poll {
 // that is under way goes on, and Stop does not wait for it. The function may stop itself; but it may run before
 // [Buffer.Poll] has returned the Poll to it.
 func (p *Poll) Stop() {
-	if p != nil {
+	if p != nil && p.polls != nil {
 		p.current.Store(noPolling)
 		p.polls.remove(p)
 	}

@@ -27,9 +27,9 @@ func (u *Update) shards() *shards {
 // bucket returns the bucket of a distribution's value, which must be positive.
 func (u *Update) bucket() int { return bucket.Index(u.value) }
 
-// setGauge makes an update of a gauge.
-func (u *Update) setGauge() {
-	u.of.buffer.registry.gauge(u.of.slot).set(math.Float64frombits(uint64(u.value)))
+// setGauge makes an update of a gauge, in a section with the given bank.
+func (u *Update) setGauge(bank uint32) {
+	u.of.buffer.registry.gauge(u.of.slot).setTogether(math.Float64frombits(uint64(u.value)), bank)
 }
 
 // Record makes several updates together. They arrive in the same batch: no batch has more errors than requests, say. Up
@@ -96,7 +96,7 @@ func (g group) record() {
 						places.tallies[i].Inc()
 						places.cells[i].add(u.value)
 					case u.of != nil:
-						g[i].setGauge()
+						g[i].setGauge(bank)
 					}
 				}
 			}
@@ -222,7 +222,7 @@ func (g group) make(s *shards, in section, targets []target) (promoted *Update) 
 		switch {
 		case u.shards() != s:
 		case u.of.kind == KindGauge:
-			u.setGauge()
+			u.setGauge(in.bank)
 		case u.of.kind != KindCounter:
 			if u.value < 0 {
 				s.negatives.Add(1)

@@ -544,8 +544,9 @@ type gaugeChunk [gaugesPerChunk]gaugeCell
 // A gaugeCell has a gauge's value, one for all shards. Only a shared word shows which of two values that were set on
 // different Ps came last. A gauge is set far less often than a counter is increased.
 type gaugeCell struct {
-	bits  atomic.Uint64 // of the float64
-	fresh atomic.Bool   // set since the flusher last looked
+	bits     atomic.Uint64 // of the float64
+	fresh    atomic.Bool   // set since the flusher last looked
+	together atomic.Uint32 // a bit for each bank: set by Record, in a section with that bank
 }
 
 func (c *gaugeCell) set(v float64) {
@@ -574,7 +575,23 @@ func (c *gaugeCell) touch() {
 	}
 }
 
-// take says whether the gauge was set since the last call. Flusher only.
-func (c *gaugeCell) take() bool { return c.fresh.Load() && c.fresh.Swap(false) }
+// setTogether sets the gauge in a section with the given bank. It is taken with that bank, as the other updates of the
+// section are.
+func (c *gaugeCell) setTogether(v float64, bank uint32) {
+	c.bits.Swap(math.Float64bits(v))
+	if c.together.Load()&(1<<bank) == 0 {
+		c.together.Or(1 << bank)
+	}
+}
+
+// take says whether the gauge was set since the last call, apart from sections with the other bank. Flusher only.
+func (c *gaugeCell) take(drained uint32) (set bool) {
+	set = c.fresh.Load() && c.fresh.Swap(false)
+	if c.together.Load()&(1<<drained) != 0 {
+		c.together.And(^(uint32(1) << drained))
+		set = true
+	}
+	return set
+}
 
 func (c *gaugeCell) value() float64 { return math.Float64frombits(c.bits.Load()) }

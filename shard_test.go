@@ -438,7 +438,7 @@ func TestGaugeIsMarkedAfterItsValue(t *testing.T) {
 			missed, delivered := 0, int64(0)
 			for n := int64(0); n < int64(changes); {
 				n = changed.Load()
-				if cell.take() {
+				if cell.take(0) {
 					delivered = int64(cell.value())
 				}
 				if delivered < n {
@@ -556,7 +556,7 @@ func TestObserveN(t *testing.T) {
 	require.EqualValues(t, 3*3*8, b.Stats().Negatives)
 
 	for v := range int64(2) {
-		const n = 300*maxLocal + 3 // more than a tally holds
+		const n = 5000*maxLocal + 3 // more than a tally holds
 		histogram.ObserveN(v, n)
 		require.NoError(t, b.Flush(t.Context()))
 		require.Len(t, got, 1)
@@ -964,4 +964,47 @@ func TestStopwatchInBubble(t *testing.T) {
 		require.Zero(t, stats.ClockFallbacks)
 	})
 	require.Zero(t, Stopwatch{}.Stop(), "it was not started")
+}
+
+// TestRecordedGauges: a gauge that is recorded together with a counter is in the same batches, although gauges have no
+// banks.
+func TestRecordedGauges(t *testing.T) {
+	var cell gaugeCell
+	cell.setTogether(1, 1)
+	require.False(t, cell.take(0), "it is for the other bank")
+	require.True(t, cell.take(1))
+	require.False(t, cell.take(1))
+	cell.set(2)
+	require.True(t, cell.take(0))
+	require.False(t, cell.take(1))
+
+	var split, batches int
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+		var counter, gauge bool
+		for _, p := range batch.Points {
+			counter = counter || p.Kind == KindCounter && p.Count > 0
+			gauge = gauge || p.Kind == KindGauge
+		}
+		batches++
+		if counter != gauge {
+			split++
+		}
+		return nil
+	})))
+	require.NoError(t, err)
+	counter, gauge := b.Counter("requests"), b.Gauge("queue")
+	var writer sync.WaitGroup
+	var stopped atomic.Bool
+	writer.Go(func() {
+		for i := 0; !stopped.Load(); i++ {
+			Record(counter.Delta(1), gauge.Level(float64(i)))
+		}
+	})
+	for range 2000 {
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	stopped.Store(true)
+	writer.Wait()
+	require.NoError(t, b.Close())
+	require.Zero(t, split, "of %d batches", batches)
 }

@@ -85,7 +85,7 @@ type Sink interface {
 	//
 	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
 	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
-	// acknowledges, however late.
+	// acknowledges, however late. Write must not call [Buffer.Flush], which would wait for it.
 	//
 	// The batch, its points and their tags belong to the buffer. They may be read until Write returns, and must not be
 	// changed. Strings may be kept.
@@ -118,9 +118,9 @@ func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx,
 // valid during [Sink.Write] only.
 type Batch struct {
 	// All updates of the batch were recorded before End. Start is the End of the batch before, or the time of a later
-	// flush that had nothing to deliver: no update is between them. Collecting a batch takes some microseconds; an update
-	// that is recorded in that time may be in either batch. A failed batch is merged into the next one, whose Start is
-	// that of the failed batch.
+	// flush that had nothing to deliver: no update is between them. Collecting a batch takes some microseconds, or as long
+	// as the longest commit of more than 64 updates that is under way. An update that is recorded in that time may be in
+	// either batch. A failed batch is merged into the next one, whose Start is that of the failed batch.
 	Start, End time.Time
 	Points     []Point
 
@@ -143,15 +143,15 @@ type Point struct {
 	Name     string
 	Tags     []Tag // sorted; never changed, shared by all batches
 	Kind     Kind
-	Unit     string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
-	Help     string   // of the name, as described; may be empty
-	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
 	ID       uint32   // a small number that no other series of this kind has, until the sink has acknowledged its end
+	Decimals int      // counter: Count is the sum times 10^Decimals; 0 if it counts whole numbers. See [Point.Amount]
 	Count    int64    // counter: sum of the deltas; timer, histogram: number of observations
 	Sum      int64    // timer: nanoseconds; histogram: in its unit
 	Min      int64    // likewise
 	Max      int64    // likewise
 	Value    float64  // gauge: the latest when Write is called, which may have been set after the batch's End
+	Unit     string   // histogram: as given; counter, gauge: as described; may be empty; timer: empty
+	Help     string   // of the name, as described; may be empty
 	Buckets  *Buckets // timer, histogram: how the observations are distributed; belongs to the batch
 
 	// Exemplars are some of the observations of a timer or histogram, at most one of each octave, in ascending order.

@@ -156,10 +156,11 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 	counter := func(name string, tags ...Tag) selfCounter {
 		return selfCounter{shards: s, slot: hold(KindCounter, name, tags...)}
 	}
+	overflowed := counter("overflowed") // first: it would count itself if it were an overflow series
 	m := &selfMetrics{
 		series: gauge("series"), shards: gauge("shards"), bytes: gauge("bytes"),
 		flips: counter("flips"), negatives: counter("negatives"),
-		rejected: counter("rejected"), overflowed: counter("overflowed"),
+		rejected: counter("rejected"), overflowed: overflowed,
 	}
 	for _, o := range c.sinks {
 		sink := Tag{Key: "sink", Value: o.name}

@@ -35,6 +35,7 @@ type Vec[K comparable, I any] struct {
 	name       string
 	tags       []Tag // of the buffer's scope, but for those whose keys are labels
 	labels     []label
+	dynamic    bool // K has interfaces: some values of K may not be comparable
 	instrument func(*Buffer, *series) *I
 }
 
@@ -88,7 +89,7 @@ func newVec[K comparable, I any](
 	return &Vec[K, I]{
 		instruments: xsync.NewMapOf[K, *I](),
 		buffer:      root, family: root.registry.family(kind, unit), name: name,
-		tags: all[len(keys):], labels: labels, instrument: instrument,
+		tags: all[len(keys):], labels: labels, dynamic: hasInterface(reflect.TypeFor[K]()), instrument: instrument,
 	}, nil
 }
 
@@ -107,14 +108,32 @@ func (v *Vec[K, I]) With(labels K) *I {
 	if v == nil || v.instruments == nil {
 		return nil
 	}
+	if v.dynamic {
+		return v.withDynamic(labels)
+	}
 	if instrument, ok := v.instruments.Load(labels); ok {
 		return instrument
 	}
-	return v.withSlow(labels)
+	return v.withSlow(labels, true)
 }
 
-// withSlow is With for labels that are new.
-func (v *Vec[K, I]) withSlow(labels K) *I {
+// withDynamic is With for labels that may not be comparable. The map cannot have such labels as a key, and panics.
+func (v *Vec[K, I]) withDynamic(labels K) *I {
+	instrument, isKey := v.tryLoad(labels)
+	if instrument == nil {
+		instrument = v.withSlow(labels, isKey)
+	}
+	return instrument
+}
+
+func (v *Vec[K, I]) tryLoad(labels K) (instrument *I, isKey bool) {
+	defer func() { isKey = recover() == nil }()
+	instrument, _ = v.instruments.Load(labels)
+	return instrument, true
+}
+
+// withSlow is With for labels that are new, or that no map can have as a key.
+func (v *Vec[K, I]) withSlow(labels K, isKey bool) *I {
 	fields := reflect.ValueOf(labels)
 	tags := make([]Tag, 0, len(v.labels)+len(v.tags))
 	for _, l := range v.labels {
@@ -126,7 +145,7 @@ func (v *Vec[K, I]) withSlow(labels K) *I {
 	// There may be any number of labels that overflow; or that have the same tags, as different pointers may. The labels
 	// that are not equal to their copy would never be found.
 	kept := s.Value.class == ordinary || isOverflow(tags)
-	if kept && int64(v.instruments.Size()) < v.buffer.registry.series[ordinary].limit {
+	if kept && isKey && int64(v.instruments.Size()) < v.buffer.registry.series[ordinary].limit {
 		if copied := cloned(labels); copied == labels {
 			instrument, _ = v.instruments.LoadOrStore(copied, instrument)
 		}
@@ -166,6 +185,23 @@ func cloneStrings(v reflect.Value) {
 			v.Set(copied)
 		}
 	}
+}
+
+// hasInterface says whether a type has interfaces in it, which may hold values that cannot be compared.
+func hasInterface(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Array:
+		return hasInterface(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasInterface(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A label is a field of K that is a tag.

@@ -105,11 +105,21 @@ func run(args []string, stdout io.Writer) error {
 	if *quick {
 		p.rounds, p.duration, p.auditFor, p.series = 3, 10*time.Millisecond, 100*time.Millisecond, 20_000
 	}
-	if *rounds > 0 {
+	given := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if given["rounds"] {
 		p.rounds = *rounds
 	}
-	if *duration > 0 {
+	if given["duration"] {
 		p.duration = *duration
+	}
+	if p.rounds < 1 || p.duration <= 0 {
+		return fmt.Errorf("-rounds %d -duration %v: both must be positive", p.rounds, p.duration)
+	}
+	for name, list := range map[string]string{"run": *run, "with": *with, "cpu": *cpu} {
+		if list != "" && len(split(list)) == 0 {
+			return fmt.Errorf("-%s %q names nothing: leave the option out for its default", name, list)
+		}
 	}
 	var err error
 	if p.cpus, err = cpus(*cpu, *quick); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,17 @@ func TestWrongOptionsAreErrors(t *testing.T) {
 		require.Error(t, run(args, &text), "%v", args)
 	}
 	require.Empty(t, text.String())
+}
+
+// A value that makes no sense is not the default.
+func TestSenselessOptionsAreErrors(t *testing.T) {
+	for _, args := range [][]string{
+		{"-rounds", "-3"}, {"-rounds", "0"}, {"-duration", "-1s"}, {"-duration", "0"},
+		{"-run", ","}, {"-with", ","}, {"-cpu", ",,"},
+	} {
+		err := run(append(args, "-baseline", "nosuch"), io.Discard) // it measures nothing without that file
+		require.ErrorContains(t, err, args[0], "%v", args)
+	}
 }
 
 func TestListNamesAll(t *testing.T) {

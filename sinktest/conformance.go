@@ -50,16 +50,19 @@ type Subject struct {
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
 //   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
+//   - Changes: values and descriptions that change neither begin a series nor lose what has arrived. The last value of
+//     a gauge counts. Counters and timers with ordinary names are not dropped.
 //   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
 //     that come back count, and so do others that get the IDs of those which have ended.
 //   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
 //     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
-//     with one key. An ordinary series after them arrives.
+//     with one key. An ordinary series among them arrives, and so does one after them.
 //   - Values: the same for extreme values, such as a gauge that is not a number.
 //   - Fractions: the same for counters whose counts have decimals.
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
 //   - Failure: an acknowledged point has arrived once, and no other point has, while the backend fails and after.
+//   - Middle: the same for long batches, while the backend fails at different moments.
 //   - Exact: the same with a buffer, concurrent writers, and a backend that comes and goes.
 //   - Close: for an [io.Closer], also behind Unwrap. A buffer that closes the sink has delivered everything. A second
 //     Close is harmless.
@@ -86,6 +89,7 @@ func Run(t *testing.T, begin func(t *testing.T) Subject) {
 	}{
 		{"Empty", true, testEmpty},
 		{"New", true, testNew},
+		{"Changes", true, testChanges},
 		{"Ended", true, testEnded},
 		{"Hostile", true, testHostile},
 		{"Values", true, testValues},
@@ -94,6 +98,7 @@ func Run(t *testing.T, begin func(t *testing.T) Subject) {
 		{"Cancelled", true, testCancelled},
 		{"Stalled", true, testStalled},
 		{"Failure", true, testFailure},
+		{"Middle", true, testMiddle},
 		{"Exact", false, testExact},
 		{"Close", false, testClose},
 		{"Attach", false, testAttach},

@@ -114,6 +114,22 @@ func remembering(key func(p *metricsbuffer.Point) any) func(*testing.T) sinktest
 	})
 }
 
+// packing sends packets of ten points. If one fails, acknowledged says how much of the batch is acknowledged: the
+// packet begins with point from and ends before point to. It takes long, so that the backend fails in the middle.
+func packing(acknowledged func(from, to int) int) func(*testing.T) sinktest.Subject {
+	return writing(func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+		for from := 0; from < len(batch.Points); from += 10 {
+			to := min(from+10, len(batch.Points))
+			if err := s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[from:to]}); err != nil {
+				batch.Acknowledge(acknowledged(from, to))
+				return err
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		return nil
+	})
+}
+
 // A test cannot expect another one to fail, so this runs itself with each defect.
 func TestDefects(t *testing.T) {
 	const variable = "METRICSBUFFER_TEST_DEFECT"

@@ -114,6 +114,17 @@ var hostileDefects = map[string]flawed{
 			batch.Drop(first, "the name is empty")
 			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:first]})
 		})},
+	"drops the batch of a hostile point": {"Hostile", "must not take others of its batch along", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			hostile := func(p metricsbuffer.Point) bool { return s.drop(&p) != "" }
+			if !slices.ContainsFunc(batch.Points, hostile) {
+				return s.Write(ctx, batch)
+			}
+			for i := range batch.Points {
+				batch.Drop(i, "the payload was refused")
+			}
+			return nil
+		})},
 	"drops everything after a hostile batch": {"Hostile", `counter "conformance_jobs" "worker"="a" = 5 has not arrived`,
 		sending(func(s *sender) {
 			drop, seen := s.drop, false

@@ -79,6 +79,46 @@ var defects = map[string]flawed{
 			}
 			return s.Write(ctx, batch)
 		})},
+	"keeps the first value of a gauge": {"Changes", "changes of its value and its description", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			first := make(map[string]float64)
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				points := slices.Clone(batch.Points)
+				for i := range points {
+					if p := &points[i]; p.Kind == metricsbuffer.KindGauge {
+						if _, ok := first[p.Name]; !ok {
+							first[p.Name] = p.Value
+						}
+						p.Value = first[p.Name]
+					}
+				}
+				return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+			})
+		})},
+	"begins a series with each description": {"Changes", "changes of its value and its description", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			latest := make(map[string]string)
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				points := slices.Clone(batch.Points)
+				for i := range points {
+					p := &points[i]
+					if help, ok := latest[p.Name]; ok && help != p.Help {
+						p.Name += "_again"
+					} else {
+						latest[p.Name] = p.Help
+					}
+				}
+				return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+			})
+		})},
+	"drops all but two names": {"Changes", "was dropped, though nothing is unusual about it", sending(func(s *sender) {
+		s.drop = func(p *metricsbuffer.Point) string {
+			if p.Name == "conformance_jobs" || p.Name == "conformance_latency" {
+				return ""
+			}
+			return "unsupported"
+		}
+	})},
 	"sends the end of a series": {"Ended", "a series without updates arrived as", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			points := slices.Clone(batch.Points)
@@ -246,6 +286,10 @@ var defects = map[string]flawed{
 		}
 	})},
 
+	"acknowledges the packet that fails": {"Middle", "series have not arrived once", packing(
+		func(from, to int) int { return min(from, 1) * to })},
+	"acknowledges no packet before the one that fails": {"Middle", "series have not arrived once", packing(
+		func(int, int) int { return 0 })},
 	"loses one in many": {"Exact", "has arrived as", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:min(3, len(batch.Points))]})

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +186,58 @@ func testFailure(t *testing.T, s Subject) {
 		s.finish(t, batch, err)
 		s.expectOrdinary(t, 5*(n+1))
 	}
+}
+
+// testMiddle has a backend that fails in the middle of long batches. The middle is found by trial: after a Write that
+// was over when the backend failed, it fails earlier, and otherwise later. Whenever it fails, the points arrive once.
+func testMiddle(t *testing.T, s Subject) {
+	if s.Break == nil {
+		t.Skip("the subject has no Break and Mend")
+	}
+	const tries = 30
+	points := make([]metricsbuffer.Point, 1000)
+	for i := range points {
+		points[i] = metricsbuffer.Point{Kind: metricsbuffer.KindCounter, Name: jobs, Count: 1,
+			Tags: []metricsbuffer.Tag{{Key: "item", Value: strconv.Itoa(i)}}}
+	}
+	identify(points)
+	began := time.Now()
+	s.write(t, batchOf(clonePoints(points)...))
+	after, parts := time.Since(began)/2, 0
+	for range tries {
+		batch, broken := batchOf(clonePoints(points)...), make(chan struct{})
+		began := time.Now()
+		go func() {
+			defer close(broken)
+			for time.Since(began) < after { // more exactly than Sleep
+				runtime.Gosched()
+			}
+			s.Break()
+		}()
+		err := s.tryWrite(t, batch)
+		<-broken
+		s.Mend()
+		if err == nil {
+			after -= after / 4
+		} else {
+			after += after / 4
+		}
+		if err != nil && batch.Acknowledged() > 0 {
+			parts++
+		}
+		s.finish(t, batch, err)
+	}
+	t.Logf("a part of the batch was acknowledged in %d of %d tries", parts, tries)
+	var wrong []string
+	if s.Received != nil {
+		arrived := s.arrived(t)
+		for _, p := range points {
+			if got, ok := ordinary(arrived, &p); !ok || got.Count != 1+tries {
+				wrong = append(wrong, fmt.Sprintf("%s, want %d", describe(got), 1+tries))
+			}
+		}
+	}
+	complain(t, "series have not arrived once in each batch, though the backend failed in the middle of some", wrong)
 }
 
 // testExact has everything at once: writers, flushes, and a backend that comes and goes.

@@ -54,6 +54,9 @@ var descriptions = []string{
 	"root 7\n# EOF\n", strings.Repeat("long", 2560),
 }
 
+// amongHostile is the name of an ordinary series that is in one batch with hostile ones.
+const amongHostile = "conformance_among_hostile"
+
 // hostile returns points of all kinds with hostile names, tags and units, and the decoys with hostile descriptions.
 // Within a kind no two points have the same value, and no value is the sum of others: so a value tells which point has
 // arrived.
@@ -93,6 +96,7 @@ func hostile() (points []metricsbuffer.Point) {
 			}
 		}
 	}
+	add(amongHostile, "rows")
 	seen := make(map[string]bool)
 	points = slices.DeleteFunc(points, func(p metricsbuffer.Point) bool {
 		key := seriesKey(&p)
@@ -140,6 +144,8 @@ func testHostile(t *testing.T, s Subject) {
 		for i, dropped := range s.writeAll(t, points) {
 			if !dropped {
 				want[i] = merge(want[i], points[i])
+			} else if p := &points[i]; p.Name == amongHostile && isUsual(p.Kind) {
+				t.Errorf("%s was dropped: a series without an equivalent must not take others of its batch along", describe(*p))
 			}
 		}
 		s.expectAll(t, want)

@@ -131,9 +131,8 @@ func TestEveryFieldIsKnown(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{
-		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "Unit string", "Help string",
-		"Decimals int", "ID uint32",
-		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64",
+		"Name string", "Tags []metricsbuffer.Tag", "Kind metricsbuffer.Kind", "ID uint32", "Decimals int",
+		"Count int64", "Sum int64", "Min int64", "Max int64", "Value float64", "Unit string", "Help string",
 		"Buckets *metricsbuffer.Buckets", "Exemplars []metricsbuffer.Exemplar",
 	}, fields(metricsbuffer.Point{}))
 	require.Equal(t, []string{"Key string", "Value string"}, fields(metricsbuffer.Tag{}))

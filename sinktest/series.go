@@ -35,6 +35,57 @@ func testNew(t *testing.T, s Subject) {
 	s.expectOrdinary(t, 5)
 }
 
+// isUsual says whether every backend has the kind. Sinks for some have reason to drop the points of another kind.
+func isUsual(kind metricsbuffer.Kind) bool {
+	return kind == metricsbuffer.KindCounter || kind == metricsbuffer.KindTimer
+}
+
+// testChanges has series whose value and description change. The value of the gauge also comes back, and the names are
+// in no other subtest.
+func testChanges(t *testing.T, s Subject) {
+	points := []metricsbuffer.Point{
+		{Kind: metricsbuffer.KindCounter, Name: "requests"},
+		{Kind: metricsbuffer.KindTimer, Name: "waiting"},
+		{Kind: metricsbuffer.KindGauge, Name: "temperature"},
+		{Kind: metricsbuffer.KindHistogram, Name: "breadth"}, // a unit would be in its name at some backends
+	}
+	identify(points)
+	want := clonePoints(points)
+	for i, n := range []int64{5, 3, 7, 5} {
+		for j := range points {
+			p := &points[j]
+			setValue(p, n)
+			p.Help = []string{"", "It is described.", "It is described anew.", ""}[i]
+			if p.Kind != metricsbuffer.KindHistogram {
+				p.Unit = []string{"", "pieces", "pairs", ""}[i]
+			}
+		}
+		dropped := s.writeAll(t, points)
+		if s.Received == nil {
+			continue
+		}
+		arrived := s.arrived(t)
+		for j, p := range points {
+			if dropped[j] {
+				if isUsual(p.Kind) {
+					t.Errorf("%s was dropped, though nothing is unusual about it", describe(p))
+				}
+				continue
+			}
+			want[j] = merge(want[j], p)
+			if got, ok := ordinary(arrived, &want[j]); !ok || !sameValue(got, want[j]) {
+				t.Errorf("%s has arrived as %s after %d changes of its value and its description",
+					describe(want[j]), describe(got), i)
+			}
+		}
+		for _, p := range arrived {
+			if _, known := ordinary(points, &p); !known {
+				t.Errorf("a series arrived that was not recorded: %s", describe(p))
+			}
+		}
+	}
+}
+
 // testEnded has series that end and come back. The batch that says so may have no points. The end comes once more if
 // the buffer believes that a Write has failed. The IDs of series that have ended are then those of others.
 func testEnded(t *testing.T, s Subject) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,8 @@ const report = `<script>addEventListener("load", () => {
 document.querySelectorAll("details").forEach(d => d.open = true)
 parent.postMessage(document.documentElement.scrollWidth + " of " + innerWidth, "*") })</script>`
 
-// The page needs no sideways scrolling in a real browser, on a telephone and on a wide screen, with all tables open.
+// The page needs no sideways scrolling in a real browser, on a telephone and on a wide screen, with all tables open. It
+// needs none either for a run with longer figures and names.
 func TestPageFitsItsWindow(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -33,10 +35,44 @@ func TestPageFitsItsWindow(t *testing.T) {
 	if err != nil {
 		t.Skip("Chromium is missing: install it (Debian: apt-get install chromium-headless-shell)")
 	}
-	r, err := result.Load("../results/results.json")
-	require.NoError(t, err)
-	page, err := Page(r)
-	require.NoError(t, err)
+	for name, change := range map[string]func(*result.Run){"published": func(*result.Run) {}, "longer": lengthen} {
+		t.Run(name, func(t *testing.T) {
+			r, err := result.Load("../results/results.json")
+			require.NoError(t, err)
+			change(r)
+			page, err := Page(r)
+			require.NoError(t, err)
+			requireFits(t, chromium, page)
+		})
+	}
+}
+
+// lengthen gives a run figures with one or two digits more, and longer names.
+func lengthen(r *result.Run) {
+	long := func(name *string) {
+		*name = strings.Replace(*name, "metricsbuffer, ", "metricsbuffer, stopping the world, ", 1)
+	}
+	for i := range r.Contenders {
+		long(&r.Contenders[i].Name)
+	}
+	for i := range r.Measurements {
+		m := &r.Measurements[i]
+		long(&m.Contender)
+		for j := range m.Samples {
+			m.Samples[j] *= []float64{10, 50}[j%2]
+		}
+	}
+	for i := range r.Omissions {
+		long(&r.Omissions[i].Contender)
+	}
+	for i := range r.Audit {
+		long(&r.Audit[i].Contender)
+	}
+	r.Summarize(r.Contenders[0].Name)
+}
+
+func requireFits(t *testing.T, chromium string, page []byte) {
+	t.Helper()
 	directory := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "page.html"), append(page, report...), 0o600))
 	for _, width := range []int{390, 768, 1280} {

@@ -94,7 +94,7 @@ func New[L Label](buffer *metricsbuffer.Buffer, opts ...Option) (*Sink[L], error
 		config: config{unit: func(string) time.Duration { return time.Millisecond }},
 		buffer: buffer,
 	}
-	rests := fraction.NewRests(buffer)
+	rests := new(fraction.Rests)
 	s.counters = newFractionals(func(name string, tags []metricsbuffer.Tag) *fractional {
 		c := buffer.Counter(name, tags...)
 		return &fractional{counter: c, rest: rests.OfCounter(c)}

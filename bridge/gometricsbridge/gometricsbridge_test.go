@@ -3,6 +3,7 @@ package gometricsbridge_test
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -275,4 +276,25 @@ func Example() {
 		fmt.Println(p.Kind, p.Name, p.Tags, p.Count)
 	}
 	// Output: counter service.jobs.done [{queue mail}] 1000
+}
+
+// A buffer that is dropped without Close delivers what it has, though fractions were recorded in it, and a function
+// that it polls refers to the sink.
+func TestDropped(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	func() {
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), metricsbuffer.WithInterval(0))
+		require.NoError(t, err)
+		none := func(string) time.Duration { return 0 }
+		sink, err := gometricsbridge.New[metrics.Label](buffer, gometricsbridge.WithSampleUnit(none))
+		require.NoError(t, err)
+		sink.IncrCounter([]string{"c"}, 1.5)
+		sink.AddSample([]string{"h"}, 1.25)
+		buffer.Poll(func() { sink.SetGauge([]string{"g"}, 1) })
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		counter, err := recorder.Find(metricsbuffer.KindCounter, "c")
+		return err == nil && counter.Count == 1
+	}, 10*time.Second, time.Millisecond)
 }

@@ -47,29 +47,53 @@ func (x *exchange) begin(status int) {
 	}
 }
 
-// responseWriter returns a ResponseWriter with those optional interfaces that the server's has. They are pointers, so
-// nothing is allocated.
+// responseWriter returns a ResponseWriter with those optional interfaces that the server's has. It has Hijack and Flush
+// also if only a [http.ResponseController] finds them, by Unwrap: it would go around the exchange otherwise. The types
+// hold one pointer, so nothing is allocated.
 func (x *exchange) responseWriter() http.ResponseWriter {
-	_, flushes := x.writer.(http.Flusher)
-	_, hijacks := x.writer.(http.Hijacker)
+	flushes, hijacks := controls(x.writer)
 	_, readsFrom := x.writer.(io.ReaderFrom)
 	_, pushes := x.writer.(http.Pusher)
 	switch {
 	case flushes && hijacks && readsFrom:
-		return http1{flusher{writer{x}}}
+		return http1{flusherHijacker{flusher{writer{x}}}}
+	case flushes && hijacks:
+		return flusherHijacker{flusher{writer{x}}}
 	case flushes && pushes:
 		return http2{flusher{writer{x}}}
 	case flushes:
 		return flusher{writer{x}}
+	case hijacks:
+		return hijacker{writer{x}}
 	}
 	return writer{x}
 }
 
+// controls says which of its methods a [http.ResponseController] finds at w.
+func controls(w http.ResponseWriter) (flushes, hijacks bool) {
+	for {
+		switch w.(type) {
+		case http.Flusher, interface{ FlushError() error }:
+			flushes = true
+		}
+		if _, ok := w.(http.Hijacker); ok {
+			hijacks = true
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok || flushes && hijacks {
+			return flushes, hijacks
+		}
+		w = inner.Unwrap()
+	}
+}
+
 type (
-	writer  struct{ x *exchange }
-	flusher struct{ writer }
-	http1   struct{ flusher }
-	http2   struct{ flusher }
+	writer          struct{ x *exchange }
+	flusher         struct{ writer }
+	hijacker        struct{ writer }
+	flusherHijacker struct{ flusher }
+	http1           struct{ flusherHijacker }
+	http2           struct{ flusher }
 )
 
 // Unwrap is for [http.ResponseController].
@@ -103,17 +127,31 @@ func (w flusher) FlushError() error {
 	return http.NewResponseController(w.x.writer).Flush()
 }
 
-func (w http1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(w.x.writer).Hijack()
-	w.x.hijacked = w.x.hijacked || err == nil
+func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.x.hijack() }
+
+func (w flusherHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.x.hijack() }
+
+func (x *exchange) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(x.writer).Hijack()
+	x.hijacked = x.hijacked || err == nil
 	return conn, buffered, err
 }
 
-// ReadFrom keeps the server's way to send a file without copying it.
+// ReadFrom keeps the server's way to send a file without copying it. The server writes the header once it has read
+// something, and does not tell. Therefore the first bytes go through Write, as many as the server copies in any case.
 func (w http1) ReadFrom(r io.Reader) (int64, error) {
+	const first = 512
+	var copied int64
+	if w.x.status == 0 {
+		var err error
+		copied, err = io.Copy(struct{ io.Writer }{w}, io.LimitReader(r, first))
+		if err != nil || copied < first {
+			return copied, err
+		}
+	}
 	n, err := w.x.writer.(io.ReaderFrom).ReadFrom(r)
 	w.x.wrote(n)
-	return n, err
+	return copied + n, err
 }
 
 func (w http2) Push(target string, opts *http.PushOptions) error {

@@ -42,9 +42,11 @@
 //
 // # Response writers
 //
-// The ResponseWriter that the wrapped handler gets is an [http.Flusher], [http.Hijacker] and [io.ReaderFrom] if the
-// server's is all of them, as that of HTTP/1 is; an [http.Flusher] and [http.Pusher] if the server's is, as that of
-// HTTP/2 is. It has a method Unwrap, so everything works that [http.ResponseController] does.
+// The ResponseWriter that the wrapped handler gets is an [http.Flusher] and an [http.Hijacker] if an
+// [http.ResponseController] can do so with the server's, or with that of the middleware around this handler. It is an
+// [io.ReaderFrom], too, if the server's is all of them, as that of HTTP/1 is; and an [http.Pusher] if the server's is
+// one and cannot be hijacked, as that of HTTP/2. It has a method Unwrap, so everything works that
+// [http.ResponseController] does.
 //
 // If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
 // that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server

@@ -434,6 +434,122 @@ func TestPlainResponseWriter(t *testing.T) {
 	require.True(t, recorder.Flushed)
 }
 
+// An unwrapping is the ResponseWriter of a middleware that has only Unwrap, for a ResponseController.
+type unwrapping struct{ http.ResponseWriter }
+
+func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+// A hijacking is the ResponseWriter of a middleware that hides some interfaces of the server's.
+type hijacking struct {
+	http.ResponseWriter
+	http.Hijacker
+}
+
+type flushHijacking struct {
+	hijacking
+	http.Flusher
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// A panicking reader gives some bytes, and then panics.
+type panicking struct{ left int }
+
+func (p *panicking) Read(b []byte) (int, error) {
+	if p.left == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	n := min(p.left, len(b))
+	p.left -= n
+	return n, nil
+}
+
+// The recorded status and size are those that the client gets, though the handler does unusual things, and though a
+// middleware around the metrics hides interfaces of the server's ResponseWriter.
+func TestStatusOfClient(t *testing.T) {
+	plain := func(w http.ResponseWriter) http.ResponseWriter { return w }
+	unwrap := func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{unwrapping{w}} }
+	hijack := func(w http.ResponseWriter) http.ResponseWriter { return hijacking{w, w.(http.Hijacker)} }
+	flushHijack := func(w http.ResponseWriter) http.ResponseWriter {
+		return flushHijacking{hijacking{w, w.(http.Hijacker)}, w.(http.Flusher)}
+	}
+	upgrade := func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+	}
+	assert := func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := w.(http.Hijacker); !ok {
+			http.Error(w, "it cannot be hijacked", http.StatusNotImplemented)
+			return
+		}
+		upgrade(w, r)
+	}
+	flush := func(w http.ResponseWriter, _ *http.Request) {
+		if http.NewResponseController(w).Flush() != nil {
+			http.Error(w, "it cannot be flushed", http.StatusNotImplemented)
+			return
+		}
+		http.Error(w, "too late", http.StatusInternalServerError)
+	}
+	for name, test := range map[string]struct {
+		middleware func(http.ResponseWriter) http.ResponseWriter
+		handler    http.HandlerFunc
+		status     int
+	}{
+		"a copy fails at once": {plain, func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.Copy(w, failing{})
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		}, http.StatusBadGateway},
+		"a copy of nothing": {plain, func(w http.ResponseWriter, _ *http.Request) {
+			if n, _ := io.Copy(w, struct{ io.Reader }{strings.NewReader("")}); n == 0 {
+				w.WriteHeader(http.StatusNoContent)
+			}
+		}, http.StatusNoContent},
+		"a copy of too much": {plain, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "0")
+			_, err := io.Copy(w, struct{ io.Reader }{strings.NewReader("text")})
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}, http.StatusOK},
+		"a copy panics late": {plain, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, &panicking{100_000})
+		}, http.StatusOK},
+		"Unwrap, Flush":        {unwrap, flush, http.StatusOK},
+		"Unwrap, Hijack":       {unwrap, upgrade, http.StatusSwitchingProtocols},
+		"Unwrap, Hijacker":     {unwrap, assert, http.StatusSwitchingProtocols},
+		"Flush+Hijack, Flush":  {flushHijack, flush, http.StatusOK},
+		"Flush+Hijack, Hijack": {flushHijack, upgrade, http.StatusSwitchingProtocols},
+		"Hijack, Hijacker":     {hijack, assert, http.StatusSwitchingProtocols},
+		"Hijack, Flush":        {hijack, flush, http.StatusNotImplemented},
+	} {
+		t.Run(name, func(t *testing.T) {
+			buffer := metricstest.New(t)
+			handler := httpmetrics.Handler(buffer, test.handler)
+			var serving sync.WaitGroup
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				serving.Add(1)
+				defer serving.Done()
+				handler.ServeHTTP(test.middleware(w), r)
+			}))
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.Start()
+			defer server.Close()
+			status, _, _ := send(t, http.MethodGet, server.URL, nil)
+			server.Close()
+			serving.Wait()
+			require.Equal(t, test.status, status)
+			took := metricstest.Timer(t, buffer, "http.server.request.duration", tags("GET", "_OTHER", status)...)
+			require.EqualValues(t, 1, took.Count)
+		})
+	}
+}
+
 var registerDefault = sync.OnceFunc(func() {
 	http.HandleFunc("GET /default/{id}", func(http.ResponseWriter, *http.Request) {})
 })

@@ -51,7 +51,11 @@
 // After the first update of a series on each P, no hook allocates memory, except for records that failed.
 package kgohook
 
-import "github.com/metricsbuffer/metricsbuffer"
+import (
+	"strings"
+
+	"github.com/metricsbuffer/metricsbuffer"
+)
 
 const (
 	defaultMaxTopics = 1000
@@ -93,8 +97,8 @@ func WithMaxTopics(n uint) Option {
 // New returns hooks that record into the buffer. If the buffer is nil, they do nothing.
 func New(buffer *metricsbuffer.Buffer, opts ...Option) *Hooks {
 	h := &Hooks{
-		topics:  newAdmission(defaultMaxTopics, "other"),
-		brokers: newAdmission(maxBrokers, otherNode),
+		topics:  newAdmission(defaultMaxTopics, "other", strings.Clone),
+		brokers: newAdmission(maxBrokers, otherNode, func(n node) node { return n }),
 
 		connects:    metricsbuffer.Must(metricsbuffer.NewTimerVec[connectLabels](buffer, "kafka.connect")),
 		disconnects: metricsbuffer.Must(metricsbuffer.NewCounterVec[brokerLabels](buffer, "kafka.disconnects")),

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -332,6 +335,21 @@ func TestLimits(t *testing.T) {
 	hooks = kgohook.New(buffer, kgohook.WithMaxTopics(0))
 	hooks.OnFetchRecordUnbuffered(&kgo.Record{Topic: "topic0"}, true)
 	require.EqualValues(t, 4*1800+1, total("kafka.fetch.records", tag("topic", "other")).Count)
+}
+
+// A topic that is cut out of a long string does not keep the long string.
+func TestTopicsAreCopied(t *testing.T) {
+	hooks := kgohook.New(metricstest.New(t))
+	long := make([]byte, 1<<20)
+	copy(long, "topic")
+	kept := weak.Make(&long[0])
+	topic := unsafe.String(&long[0], len("topic"))
+	hooks.OnProduceRecordUnbuffered(&kgo.Record{Topic: topic}, nil)
+	hooks.OnFetchRecordUnbuffered(&kgo.Record{Topic: topic}, true)
+	hooks.OnProduceBatchWritten(kgo.BrokerMetadata{NodeID: 1}, topic, 0, kgo.ProduceBatchMetrics{NumRecords: 1})
+	runtime.GC()
+	require.Nil(t, kept.Value())
+	runtime.KeepAlive(hooks)
 }
 
 func TestSeeds(t *testing.T) {

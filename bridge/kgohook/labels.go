@@ -99,17 +99,17 @@ func produceOutcome(err error) string {
 }
 
 // An admission limits the values of a tag: the first ones are admitted, and another value stands for all that follow.
-// Admitted values are never given up, so a lookup takes no lock. The client keeps the names of its topics for as long
-// as it exists, so they are not copied.
+// Admitted values are never given up, so a lookup takes no lock.
 type admission[V comparable] struct {
 	limit     uint
 	other     V
+	clone     func(V) V                      // a topic's name may be a part of a long string
 	admitted  atomic.Pointer[map[V]struct{}] // never changed, but replaced
 	admitting sync.Mutex
 }
 
-func newAdmission[V comparable](limit uint, other V) *admission[V] {
-	a := &admission[V]{limit: limit, other: other}
+func newAdmission[V comparable](limit uint, other V, clone func(V) V) *admission[V] {
+	a := &admission[V]{limit: limit, other: other, clone: clone}
 	a.admitted.Store(new(map[V]struct{}))
 	return a
 }
@@ -129,7 +129,7 @@ func (a *admission[V]) label(v V) V {
 	if _, ok := admitted[v]; !ok && uint(len(admitted)) >= a.limit {
 		return a.other
 	}
-	next := map[V]struct{}{v: {}}
+	next := map[V]struct{}{a.clone(v): {}}
 	maps.Copy(next, admitted)
 	a.admitted.Store(&next)
 	return v

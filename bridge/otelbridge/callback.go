@@ -18,6 +18,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
+	"github.com/metricsbuffer/metricsbuffer/internal/seriesid"
 )
 
 // ErrObservable is the error of a callback that cannot observe an instrument: it is registered for an instrument of
@@ -37,7 +38,7 @@ type callback struct {
 	totals     map[*sum]*big.Int // in steps, as observed by the call before; used by calls only
 
 	// The provider's lock for sums guards the fields below.
-	sums  map[*metricsbuffer.Gauge]float64 // as observed by the call before
+	sums  map[seriesid.ID]level // as observed by the call before
 	ended bool
 }
 
@@ -49,7 +50,13 @@ type call struct {
 	mu     sync.Mutex // guards the fields below
 	over   bool       // the callback has returned
 	totals map[*sum]*total
-	sums   map[*metricsbuffer.Gauge]float64
+	sums   map[seriesid.ID]level // several sets of attributes may have one series
+}
+
+// A level is the sum of what a call observes for the series of a gauge.
+type level struct {
+	of  *metricsbuffer.Gauge
+	sum float64
 }
 
 // A total is the sum of observations of int64 and of float64. It is exact, because a sum that depends on the order of
@@ -73,7 +80,7 @@ func (p *MeterProvider) poll(ids []observableID, f func(context.Context, *call) 
 	}
 	c.poll = p.buffer.Poll(func() {
 		observed := &call{
-			callback: c, totals: make(map[*sum]*total), sums: make(map[*metricsbuffer.Gauge]float64),
+			callback: c, totals: make(map[*sum]*total), sums: make(map[seriesid.ID]level),
 		}
 		defer observed.end() // also if f panics
 		err := f(context.Background(), observed)
@@ -135,50 +142,50 @@ func (t *total) steps() *big.Int {
 
 // A part is a callback's part of the sum of a gauge.
 type part struct {
-	of    *callback
-	value float64
+	by *callback
+	level
 }
 
 // setSums sets gauges to the sum of all callbacks' observations. A series that a callback no longer observes has no
 // part from it.
-func (p *MeterProvider) setSums(c *callback, sums map[*metricsbuffer.Gauge]float64, end bool) {
+func (p *MeterProvider) setSums(c *callback, sums map[seriesid.ID]level, end bool) {
 	p.sumsMu.Lock()
 	defer p.sumsMu.Unlock()
 	if c.ended {
 		return
 	}
-	for g := range c.sums {
-		if _, ok := sums[g]; !ok {
-			p.setParts(g, c)
+	for id := range c.sums {
+		if _, ok := sums[id]; !ok {
+			p.setParts(id, c)
 		}
 	}
-	for g, v := range sums {
-		p.setParts(g, c, part{c, v})
+	for id, l := range sums {
+		p.setParts(id, c, part{c, l})
 	}
 	c.sums, c.ended = sums, end
 }
 
 // setParts replaces the callback's part of the gauge's sum by one or no part. The parts are added in the order of
 // registration: another order may give another sum.
-func (p *MeterProvider) setParts(g *metricsbuffer.Gauge, c *callback, by ...part) {
-	parts := p.parts[g]
+func (p *MeterProvider) setParts(id seriesid.ID, c *callback, by ...part) {
+	parts := p.parts[id]
 	i, found := slices.BinarySearchFunc(parts, c.number, func(p part, number uint64) int {
-		return cmp.Compare(p.of.number, number)
+		return cmp.Compare(p.by.number, number)
 	})
 	if found {
 		parts = slices.Delete(parts, i, i+1)
 	}
 	parts = slices.Insert(parts, i, by...)
 	if len(parts) == 0 {
-		delete(p.parts, g)
+		delete(p.parts, id)
 		return
 	}
-	p.parts[g] = parts
+	p.parts[id] = parts
 	sum := 0.0
 	for _, part := range parts {
-		sum += part.value
+		sum += part.sum
 	}
-	g.Set(sum)
+	parts[0].of.Set(sum)
 }
 
 // Unregister ends the calls. A call that is under way goes on, and Unregister does not wait for it.
@@ -299,7 +306,9 @@ func (c *call) float64(o *observable, v float64, opts []metric.ObserveOption) {
 		o.gauge.of(observedIn(opts)).Set(v)
 	default:
 		defer c.mu.Unlock()
-		c.sums[o.gauge.of(observedIn(opts))] += v
+		gauge := o.gauge.of(observedIn(opts))
+		id := seriesid.Of(gauge)
+		c.sums[id] = level{gauge, c.sums[id].sum + v}
 	}
 }
 

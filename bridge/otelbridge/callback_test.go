@@ -346,6 +346,57 @@ func TestOrderOfSums(t *testing.T) {
 	}
 }
 
+// Observations of several sets of attributes add up if the sets are one series: their text is the same, or they have an
+// overflow series of the buffer.
+func TestSumsOfOneSeries(t *testing.T) {
+	numbers := make([]attribute.KeyValue, 10)
+	for i := range numbers {
+		numbers[i] = attribute.Int("k", i)
+	}
+	for name, test := range map[string]struct {
+		observe []attribute.KeyValue
+		limit   int // of the buffer
+		series  int
+	}{
+		"text":     {[]attribute.KeyValue{attribute.Int("k", 1), attribute.String("k", "1")}, 100, 1},
+		"overflow": {numbers, 3, 4},
+	} {
+		recorder := new(sinktest.Recorder)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(0)),
+			metricsbuffer.WithMaxSeries(test.limit))
+		require.NoError(t, err)
+		meter := must(otelbridge.NewMeterProvider(buffer)).Meter("")
+		observe := test.observe
+		callback := metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			for _, attribute := range observe {
+				o.Observe(2, metric.WithAttributes(attribute))
+			}
+			return nil
+		})
+		must(meter.Int64ObservableUpDownCounter("u", callback, callback))
+		total := func() (sum float64, series int) {
+			t.Helper()
+			require.NoError(t, buffer.Flush(t.Context()))
+			for _, p := range recorder.Totals() {
+				if p.Name == "u" {
+					sum += p.Value
+					series++
+				}
+			}
+			return sum, series
+		}
+		for range 2 {
+			sum, series := total()
+			require.InDelta(t, 2*2*len(observe), sum, 0, name)
+			require.Equal(t, test.series, series, name)
+		}
+		observe = observe[:len(observe)-1] // of the last series, the other sets remain
+		sum, _ := total()
+		require.InDelta(t, 2*2*len(observe), sum, 0, name)
+		require.NoError(t, buffer.Close())
+	}
+}
+
 // A series that is no longer observed gets no new points.
 func TestNoLongerObserved(t *testing.T) {
 	meter, flush := instrumented(t)

@@ -120,6 +120,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/bridge/internal/fraction"
+	"github.com/metricsbuffer/metricsbuffer/internal/seriesid"
 )
 
 // A MeterProvider makes meters whose instruments record into a buffer. [NewMeterProvider] makes one. It, its meters and
@@ -146,7 +147,7 @@ type MeterProvider struct {
 
 	callbacks atomic.Uint64 // that were registered
 	sumsMu    sync.Mutex    // guards parts; held while sums are set after a callback
-	parts     map[*metricsbuffer.Gauge][]part
+	parts     map[seriesid.ID][]part
 }
 
 // An Option configures a [MeterProvider].
@@ -158,7 +159,7 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 	p := &MeterProvider{
 		buffer:        buffer,
 		maxSeries:     defaultMaxSeries,
-		rests:         fraction.NewRests(buffer),
+		rests:         new(fraction.Rests),
 		counters:      newTable[*sum](),
 		gauges:        newTable[*metricsbuffer.Gauge](),
 		distributions: newTable[*distribution](),
@@ -166,7 +167,7 @@ func NewMeterProvider(buffer *metricsbuffer.Buffer, opts ...Option) (*MeterProvi
 		owners:        make(map[seriesName]identity),
 		described:     make(map[string]bool),
 		created:       make(map[creation]bool),
-		parts:         make(map[*metricsbuffer.Gauge][]part),
+		parts:         make(map[seriesid.ID][]part),
 	}
 	for i, opt := range opts {
 		if opt == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -281,4 +282,28 @@ func ExampleUnscale() {
 		fmt.Println(err)
 	}
 	// Output: load: 12750000 in "10*-6.%", so 12.75 in "%"
+}
+
+// A buffer that is dropped without Close delivers what it has, though it polls a callback, and fractions were recorded.
+func TestDropped(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	func() {
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(0)))
+		require.NoError(t, err)
+		meter := must(otelbridge.NewMeterProvider(buffer)).Meter("")
+		must(meter.Float64Counter("c", metric.WithUnit("s"))).Add(t.Context(), 7.000_000_1)
+		must(meter.Float64Histogram("h", metric.WithUnit("s"))).Record(t.Context(), 0.000_000_000_1)
+		must(meter.Float64Histogram("h")).Record(t.Context(), 0.000_1)
+		must(meter.Int64ObservableUpDownCounter("o", metric.WithInt64Callback(
+			func(_ context.Context, o metric.Int64Observer) error {
+				o.Observe(1)
+				return nil
+			})))
+		require.NoError(t, buffer.Flush(t.Context()))
+		must(meter.Float64Counter("c", metric.WithUnit("s"))).Add(t.Context(), 1)
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return recorder.Total(metricsbuffer.KindCounter, "c").Count == 8_000_000
+	}, 10*time.Second, time.Millisecond)
 }

@@ -21,6 +21,9 @@ func Power(decimals int) int64 {
 
 // Append appends n / 10^decimals, with all decimals: 2.50 for 250 and 2.
 func Append(dst []byte, n int64, decimals int) []byte {
+	if decimals <= 0 { // nearly always
+		return strconv.AppendInt(dst, n, 10)
+	}
 	if n < 0 {
 		dst = append(dst, '-')
 	}
@@ -30,9 +33,6 @@ func Append(dst []byte, n int64, decimals int) []byte {
 	}
 	power := uint64(Power(decimals))
 	dst = strconv.AppendUint(dst, size/power, 10)
-	if power == 1 {
-		return dst
-	}
 	at := len(dst)
 	dst = strconv.AppendUint(dst, power+size%power, 10)
 	dst[at] = '.' // instead of the 1 of the power

@@ -86,7 +86,7 @@ func (s *Sink) snapshot() []prometheus.Metric {
 	defer s.mu.Unlock()
 	metrics := make([]prometheus.Metric, 0, s.totals.Len())
 	for total := range s.totals.All() {
-		metrics = append(metrics, newMetric(total))
+		metrics = append(metrics, s.newMetric(total))
 	}
 	return metrics
 }
@@ -105,23 +105,23 @@ func (m *metric) Write(to *dto.Metric) error {
 	return nil
 }
 
-func newMetric(s *series) *metric {
-	e := s.Detail
-	if !e.start.Equal(s.Start) {
-		e.start, e.created = s.Start, timestamppb.New(s.Start)
+func (s *Sink) newMetric(total *series) *metric {
+	e := total.Detail
+	if !e.start.Equal(total.Start) {
+		e.start, e.created = total.Start, timestamppb.New(total.Start)
 	}
-	e.describe()
+	e.describe(s.help(e.id.Family))
 	m := &metric{desc: e.desc}
 	m.value.Label = e.labels
-	switch s.Kind {
+	switch total.Kind {
 	case metricsbuffer.KindCounter:
-		value := s.Amount()
+		value := total.Amount()
 		m.value.Counter = &dto.Counter{Value: &value, CreatedTimestamp: e.created}
 	case metricsbuffer.KindGauge:
-		value := s.Value
+		value := total.Value
 		m.value.Gauge = &dto.Gauge{Value: &value}
 	case metricsbuffer.KindTimer, metricsbuffer.KindHistogram:
-		m.value.Histogram = newHistogram(s)
+		m.value.Histogram = newHistogram(total)
 	}
 	return m
 }

@@ -11,7 +11,8 @@ import (
 // An other is a family of the gatherer given by [WithGatherer], as of the latest scrape.
 type other struct {
 	*dto.MetricFamily
-	keys map[string]bool // of its metrics; made when they are asked for
+	keys   map[string]bool // of its metrics; made when they are asked for
+	shared *prom.Family    // the sink's that stands in it; nil if there is none
 }
 
 var types = map[dto.MetricType]prom.Type{
@@ -22,10 +23,24 @@ var types = map[dto.MetricType]prom.Type{
 	dto.MetricType_SUMMARY:         prom.Summary,
 }
 
-// shares says whether the sink's series can stand in the same family. They can if it comes from another sink.
+// shares says whether the sink's series can stand in the same family. They can if it comes from another sink: then both
+// have one description. From then on they share it, because two buffers do not change a description at one moment.
 func (o *other) shares(of *prom.Family) bool {
-	return o.GetName() == of.Name() && types[o.GetType()] == of.Type && o.GetHelp() == of.Help &&
-		o.GetType() != dto.MetricType_GAUGE_HISTOGRAM
+	if o.GetName() != of.Name() || types[o.GetType()] != of.Type || o.GetType() == dto.MetricType_GAUGE_HISTOGRAM {
+		return false
+	}
+	if o.GetHelp() == of.Help {
+		o.shared = of
+	}
+	return o.shared == of
+}
+
+// help returns the description of the sink's family. It is the other collector's if they share it: a page has one.
+func (s *Sink) help(of *prom.Family) string {
+	if o := s.served[of.Name()]; o != nil && o.shared == of {
+		return o.GetHelp()
+	}
+	return of.Help
 }
 
 // has says whether the family has the metric with that key.
@@ -65,11 +80,15 @@ func yield(s *series, name string) error {
 func (s *Sink) yieldTo(others []*dto.MetricFamily) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.served
 	s.served = make(map[string]*other)
 	s.totals.Reconsider() // one of theirs may be gone
 	contested := false    // there is no name of another's that is the sink's, too, usually
 	for _, f := range others {
 		o := &other{MetricFamily: f}
+		if same := before[f.GetName()]; same != nil && same.GetName() == f.GetName() {
+			o.shared = same.shared
+		}
 		for _, name := range prom.SampleNames(f.GetName(), types[f.GetType()]) {
 			s.served[name] = o
 			contested = contested || s.space.Family(name) != nil

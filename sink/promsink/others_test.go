@@ -139,6 +139,82 @@ func TestTwoBuffersOnAPage(t *testing.T) {
 	})
 }
 
+// Two buffers share a family, and each may describe it at any time: the page remains, with one description.
+func TestDescriptionOfTwoBuffers(t *testing.T) {
+	const (
+		unnamed = "# HELP x_total The counter \"x\".\n"
+		the     = "# HELP x_total The x.\n"
+		another = "# HELP x_total Another x.\n"
+	)
+	for name, test := range map[string]struct {
+		first, second string // the descriptions that the buffers give
+		want          string // on the page
+	}{
+		"alike":     {"The x.", "The x.", the},
+		"first":     {"The x.", "", the},
+		"second":    {"", "The x.", unnamed},
+		"different": {"The x.", "Another x.", the},
+	} {
+		t.Run(name, func(t *testing.T) {
+			registry := prometheus.NewRegistry()
+			first := newSink(t)
+			registry.MustRegister(first)
+			second := newSink(t, promsink.WithGatherer(registry), promsink.WithLabels(prometheus.Labels{"buffer": "b"}))
+			a := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(first)))
+			b := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(second)))
+			defer a.Close()
+			defer b.Close()
+			a.IncrCounter("x", 1)
+			b.IncrCounter("x", 100)
+			_, page := get(t, second)
+			require.Contains(t, page, unnamed)
+			a.Describe("x", test.first, "")
+			b.Describe("x", test.second, "")
+			for i := range 3 {
+				b.IncrCounter("x", 1)
+				b.IncrCounter("x", 1, tag{Key: "new", Value: fmt.Sprint(i)}) // it enters the family that is shared
+				status, page := get(t, second)
+				require.Equal(t, http.StatusOK, status, page)
+				require.Contains(t, page, test.want)
+				require.Contains(t, page, "\nx_total 1\n")
+				require.Contains(t, page, fmt.Sprintf("\nx_total{buffer=\"b\"} %d\n", 101+i))
+				require.Contains(t, page, fmt.Sprintf("\nx_total{buffer=\"b\",new=\"%d\"} 1\n", i))
+			}
+			require.Empty(t, b.Stats().Sinks[0].Drops)
+
+			// They share it no longer once the other one was gone.
+			registry.Unregister(first)
+			_, page = get(t, second)
+			require.Contains(t, page, map[string]string{"": unnamed, "The x.": the, "Another x.": another}[test.second])
+			registry.MustRegister(first)
+			status, page := get(t, second)
+			require.Equal(t, http.StatusOK, status, page)
+			require.Equal(t, test.first == test.second, strings.Contains(page, "\nx_total{buffer=\"b\"} 103\n"), page)
+		})
+	}
+}
+
+// A series that was refused because of its description is served once the description is that of the others.
+func TestDescribedAsOthers(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	theirs := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "x", Help: "The x."}, []string{"k"})
+	theirs.WithLabelValues("v").Set(1)
+	registry.MustRegister(theirs)
+	sink := newSink(t, promsink.WithGatherer(registry))
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(sink)))
+	defer buffer.Close()
+	buffer.SetGauge("x", 2)
+	require.NotContains(t, text(t, sink), "\nx 2\n")
+	buffer.Describe("x", "The x.", "")
+	buffer.SetGauge("x", 3)
+	require.Contains(t, text(t, sink), "\nx 3\n")
+	buffer.Describe("x", "It is theirs, too.", "")
+	status, page := get(t, sink)
+	require.Equal(t, http.StatusOK, status, page)
+	require.Contains(t, page, "# HELP x The x.\n")
+	require.Contains(t, page, "\nx 3\n")
+}
+
 // A tag of the same name as a constant label drops the series and nothing else. A registry's wrapper fails the scrape.
 func TestConstantLabels(t *testing.T) {
 	labels := prometheus.Labels{"host": "a"}

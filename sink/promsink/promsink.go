@@ -68,9 +68,10 @@
 //	http.Handle("/metrics", promhttp.HandlerFor(sink, promhttp.HandlerOpts{}))
 //
 // The page then has the registry's metrics and the sink's. A series of the sink that collides with one of the registry
-// is left out, counted as dropped and reported, as long as the registry has the other one. [WithLabels] likewise adds
-// constant labels without a risk: [prometheus.WrapRegistererWith] fails the scrape if a series has a tag of the same
-// name.
+// is left out, counted as dropped and reported, as long as the registry has the other one. A metric that has the same
+// type and description in both is one metric with the series of both; from then on its HELP is the registry's.
+// [WithLabels] likewise adds constant labels without a risk: [prometheus.WrapRegistererWith] fails the scrape if a
+// series has a tag of the same name.
 //
 // [promhttp.HandlerOpts]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#HandlerOpts
 package promsink

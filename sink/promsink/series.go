@@ -42,7 +42,7 @@ func (s *Sink) admit(total *series) (refused string, err error) {
 		label := &id.Labels[i]
 		e.labels[i] = &dto.LabelPair{Name: &label.Key, Value: &label.Value}
 	}
-	e.describe()
+	e.describe(s.help(id.Family))
 	if id.Family.Type == prom.Histogram {
 		e.bounds = s.bounds.Of(total.Kind, total.Unit)
 	}
@@ -50,18 +50,17 @@ func (s *Sink) admit(total *series) (refused string, err error) {
 	return "", nil
 }
 
-// describe sets desc, if the family's description is not the one that it has. A registry fails if the series of a
-// family differ in it.
-func (e *entry) describe() {
-	of := e.id.Family
-	if e.help == of.Help {
+// describe sets desc, if the description is not the one that it has. A registry fails if the series of a family differ
+// in it.
+func (e *entry) describe(help string) {
+	if e.desc != nil && e.help == help {
 		return
 	}
 	keys := make([]string, len(e.labels))
 	for i, label := range e.labels {
 		keys[i] = label.GetName()
 	}
-	e.help, e.desc = of.Help, prometheus.NewDesc(of.Name(), of.Help, keys, nil)
+	e.help, e.desc = help, prometheus.NewDesc(e.id.Family.Name(), help, keys, nil)
 }
 
 // redescribe takes over the description of a series that is served. The others of its family follow when they are read.

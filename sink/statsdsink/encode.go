@@ -37,8 +37,8 @@ type encoder struct {
 	start int64  // of the batch: it identifies a batch and the buffer, also when the batch is sent again
 	stamp []byte // the whole field with the time of the batch, or empty
 
-	texts   slot.Cache[text]
-	written []byte // scratch, so that a text has no more memory than it needs
+	texts   slot.Cache[text] // of series with tags
+	written []byte           // the memory in which a text is written, so that one that is kept has no more than it needs
 
 	// These belong to the current point. The memory of tail is used again.
 	name, tags []byte // a part of the series' text
@@ -102,17 +102,25 @@ func (e *encoder) endLine(packet []byte, kind string) []byte {
 	return append(packet, '\n')
 }
 
-// series sets the name and the tags of the point's series.
+// series sets the name and the tags of the point's series. The text of a series without tags is written each time: that
+// takes no longer than to find it, and needs no memory.
 func (e *encoder) series(p *metricsbuffer.Point) {
+	if len(p.Tags) == 0 {
+		e.set(e.write(p))
+		return
+	}
 	t, known := e.texts.Of(p)
 	if !known {
-		e.write(t, p)
+		written := e.write(p)
+		t.bytes, t.name = append(t.bytes[:0], written.bytes...), written.name
 	}
-	e.name, e.tags = t.bytes[:t.name:t.name], t.bytes[t.name:]
+	e.set(*t)
 }
 
-// write sets the text of the point's series.
-func (e *encoder) write(t *text, p *metricsbuffer.Point) {
+func (e *encoder) set(t text) { e.name, e.tags = t.bytes[:t.name:t.name], t.bytes[t.name:] }
+
+// write returns the text of the point's series, which is valid until the next call.
+func (e *encoder) write(p *metricsbuffer.Point) text {
 	timer := p.Kind == metricsbuffer.KindTimer
 	besideHistograms := e.form == Histograms || e.form == Distributions
 	written := appendName(append(e.written[:0], e.prefix...), p.Name, timer && besideHistograms)
@@ -122,9 +130,9 @@ func (e *encoder) write(t *text, p *metricsbuffer.Point) {
 	case p.Kind == metricsbuffer.KindHistogram:
 		written = appendUnit(append(written, histogram...), p.Unit)
 	}
-	t.name = len(written)
+	name := len(written)
 	e.written = e.appendTags(written, p.Tags)
-	t.bytes = append(t.bytes[:0], e.written...)
+	return text{e.written, name}
 }
 
 // key identifies the series that the method series has set, and its batch.

@@ -331,6 +331,20 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// The text of a series is kept if the series has tags, and is written each time otherwise.
+func TestTextsThatAreKept(t *testing.T) {
+	var e encoder
+	e.prepare()
+	for _, p := range []point{
+		{Name: "plain", ID: 1}, {Name: "a_plain_name_without_tags", ID: 2},
+		{Name: "tagged", ID: 3, Tags: tags{tag("k", "v")}},
+	} {
+		e.series(&p)
+		_, known := e.texts.Of(&p)
+		require.Equal(t, len(p.Tags) > 0, known)
+	}
+}
+
 // The lines of a series are the same with its text at hand as without it: also if the ID belongs to another series of
 // the buffer by now, or to one of another buffer.
 func TestTexts(t *testing.T) {

@@ -17,6 +17,7 @@ const (
 	letterX                 // the x of an escape
 	digit                   // a hexadecimal digit of an escape
 	punctuation             // escaped at the start of a name or key
+	dot                     // may be in front of a name's last part
 )
 
 var class = func() (class [256]uint8) {
@@ -29,7 +30,7 @@ var class = func() (class [256]uint8) {
 	for _, b := range []byte("0123456789ABCDEF") {
 		class[b] = digit
 	}
-	class['.'], class['-'] = punctuation, punctuation
+	class['.'], class['-'] = punctuation|dot, punctuation
 	class['_'] = underscore | punctuation
 	class['x'] = letterX
 	return class
@@ -37,10 +38,15 @@ var class = func() (class [256]uint8) {
 
 // appendEscaped appends s with its escapes. The byte at index also is escaped in any case; -1 stands for none.
 func appendEscaped(dst []byte, s string, also int) []byte {
-	if c := classes(s); also < 0 && s != "" && c&special == 0 && c&(underscore|letterX) != underscore|letterX {
+	if also < 0 && s != "" && isPlain(classes(s)) {
 		return append(dst, s...) // nearly always
 	}
 	return appendEscapedSlow(dst, s, also)
+}
+
+// isPlain reports whether a string with bytes of these classes has nothing to escape.
+func isPlain(classes uint8) bool {
+	return classes&special == 0 && classes&(underscore|letterX) != underscore|letterX
 }
 
 // classes returns the set of the classes of the bytes in s. Encoding spends most of its time here, hence four bytes at
@@ -107,6 +113,13 @@ func appendUnit(dst []byte, unit string) []byte {
 // that begins with "_e" an event to telegraf; and the byte that reserved finds. A timer's name that is sent beside
 // names of histograms must not end like one of them.
 func appendName(dst []byte, name string, besideHistograms bool) []byte {
+	if c := classes(name); c&dot == 0 && isPlain(c) && len(name) > longestReserved && class[name[0]]&punctuation == 0 {
+		return append(dst, name...)
+	}
+	return appendNameSlow(dst, name, besideHistograms)
+}
+
+func appendNameSlow(dst []byte, name string, besideHistograms bool) []byte {
 	if name != "" && class[name[0]]&punctuation != 0 {
 		dst = appendByte(dst, name[0])
 		if name = name[1:]; name == "" {
@@ -131,6 +144,9 @@ func appendKey(dst []byte, key string) []byte {
 	}
 	return appendEscaped(dst, key, -1)
 }
+
+// longestReserved is the length of the longest name without a dot that reserved finds.
+const longestReserved = len("propertyIsEnumerable")
 
 // reserved returns the index of the byte to escape in a name that cannot be sent as it is, and -1 for all other names.
 func reserved(name string) int {

@@ -18,7 +18,7 @@ func TestRests(t *testing.T) {
 	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(6))
 	require.NoError(t, err)
 	a, b := metricsbuffer.T("a", "1"), metricsbuffer.T("b", "2")
-	rests := fraction.NewRests(buffer)
+	rests := new(fraction.Rests)
 	own := map[*fraction.Rest]bool{}
 	for range 2 {
 		own[rests.OfCounter(buffer.Counter("x", a, b))] = true
@@ -46,7 +46,7 @@ func TestRestsOfIdleSeries(t *testing.T) {
 			metricsbuffer.WithIdleExpiry(time.Minute))
 		require.NoError(t, err)
 		defer func() { require.NoError(t, buffer.Close()) }()
-		rests := fraction.NewRests(buffer)
+		rests := new(fraction.Rests)
 		rest := rests.OfCounter(buffer.Counter("x"))
 		buffer.IncrCounter("y", 1)
 		for range 10 {
@@ -61,9 +61,32 @@ func TestRestsOfIdleSeries(t *testing.T) {
 	})
 }
 
+// A buffer that is dropped without Close delivers what it has, though a function that it polls refers to the rests.
+func TestRestsOfDroppedBuffer(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	func() {
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(recorder), metricsbuffer.WithInterval(0))
+		require.NoError(t, err)
+		buffer.IncrCounter("x", 1)
+		rests := new(fraction.Rests)
+		counter, timer, histogram := buffer.Counter("x"), buffer.Timer("x"), buffer.Histogram("x", "")
+		buffer.Poll(func() {
+			rests.OfCounter(counter)
+			rests.OfTimer(timer)
+			rests.OfHistogram(histogram)
+		})
+		require.NoError(t, buffer.Flush(t.Context()))
+		buffer.IncrCounter("x", 1)
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return recorder.Total(metricsbuffer.KindCounter, "x").Count == 2
+	}, 10*time.Second, time.Millisecond)
+}
+
 // Without a buffer there is nothing to record in.
 func TestRestsOfNothing(t *testing.T) {
-	rests := fraction.NewRests(nil)
+	rests := new(fraction.Rests)
 	require.NotNil(t, rests.OfCounter(nil))
 	require.NotNil(t, rests.OfTimer(nil))
 	require.NotNil(t, rests.OfHistogram(nil))

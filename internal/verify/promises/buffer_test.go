@@ -498,3 +498,17 @@ func TestGrowingGOMAXPROCS(t *testing.T) {
 		require.Equal(t, want, recorder.Total(metricsbuffer.KindCounter, "c").Count)
 	}
 }
+
+// TestSelfMetricsThatOverflow do not count themselves.
+func TestSelfMetricsThatOverflow(t *testing.T) {
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithMaxSeries(1),
+		metricsbuffer.WithSelfMetrics(), metricsbuffer.WithSink(new(sinktest.Recorder)))
+	require.NoError(t, err)
+	const flushes = 200
+	for range flushes {
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	stats := b.Stats()
+	require.LessOrEqual(t, stats.Overflowed.Increments, stats.Flips+2*flushes)
+	require.NoError(t, b.Close())
+}

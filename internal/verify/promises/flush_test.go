@@ -325,3 +325,97 @@ func TestSinkThatHeedsItsContext(t *testing.T) {
 		require.Error(t, b.Close())
 	})
 }
+
+// TestCloseWaitsForAnOverdueSink: a Write that returns within the time to close is followed by the last batch, although
+// it has passed its own timeout before, or passes it meanwhile.
+func TestCloseWaitsForAnOverdueSink(t *testing.T) {
+	for _, timeout := range []time.Duration{50 * time.Millisecond, 600 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			delivered, writes := int64(0), 0
+			b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithCloseTimeout(5*time.Second),
+				metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+					if writes++; writes == 1 {
+						time.Sleep(time.Second)
+					}
+					for _, p := range batch.Points {
+						delivered += p.Count
+					}
+					return nil
+				}), metricsbuffer.SinkTimeout(timeout)))
+			require.NoError(t, err)
+			b.IncrCounter("requests", 1)
+			go func() { _ = b.Flush(t.Context()) }()
+			time.Sleep(200 * time.Millisecond)
+			b.IncrCounter("requests", 1)
+			require.NoError(t, b.Close())
+			require.EqualValues(t, 2, delivered)
+			require.Zero(t, b.Stats().Sinks[0].Dropped)
+		})
+	}
+}
+
+// TestFlushesEndWithTheTimeToClose: nobody waits for a sink that hangs when the time to close is over.
+func TestFlushesEndWithTheTimeToClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithCloseTimeout(time.Second),
+			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error {
+				<-release
+				return nil
+			}), metricsbuffer.SinkTimeout(500*time.Millisecond)))
+		require.NoError(t, err)
+		b.IncrCounter("requests", 1)
+		flushed := make(chan error, 2)
+		for range 2 { // the first one's batch is being written, the second one waits
+			go func() { flushed <- b.Flush(context.Background()) }()
+			synctest.Wait()
+			b.IncrCounter("requests", 1)
+		}
+		require.ErrorIs(t, b.Close(), context.DeadlineExceeded)
+		synctest.Wait()
+		require.Len(t, flushed, 2)
+		require.Error(t, <-flushed)
+		require.Error(t, <-flushed)
+		close(release)
+	})
+}
+
+// TestFlushesThatGaveUpTakeNoMemory while the sink hangs.
+func TestFlushesThatGaveUpTakeNoMemory(t *testing.T) {
+	release := make(chan struct{})
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(
+		metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error {
+			<-release
+			return nil
+		}), metricsbuffer.SinkTimeout(time.Hour)))
+	require.NoError(t, err)
+	b.IncrCounter("requests", 1)
+	flush := func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancel()
+		require.ErrorIs(t, b.Flush(ctx), context.DeadlineExceeded)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.Error(t, b.Flush(ctx), "its batch is being written")
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	const flushes = 5000
+	for range 100 {
+		flush()
+	}
+	before := heap()
+	for range flushes {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		require.Error(t, b.Flush(ctx))
+	}
+	require.Less(t, float64(heap())-float64(before), 40.0*flushes)
+	close(release)
+	require.NoError(t, b.Close())
+}

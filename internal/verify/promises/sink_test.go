@@ -203,3 +203,44 @@ func TestCloseOfASinkThatHangs(t *testing.T) {
 }
 
 var _ io.Closer = (*closable)(nil)
+
+// attaching is a sink with an Attach and a Write of its own.
+type attaching struct {
+	metricsbuffer.SinkFunc
+	attach func(flush func(context.Context) error) error
+}
+
+func (a *attaching) Attach(flush func(context.Context) error) error { return a.attach(flush) }
+
+// TestNewDoesNotWaitForASink: one sink refuses to be attached while another one is being written to.
+func TestNewDoesNotWaitForASink(t *testing.T) {
+	for name, heeds := range map[string]bool{"heeds its context": true, "hangs": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				first := &attaching{
+					func(ctx context.Context, _ *metricsbuffer.Batch) error {
+						if heeds {
+							<-ctx.Done()
+						} else {
+							<-release
+						}
+						return ctx.Err()
+					},
+					func(flush func(context.Context) error) error {
+						go func() { _ = flush(context.Background()) }()
+						synctest.Wait()
+						return nil
+					},
+				}
+				second := &attaching{nil, func(func(context.Context) error) error { return errors.New("refused") }}
+				begin := time.Now()
+				_, err := metricsbuffer.New(metricsbuffer.WithSink(first, metricsbuffer.SinkTimeout(time.Hour)),
+					metricsbuffer.WithSink(second), metricsbuffer.WithSelfMetrics())
+				require.ErrorContains(t, err, "refused")
+				require.Zero(t, time.Since(begin))
+				close(release)
+			})
+		})
+	}
+}

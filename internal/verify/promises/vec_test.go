@@ -325,3 +325,33 @@ func ExampleBuffer_Local() {
 	// bytes 8
 	// lines 2
 }
+
+// A path is a label that cannot be compared.
+type path []string
+
+func (p path) String() string { return strings.Join(p, "/") }
+
+// TestVecOfLabelsThatCannotBeCompared: they count, and the set keeps no instrument for them.
+func TestVecOfLabelsThatCannotBeCompared(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	type labels struct {
+		Path fmt.Stringer
+		More [1]struct {
+			Any any
+		} `tag:"-"`
+	}
+	vec, err := metricsbuffer.NewCounterVec[labels](b, "requests")
+	require.NoError(t, err)
+	for range 3 {
+		vec.With(labels{Path: path{"a", "b"}}).Inc()
+		vec.With(labels{Path: time.Second}).Inc()
+		any := labels{Path: time.Second}
+		any.More[0].Any = path{}
+		vec.With(any).Inc()
+	}
+	require.NoError(t, b.Close())
+	require.EqualValues(t, 3, recorder.Total(metricsbuffer.KindCounter, "requests", metricsbuffer.T("Path", "a/b")).Count)
+	require.EqualValues(t, 6, recorder.Total(metricsbuffer.KindCounter, "requests", metricsbuffer.T("Path", "1s")).Count)
+}

@@ -61,15 +61,15 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 		case negative:
 		case s == nil:
 			s, err = t.admit(p, batch.Start)
-		case s.hindrance != "" && s.freed != t.freed:
-			err = t.admitAgain(s, batch.Start)
+		case s.refusal != nil && s.refusal.hindrance != "" && s.refusal.freed != t.freed:
+			err = t.admitAgain(s, p, batch.Start)
 		}
 		if err != nil {
 			errs = append(errs, err)
 		}
 		switch {
-		case s != nil && s.refused != "":
-			batch.Drop(i, s.refused)
+		case s != nil && s.refusal != nil:
+			batch.Drop(i, s.refusal.reason)
 		case negative:
 			batch.Drop(i, NegativeDelta)
 		default:
@@ -133,8 +133,10 @@ func (t *Totals[D]) admit(p *metricsbuffer.Point, start time.Time) (*Series[D], 
 	return s, t.ask(s)
 }
 
-// admitAgain asks whether the hindrance of a refused series is gone. Its total then begins with the batch.
-func (t *Totals[D]) admitAgain(s *Series[D], start time.Time) error {
+// admitAgain asks whether the hindrance of a refused series is gone. Its total then begins with the batch, and its
+// description is that of the point.
+func (t *Totals[D]) admitAgain(s *Series[D], p *metricsbuffer.Point, start time.Time) error {
+	s.Help, s.Unit = p.Help, p.Unit
 	s.begin(start)
 	return t.ask(s)
 }
@@ -144,11 +146,10 @@ func (t *Totals[D]) ask(s *Series[D]) error {
 	if t.Admit == nil {
 		return nil
 	}
-	last := s.hindrance
-	var err error
-	s.refused, err = t.Admit(s)
-	s.hindered(err, t.freed)
-	if s.hindrance == last {
+	last := s.hindrance()
+	refused, err := t.Admit(s)
+	s.refuse(refused, err, t.freed)
+	if s.hindrance() == last {
 		return nil
 	}
 	return err
@@ -158,8 +159,7 @@ func (t *Totals[D]) ask(s *Series[D]) error {
 // series is in the way, as that of Admit; the caller reports it.
 func (t *Totals[D]) Refuse(s *Series[D], reason string, err error) {
 	t.release(s)
-	s.refused = reason
-	s.hindered(err, t.freed)
+	s.refuse(reason, err, t.freed)
 }
 
 // Reconsider has Add ask again about the series that were refused because of another one. It is for an owner whose
@@ -167,7 +167,7 @@ func (t *Totals[D]) Refuse(s *Series[D], reason string, err error) {
 func (t *Totals[D]) Reconsider() { t.freed++ }
 
 func (t *Totals[D]) release(s *Series[D]) {
-	if s.refused != "" {
+	if s.refusal != nil {
 		return
 	}
 	t.Reconsider()
@@ -194,7 +194,7 @@ func (t *Totals[D]) end(p *metricsbuffer.Point) {
 func (t *Totals[D]) All() iter.Seq[*Series[D]] {
 	return func(yield func(*Series[D]) bool) {
 		for _, s := range t.series {
-			if s.refused == "" && !yield(s) {
+			if s.refusal == nil && !yield(s) {
 				return
 			}
 		}
@@ -203,7 +203,7 @@ func (t *Totals[D]) All() iter.Seq[*Series[D]] {
 
 // Find returns the total of the point's series, or nil if there is none or it is refused.
 func (t *Totals[D]) Find(p *metricsbuffer.Point) *Series[D] {
-	if s := t.find(p); s != nil && s.refused == "" {
+	if s := t.find(p); s != nil && s.refusal == nil {
 		return s
 	}
 	return nil

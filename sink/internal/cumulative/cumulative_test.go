@@ -2,6 +2,7 @@ package cumulative_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -358,6 +359,21 @@ func TestAdmittedAgain(t *testing.T) {
 	require.NoError(t, totals.Add(minute(7, c)))
 	points, _ = byName(&totals)
 	require.Equal(t, map[string]point{"c": c}, points)
+}
+
+// Admit sees the description of the latest point, also if an earlier one was the reason to refuse the series.
+func TestDescriptionOfRefused(t *testing.T) {
+	var seen []string
+	totals := cumulative.Totals[int]{Admit: func(s *cumulative.Series[int]) (string, error) {
+		seen = append(seen, s.Help+s.Unit)
+		return "taken", errors.New("taken")
+	}}
+	for i, p := range []point{counter("a", 1), counter("a", 1), counter("a", 1)} {
+		p.Help, p.Unit = "help", fmt.Sprint(i)
+		_ = totals.Add(minute(i, p))
+		totals.Reconsider()
+	}
+	require.Equal(t, []string{"help0", "help1", "help2"}, seen)
 }
 
 // A series begins anew after its end. The end may come once more, because the batch that had it failed elsewhere in the

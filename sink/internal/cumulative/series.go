@@ -19,11 +19,16 @@ type Series[D any] struct {
 	// sum would exceed an int64.
 	Start time.Time
 
-	refused   string // the reason for which all points are dropped
-	hindrance string // the error that names another series as the cause
-	freed     uint64 // Totals.freed when the series was refused
+	refusal *refusal // nil: it was admitted
 
 	Detail D // the owner's; behind the fields that Add needs, which thus share cache lines
+}
+
+// A refusal says why the points of a series are dropped.
+type refusal struct {
+	reason    string
+	hindrance string // the error that names another series as the cause; without one there is no other
+	freed     uint64 // Totals.freed when the series was refused
 }
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
@@ -38,16 +43,28 @@ func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
 // is reports whether the point is of the series, and its unit has not changed. Strings of the same series have the same
 // address, mostly, so that it takes no longer for long ones.
 func (s *Series[D]) is(p *metricsbuffer.Point) bool {
-	return s.Kind == p.Kind && s.Name == p.Name && s.Unit == p.Unit && s.Decimals == p.Decimals &&
+	return s.Kind == p.Kind && s.Name == p.Name && s.Decimals == p.Decimals && s.Unit == p.Unit &&
 		slices.Equal(s.Tags, p.Tags)
 }
 
-// hindered notes why the series was refused, and when. Without an error there is no other series in the way.
-func (s *Series[D]) hindered(err error, freed uint64) {
-	s.hindrance, s.freed = "", freed
-	if err != nil {
-		s.hindrance = err.Error()
+// refuse notes that the series was refused, or admitted if the reason is empty.
+func (s *Series[D]) refuse(reason string, err error, freed uint64) {
+	s.refusal = nil
+	if reason == "" {
+		return
 	}
+	s.refusal = &refusal{reason: reason, freed: freed}
+	if err != nil {
+		s.refusal.hindrance = err.Error()
+	}
+}
+
+// hindrance returns the text of the error for which the series was refused.
+func (s *Series[D]) hindrance() string {
+	if s.refusal == nil {
+		return ""
+	}
+	return s.refusal.hindrance
 }
 
 // begin sets the total to zero.
@@ -61,8 +78,12 @@ func (s *Series[D]) begin(start time.Time) {
 
 // add adds a point. A total begins anew if its count or its sum exceeds an int64.
 func (s *Series[D]) add(p *metricsbuffer.Point, start time.Time) {
-	if exceeds(s.Count, p.Count) || s.Sum+p.Sum < s.Sum {
+	if exceeds(s.Count, p.Count) || s.Kind != metricsbuffer.KindCounter && s.Sum+p.Sum < s.Sum {
 		s.begin(start)
+	}
+	if s.Kind == metricsbuffer.KindCounter { // the other fields are in other cache lines
+		s.Count += p.Count
+		return
 	}
 	switch {
 	case s.Count == 0:
