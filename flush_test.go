@@ -764,7 +764,7 @@ func TestNewGaugeInAnOldSlot(t *testing.T) {
 			time.Sleep(20 * time.Second)
 		}
 		gauge := b.Gauge("new")
-		require.Equal(t, slot, gauge.slot)
+		require.Equal(t, slot, gauge.lease.slot)
 		require.NoError(t, b.Flush(t.Context()))
 		b.Describe("new", "Help.", "")
 		require.NoError(t, b.Flush(t.Context()))
