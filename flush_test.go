@@ -177,6 +177,54 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
+// TestCountsOfMoreThan32Bits: higher bits of a count stay with it when the range of buckets grows, when counts are
+// merged, and when more is added.
+func TestCountsOfMoreThan32Bits(t *testing.T) {
+	const many = 5<<32 + 7
+	d := new(distribution)
+	d.tally(d.cover(10, 2), many)
+	d.tally(d.cover(3, 1), 1)
+	d.tally(d.cover(40, 1), 2)
+	require.EqualValues(t, many, d.at(d.cover(10, 1)))
+	sum := new(distribution)
+	for range 3 {
+		sum.add(d)
+	}
+	counts := new(scratch).spread(sum)
+	require.Equal(t, 3, counts.Offset)
+	want := make([]uint64, 38)
+	want[0], want[7], want[37] = 3, 3*many, 6
+	require.Equal(t, want, counts.Counts)
+}
+
+// TestReleasedDistributionIsEmpty: the next series that takes it finds nothing of the series before.
+func TestReleasedDistributionIsEmpty(t *testing.T) {
+	d := new(distribution)
+	d.tally(d.cover(10, 2), 1<<40)
+	d.keep(&traced{value: 5, at: 1})
+	d.count, d.sum, d.greatest, d.least, d.zeros = 1, 1, 1, 1, 1
+	counts := d.counts
+	d.release()
+	require.Equal(t, []uint32{0, 0}, counts)
+	require.Equal(t, distribution{counts: counts[:0], exemplars: d.exemplars}, *d)
+	require.Empty(t, d.exemplars)
+}
+
+// TestBucketsOfPointsAreApart: a sink may append to a point's buckets and exemplars without changing the next point's.
+func TestBucketsOfPointsAreApart(t *testing.T) {
+	first, second := new(distribution), new(distribution)
+	for i, d := range []*distribution{first, second} {
+		d.tally(d.cover(10, 1), uint64(i+1))
+		d.keep(&traced{value: int64(i + 1)})
+	}
+	s := &scratch{counts: make([]uint64, 0, 8), exemplars: make([]Exemplar, 0, 8)}
+	buckets, exemplars := s.spread(first), s.expand(first)
+	next, nextExemplars := s.spread(second), s.expand(second)
+	_, _ = append(buckets.Counts, 99), append(exemplars, Exemplar{Value: 99})
+	require.Equal(t, []uint64{2}, next.Counts)
+	require.EqualValues(t, 2, nextExemplars[0].Value)
+}
+
 // keep is a sink that keeps the batches' points, without their buckets.
 func keep(batches *[]Batch) Sink {
 	return SinkFunc(func(_ context.Context, batch *Batch) error {
@@ -309,6 +357,33 @@ func TestStartOfABatchThatWaited(t *testing.T) {
 		require.Len(t, batches, 3)
 		require.Equal(t, "c", batches[2].Points[0].Name)
 		require.False(t, batches[2].Start.After(recorded))
+	})
+}
+
+// TestStartOfAPartlyAcknowledgedBatch: points that come back keep the start of their batch, although other points of it
+// were acknowledged.
+func TestStartOfAPartlyAcknowledgedBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithSink(SinkFunc(func(ctx context.Context, batch *Batch) error {
+			_ = keep(&batches).Write(ctx, batch)
+			if len(batches) > 1 {
+				return nil
+			}
+			batch.Acknowledge(1)
+			return errors.New("injected")
+		})))
+		require.NoError(t, err)
+		b.IncrCounter("a", 1)
+		b.IncrCounter("b", 1)
+		time.Sleep(time.Second)
+		require.Error(t, b.Flush(t.Context()))
+		time.Sleep(time.Second)
+		require.NoError(t, b.Close())
+		require.Len(t, batches, 2)
+		require.Equal(t, "b", batches[1].Points[0].Name)
+		require.Equal(t, batches[0].Start, batches[1].Start)
+		require.True(t, batches[1].Start.Before(batches[0].End))
 	})
 }
 
@@ -486,6 +561,25 @@ func TestFirstDropOfEachReasonIsReported(t *testing.T) {
 	})
 }
 
+// TestBatchThatIsKept: a sink that keeps a batch cannot change its outcome after Write.
+func TestBatchThatIsKept(t *testing.T) {
+	d := newDrained(t, 2)
+	var kept *Batch
+	d.outlet.timeout = time.Minute
+	d.outlet.sink = SinkFunc(func(_ context.Context, batch *Batch) error {
+		batch.Drop(0, "in time")
+		kept = batch
+		return nil
+	})
+	d.fill(1)
+	d.collect()
+	d.deliver(d.outlet)
+	written := <-d.returned
+	require.Panics(t, func() { kept.Drop(1, "late") })
+	d.settle(written)
+	require.Equal(t, map[string]int64{"in time": 1}, d.outlet.stats.Drops)
+}
+
 // TestReasonsWithoutEnd: a sink that has a new reason for each point costs neither memory nor the handler's time. No
 // report of a drop is lost while the handler is busy.
 func TestReasonsWithoutEnd(t *testing.T) {
@@ -530,6 +624,30 @@ func TestReasonsWithoutEnd(t *testing.T) {
 
 func entry(b *Buffer, kind Kind, name string) *series {
 	return b.registry.families[kind].series.Load(atomicmap.HashName(name), name, nil)
+}
+
+// TestWriteByNameHoldsItsSeries: a writer by name keeps its series until the update is made. Here each writer panics
+// where it would make the update, because the memory for it is missing.
+func TestWriteByNameHoldsItsSeries(t *testing.T) {
+	write := map[Kind]func(b *Buffer){
+		KindCounter: func(b *Buffer) { b.addNamedSlow("x", 1, nil) },
+		KindTimer:   func(b *Buffer) { b.observeNamedSlow(b.timers, "x", 1, nil) },
+		KindGauge:   func(b *Buffer) { b.setNamed("x", 1, nil) },
+	}
+	for kind, write := range write {
+		b, err := New()
+		require.NoError(t, err)
+		b.registry.expiring = true
+		s := b.registry.find(&b.registry.families[kind], atomicmap.HashName("x"), "x", nil)
+		s.Value.state.Store(idle) // so that the writer of the gauge does not make the update inside a section
+		if kind == KindGauge {
+			s.Value.slot = maxGauges - 1
+		} else {
+			b.shards = nil
+		}
+		require.Panics(t, func() { write(b) }, kind)
+		require.EqualValues(t, 1, s.Value.state.Load(), kind)
+	}
 }
 
 func TestWriteByNameOpensAnIdleSeries(t *testing.T) {
@@ -630,6 +748,30 @@ func TestNewSeriesInAnOldSlot(t *testing.T) {
 			require.True(t, bucket.Lower < 1000 && 1000 <= bucket.Upper && bucket.Count == 1, "%v", bucket)
 		}
 		require.NoError(t, b.Close())
+	})
+}
+
+// TestNewGaugeInAnOldSlot: a gauge in a slot that was used before has no value before it is set, also if it is described.
+func TestNewGaugeInAnOldSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(10*time.Second), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		b.SetGauge("old", 1)
+		slot := entry(b, KindGauge, "old").Value.slot
+		for range 4 {
+			require.NoError(t, b.Flush(t.Context()))
+			time.Sleep(20 * time.Second)
+		}
+		gauge := b.Gauge("new")
+		require.Equal(t, slot, gauge.lease.slot)
+		require.NoError(t, b.Flush(t.Context()))
+		b.Describe("new", "Help.", "")
+		require.NoError(t, b.Flush(t.Context()))
+		require.Equal(t, []string{"gauge old[] 0 1"}, pointsOf(batches))
+		gauge.Set(2)
+		require.NoError(t, b.Close())
+		require.Equal(t, []string{"gauge new[] 0 2", "gauge old[] 0 1"}, pointsOf(batches))
 	})
 }
 

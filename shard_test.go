@@ -252,6 +252,42 @@ func TestDemotion(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
+// TestIdleCellGivesItsWindowBack: a timer that is no longer used gives its counts back, although others of its chunk are
+// used. It is counted in again afterwards.
+func TestIdleCellGivesItsWindowBack(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	f := newFlusher(b.shards, b.registry, &config{})
+	used, unused := b.Timer("used"), b.Timer("unused")
+	require.Equal(t, used.slot/distributionsPerChunk, unused.slot/distributionsPerChunk)
+	windows := func(timer *Timer) (n int) {
+		b.shards.eachChunk(func(*counterChunk, bool) {}, func(chunk *distributionChunk, _ bool) {
+			for bank := range uint32(2) {
+				if chunk.cell(bank, timer.slot).window.Load() != nil {
+					n++
+				}
+			}
+		})
+		return n
+	}
+	collect := func(timers ...*Timer) {
+		for _, timer := range timers {
+			timer.Observe(time.Millisecond)
+		}
+		f.collect()
+	}
+	collect(used, unused)
+	collect(used, unused)
+	require.Equal(t, 2, windows(unused))
+	for range idleLimit + 2 {
+		collect(used)
+	}
+	require.Zero(t, windows(unused))
+	require.Equal(t, 2, windows(used))
+	collect(used, unused)
+	require.Equal(t, Totals{Observations: 4 + idleLimit + 2 + 2}, f.recorded)
+}
+
 // TestDroppedChunkAtTheEnd: an update in a chunk that the last collection has taken away is counted as dropped.
 func TestDroppedChunkAtTheEnd(t *testing.T) {
 	b, err := New(WithInterval(0), WithSink(SinkFunc(func(context.Context, *Batch) error { return nil })))

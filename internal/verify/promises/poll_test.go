@@ -200,6 +200,29 @@ func TestFlushPollsAnew(t *testing.T) {
 	})
 }
 
+// TestStopWhileACallIsUnderWay: a batch that found a call under way would call the function once more. It does not after
+// Stop.
+func TestStopWhileACallIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := metricsbuffer.New(metricsbuffer.WithSink(new(sinktest.Recorder)), metricsbuffer.WithInterval(0))
+		require.NoError(t, err)
+		calls, stopped := 0, make(chan struct{})
+		poll := b.Poll(func() { calls++; <-stopped })
+		flushed := make(chan error)
+		for range 2 {
+			go func() { flushed <- b.Flush(t.Context()) }()
+			synctest.Wait()
+		}
+		poll.Stop()
+		close(stopped)
+		for range 2 {
+			require.NoError(t, <-flushed)
+		}
+		require.NoError(t, b.Close())
+		require.Equal(t, 1, calls)
+	})
+}
+
 // TestPolledFunctionMayDoAnything: poll, stop, flush and close.
 func TestPolledFunctionMayDoAnything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
