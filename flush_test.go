@@ -563,21 +563,18 @@ func TestFirstDropOfEachReasonIsReported(t *testing.T) {
 
 // TestBatchThatIsKept: a sink that keeps a batch cannot change its outcome after Write.
 func TestBatchThatIsKept(t *testing.T) {
-	d := newDrained(t, 2)
 	var kept *Batch
-	d.outlet.timeout = time.Minute
-	d.outlet.sink = SinkFunc(func(_ context.Context, batch *Batch) error {
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
 		batch.Drop(0, "in time")
 		kept = batch
 		return nil
-	})
-	d.fill(1)
-	d.collect()
-	d.deliver(d.outlet)
-	written := <-d.returned
-	require.Panics(t, func() { kept.Drop(1, "late") })
-	d.settle(written)
-	require.Equal(t, map[string]int64{"in time": 1}, d.outlet.stats.Drops)
+	})))
+	require.NoError(t, err)
+	b.IncrCounter("requests", 1)
+	require.NoError(t, b.Flush(t.Context()))
+	require.Panics(t, func() { kept.Drop(0, "late") })
+	require.Equal(t, map[string]int64{"in time": 1}, b.Stats().Sinks[0].Drops)
+	require.NoError(t, b.Close())
 }
 
 // TestReasonsWithoutEnd: a sink that has a new reason for each point costs neither memory nor the handler's time. No
@@ -751,7 +748,8 @@ func TestNewSeriesInAnOldSlot(t *testing.T) {
 	})
 }
 
-// TestNewGaugeInAnOldSlot: a gauge in a slot that was used before has no value before it is set, also if it is described.
+// TestNewGaugeInAnOldSlot: a gauge in a slot that was used before has no value before it is set, also if it is
+// described.
 func TestNewGaugeInAnOldSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches []Batch

@@ -200,8 +200,8 @@ func TestFlushPollsAnew(t *testing.T) {
 	})
 }
 
-// TestStopWhileACallIsUnderWay: a batch that found a call under way would call the function once more. It does not after
-// Stop.
+// TestStopWhileACallIsUnderWay: a batch that found a call under way would call the function once more. It does not
+// after Stop.
 func TestStopWhileACallIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := metricsbuffer.New(metricsbuffer.WithSink(new(sinktest.Recorder)), metricsbuffer.WithInterval(0))
