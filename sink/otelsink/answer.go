@@ -101,4 +101,5 @@ func refusalOfHTTP(err error) (reason string) {
 
 // ownError matches an answer of a server of HTTP, whose status is the group, and the exporters' own limit on the size
 // of a request.
-var ownError = regexp.MustCompile(`^failed to send metrics to \S+: (400|413|422) |^request (?:message|body) too large: `)
+var ownError = regexp.MustCompile(
+	`^failed to send metrics to \S+: (400|413|422) |^request (?:message|body) too large: `)

@@ -154,7 +154,7 @@ func TestConservationUnderRefusals(t *testing.T) {
 			return b.Stats().Sinks[0].Pending.Increments == 0
 		}, 10*time.Second, time.Millisecond)
 		require.Equal(t, recorded, exporter.taken, "seed %d", seed)
-		require.Equal(t, bad, int64(b.Stats().Sinks[0].Dropped.Increments), "seed %d", seed)
+		require.Equal(t, bad, b.Stats().Sinks[0].Dropped.Increments, "seed %d", seed)
 		require.NoError(t, b.Close())
 	}
 }

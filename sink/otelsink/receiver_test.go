@@ -39,10 +39,11 @@ type receiver struct {
 	totals  map[string]seen // by name and attributes, as fmt prints them
 	latest  map[string]seen
 	answer  *collector.ExportMetricsPartialSuccess
-	refuse  func(*collector.ExportMetricsServiceRequest) error // nil to refuse nothing
-	crash   chan struct{}                                      // closed once a request was taken that will not be answered; nil to answer
+	crash   chan struct{} // closed once a request was taken that will not be answered; nil to answer
 	exports int
 	request *collector.ExportMetricsServiceRequest // the last one
+
+	refuse func(*collector.ExportMetricsServiceRequest) error // nil to refuse nothing
 
 	requests []*collector.ExportMetricsServiceRequest // all
 	stalled  chan struct{}                            // until it is closed nothing is taken or answered; nil to do both

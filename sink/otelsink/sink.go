@@ -45,8 +45,8 @@ func New(exporter sdk.Exporter, opts ...Option) (*Sink, error) {
 // String names the sink by the type of its exporter.
 func (s *Sink) String() string { return fmt.Sprintf("opentelemetry %T", s.exporter) }
 
-// pointsPerExport keeps most requests below the 4 MiB that servers of gRPC take by default. A point with long tags, many
-// exemplars or all 1,009 buckets in use is several kilobytes: its request may be refused, and is halved then.
+// pointsPerExport keeps most requests below the 4 MiB that servers of gRPC take by default. A point with long tags,
+// many exemplars or all 1,009 buckets in use is several kilobytes: its request may be refused, and is halved then.
 const pointsPerExport = 1000
 
 // Write exports the batch in requests of at most 1,000 points, and acknowledges each of them by itself. An export that
