@@ -119,7 +119,11 @@ func (d *Dumper) Dump(ctx context.Context) error {
 		return nil
 	}
 	note := time.Now().Format("2006-01-02 15:04:05.000") + "  no update since the last table\n\n"
-	if _, err := io.WriteString(d.sink.w, note); err != nil {
+	cut := d.sink.cut
+	d.sink.cut = true // as in Sink.Write
+	n, err := io.WriteString(d.sink.w, note)
+	d.sink.cut = cut || err != nil && n > 0
+	if err != nil {
 		return fmt.Errorf("consolesink: Dump: %w", err)
 	}
 	return nil

@@ -69,6 +69,35 @@ func TestFailedDumpStaysPending(t *testing.T) {
 	require.ErrorIs(t, dump.Dump(t.Context()), errSwitchedOff, "a line without a table can fail, too")
 }
 
+// TestDumpThatIsCut: the table after a note that was written in part says so, and begins with a line of its own.
+func TestDumpThatIsCut(t *testing.T) {
+	var w cuttingWriter
+	dump, err := consolesink.DumpOnSignal(&w)
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(dump))
+	require.NoError(t, err)
+	w.cut = true
+	require.ErrorIs(t, dump.Dump(t.Context()), errSwitchedOff)
+	w.cut = false
+	buffer.IncrCounter("jobs", 3)
+	require.NoError(t, buffer.Close())
+	require.Contains(t, w.text.String(), "\n(writing the table above failed")
+}
+
+// A cuttingWriter takes a part of each text only, if cut is set.
+type cuttingWriter struct {
+	text strings.Builder
+	cut  bool
+}
+
+func (w *cuttingWriter) Write(p []byte) (int, error) {
+	if w.cut {
+		n, _ := w.text.Write(p[:5])
+		return n, errSwitchedOff
+	}
+	return w.text.Write(p)
+}
+
 func TestSignal(t *testing.T) {
 	for _, opts := range [][]consolesink.Option{nil, {consolesink.WithSignals(syscall.SIGWINCH, syscall.SIGUSR2)}} {
 		s := new(screen)

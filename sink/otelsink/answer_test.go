@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,4 +186,43 @@ func TestAnswersNotAboutTheContent(t *testing.T) {
 		_, dropped := batch.Dropped(0)
 		require.False(t, dropped, "%v", answer)
 	}
+}
+
+// A jostledExporter notices exports at the same time.
+type jostledExporter struct {
+	sdk.Exporter
+	inside, met atomic.Int64
+}
+
+func (*jostledExporter) Shutdown(context.Context) error { return nil }
+
+func (e *jostledExporter) Export(context.Context, *metricdata.ResourceMetrics) error {
+	if e.inside.Add(1) > 1 {
+		e.met.Add(1)
+	}
+	time.Sleep(time.Millisecond)
+	e.inside.Add(-1)
+	return nil
+}
+
+// TestTwoBuffersExportInTurn: exporters are not safe for concurrent use.
+func TestTwoBuffersExportInTurn(t *testing.T) {
+	exporter := new(jostledExporter)
+	sink := newSink(t, exporter)
+	var writers sync.WaitGroup
+	for range 2 {
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(sink))
+		require.NoError(t, err)
+		writers.Go(func() {
+			for range 20 {
+				b.IncrCounter("requests", 1)
+				if err := b.Flush(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		defer func() { _ = b.Close() }()
+	}
+	writers.Wait()
+	require.Zero(t, exporter.met.Load())
 }

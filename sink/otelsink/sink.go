@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -18,6 +19,7 @@ import (
 
 // A Sink pushes batches through an exporter. [New] makes one.
 type Sink struct {
+	mu       sync.Mutex // one export at a time, also for several buffers: exporters promise no more
 	exporter sdk.Exporter
 	resource *resource.Resource
 }
@@ -39,7 +41,7 @@ func New(exporter sdk.Exporter, opts ...Option) (*Sink, error) {
 	if c.resource == nil {
 		c.resource = resource.Default()
 	}
-	return &Sink{exporter, c.resource}, nil
+	return &Sink{exporter: exporter, resource: c.resource}, nil
 }
 
 // String names the sink by the type of its exporter.
@@ -64,6 +66,8 @@ const pointsPerExport = 1000
 // it to [otel.Handle], and returns no error for it.
 func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	batch.Acknowledge(0) // the ends, which are not exported
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var rejected, refused error
 	size := pointsPerExport
 	for from := 0; from < len(batch.Points); {

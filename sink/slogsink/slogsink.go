@@ -137,9 +137,11 @@ func appendDistribution(attrs []slog.Attr, p *metricsbuffer.Point) []slog.Attr {
 	add("sum", p.Sum)
 	if p.Count > 0 {
 		add("min", p.Min)
-		if p.Buckets != nil {
-			add("p50", int64(p.Quantile(0.5)))
-			add("p99", int64(p.Quantile(0.99)))
+		if v, ok := point.Quantile(p, 0.5); ok {
+			add("p50", v)
+		}
+		if v, ok := point.Quantile(p, 0.99); ok {
+			add("p99", v)
 		}
 		add("max", p.Max)
 	}

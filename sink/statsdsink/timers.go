@@ -1,11 +1,11 @@
 package statsdsink
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	points "github.com/metricsbuffer/metricsbuffer/sink/internal/point" // the tests have a type point
 )
 
 // A quantile is sent as a gauge. Its name is the series' name and the part.
@@ -38,8 +38,8 @@ func (e *encoder) appendParts(packet []byte, p *metricsbuffer.Point) []byte {
 	packet = e.appendGaugePart(packet, ".min", p.Min)
 	packet = e.appendGaugePart(packet, ".max", p.Max)
 	for i := range e.quantiles {
-		if v := p.Quantile(e.quantiles[i].q); !math.IsNaN(v) {
-			packet = e.appendGaugePart(packet, e.quantiles[i].part, int64(math.Round(v)))
+		if v, ok := points.Quantile(p, e.quantiles[i].q); ok {
+			packet = e.appendGaugePart(packet, e.quantiles[i].part, v)
 		}
 	}
 	return packet

@@ -38,12 +38,11 @@ func (s *Sink) writeWhole(packet []byte) error {
 		}
 		s.torn = false
 	}
+	s.torn = true // in case that the writer panics
 	n, err := s.writer.Write(packet)
 	if err == nil && n < len(packet) {
 		err = io.ErrShortWrite
 	}
-	if err != nil && n > 0 && n <= len(packet) {
-		s.torn = packet[n-1] != '\n'
-	}
+	s.torn = err != nil && n > 0 && n <= len(packet) && packet[n-1] != '\n'
 	return err
 }

@@ -72,6 +72,26 @@ func TestWriterThatPanics(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out.String(), "aaaaaaaaaa:1|c\n"), out.String())
 }
 
+// TestWriterThatPanicsInALine: the next packet begins with a line of its own.
+func TestWriterThatPanicsInALine(t *testing.T) {
+	var out strings.Builder
+	calls := 0
+	s, err := NewWriter(writerFunc(func(p []byte) (int, error) {
+		if calls++; calls == 1 {
+			out.Write(p[:5])
+			panic("first")
+		}
+		return out.Write(p)
+	}))
+	require.NoError(t, err)
+	b := bufferOf(t, s)
+	b.IncrCounter("jobs.done", 7)
+	require.Error(t, b.Flush(t.Context()))
+	require.NoError(t, b.Flush(t.Context()))
+	require.NoError(t, b.Close())
+	require.Contains(t, strings.Split(out.String(), "\n"), "jobs.done:7|c")
+}
+
 // TestCreditGoesWithItsBuffer: a closed buffer leaves credit of a point that it dropped. The credit is not taken off
 // the observations of the next buffer.
 func TestCreditGoesWithItsBuffer(t *testing.T) {

@@ -13,10 +13,15 @@ func Target(call, noun string, target any, advice string) error {
 	switch v := reflect.ValueOf(target); {
 	case !v.IsValid():
 		return fmt.Errorf("%s: the %s is nil; %s", call, noun, advice)
-	case (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func || v.Kind() == reflect.Map) && v.IsNil():
+	case canBeNil(v.Kind()) && v.IsNil():
 		return fmt.Errorf("%s: the %s is a nil %T; %s", call, noun, target, advice)
 	}
 	return nil
+}
+
+// canBeNil says whether nil values of the kind are most likely a mistake. The nil value of a slice is an empty one.
+func canBeNil(k reflect.Kind) bool {
+	return k == reflect.Pointer || k == reflect.Func || k == reflect.Map || k == reflect.Chan
 }
 
 // Apply applies the options to the sink. It returns the errors of all options, joined; each begins with the call.

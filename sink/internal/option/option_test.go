@@ -17,6 +17,7 @@ func TestTarget(t *testing.T) {
 	require.EqualError(t, check((*os.File)(nil)), "xsink: New: the writer is a nil *os.File; give it os.Stderr")
 	require.EqualError(t, check((func())(nil)), "xsink: New: the writer is a nil func(); give it os.Stderr")
 	require.EqualError(t, check(map[string]int(nil)), "xsink: New: the writer is a nil map[string]int; give it os.Stderr")
+	require.EqualError(t, check((chan int)(nil)), "xsink: New: the writer is a nil chan int; give it os.Stderr")
 	require.NoError(t, check(io.Discard))
 	require.NoError(t, check(os.Stderr))
 }
