@@ -180,7 +180,7 @@ func BenchmarkDrain(b *testing.B) {
 // TestCountsOfMoreThan32Bits: higher bits of a count stay with it when the range of buckets grows, when counts are
 // merged, and when more is added.
 func TestCountsOfMoreThan32Bits(t *testing.T) {
-	const many = 5<<32 + 7
+	const many uint64 = 5<<32 + 7
 	d := new(distribution)
 	d.tally(d.cover(10, 2), many)
 	d.tally(d.cover(3, 1), 1)

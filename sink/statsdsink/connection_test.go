@@ -162,8 +162,10 @@ func TestKeptConnectionThatBreaksDuringABatch(t *testing.T) {
 	}()
 	require.Error(t, b.Flush(t.Context()))
 	<-closed
-	require.Equal(t, total(series), pending(b))
+	s.mu.Lock() // Write may have passed its timeout, and not have returned yet
+	defer s.mu.Unlock()
 	require.Nil(t, s.conn)
+	require.Equal(t, total(series), pending(b))
 }
 
 // A nameServer answers questions for the IPv4 address of any name.
