@@ -185,7 +185,7 @@ func TestCountsOfMoreThan32Bits(t *testing.T) {
 	d.tally(d.cover(10, 2), many)
 	d.tally(d.cover(3, 1), 1)
 	d.tally(d.cover(40, 1), 2)
-	require.EqualValues(t, many, d.at(d.cover(10, 1)))
+	require.Equal(t, many, d.at(d.cover(10, 1)))
 	sum := new(distribution)
 	for range 3 {
 		sum.add(d)
