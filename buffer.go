@@ -380,7 +380,11 @@ func (b *Buffer) observeNamed(name string, v int64, tags []Tag, f *family) {
 		b.scope.record(f, name, v, tags)
 		return
 	}
-	if s := f.series.Find(name, tags); s != nil && v > 0 {
+	if v <= 0 { // rare
+		b.observeNamedSlow(f, name, v, tags)
+		return
+	}
+	if s := f.series.Find(name, tags); s != nil {
 		index := bucket.Index(v)
 		table := &b.shards.table
 		if id := owner.Pin(); uint(id) < maxShards {

@@ -310,27 +310,26 @@ func init() { seriesid.Of = idOf }
 // idOf returns which series the instrument records in.
 func idOf(instrument any) seriesid.ID {
 	var l *lease
-	var kind Kind
 	switch i := instrument.(type) {
 	case *Counter:
 		if i != nil {
-			l, kind = i.lease, KindCounter
+			l = i.lease
 		}
 	case *Gauge:
 		if i != nil {
-			l, kind = i.lease, KindGauge
+			l = i.lease
 		}
 	case *Timer:
 		if i != nil {
-			l, kind = i.lease, KindTimer
+			l = i.lease
 		}
 	case *Histogram:
 		if i != nil {
-			l, kind = i.lease, KindHistogram
+			l = i.lease
 		}
 	}
 	if l == nil {
 		return seriesid.ID{}
 	}
-	return seriesid.ID{Buffer: l.shards, Kind: uint8(kind), Slot: l.slot}
+	return seriesid.ID{Buffer: l.shards, Kind: uint8(l.kind), Slot: l.slot}
 }

@@ -23,24 +23,30 @@ func bufferOf(t *testing.T, s metricsbuffer.Sink) *metricsbuffer.Buffer {
 	return b
 }
 
-// TestWriterThatTearsALine: the part of a line that a writer took before it failed does not swallow the next line.
+// TestWriterThatTearsALine: the part of a line that a writer took before it failed or panicked does not swallow the
+// next line.
 func TestWriterThatTearsALine(t *testing.T) {
-	var out strings.Builder
-	calls := 0
-	s, err := NewWriter(writerFunc(func(p []byte) (int, error) {
-		if calls++; calls == 1 {
+	for _, panics := range []bool{false, true} {
+		var out strings.Builder
+		calls := 0
+		s, err := NewWriter(writerFunc(func(p []byte) (int, error) {
+			if calls++; calls > 1 {
+				return out.Write(p)
+			}
 			n, _ := out.Write(p[:5])
+			if panics {
+				panic("in a line")
+			}
 			return n, errors.New("disk full")
-		}
-		return out.Write(p)
-	}))
-	require.NoError(t, err)
-	b := bufferOf(t, s)
-	b.IncrCounter("jobs.done", 7)
-	require.Error(t, b.Flush(t.Context()))
-	require.NoError(t, b.Flush(t.Context()))
-	require.NoError(t, b.Close())
-	require.Contains(t, strings.Split(out.String(), "\n"), "jobs.done:7|c")
+		}))
+		require.NoError(t, err)
+		b := bufferOf(t, s)
+		b.IncrCounter("jobs.done", 7)
+		require.Error(t, b.Flush(t.Context()))
+		require.NoError(t, b.Flush(t.Context()))
+		require.NoError(t, b.Close())
+		require.Contains(t, strings.Split(out.String(), "\n"), "jobs.done:7|c", "panics: %v", panics)
+	}
 }
 
 // TestWriterThatIsShort: bytes that a writer did not take are not acknowledged, even if it returns no error.
@@ -70,26 +76,6 @@ func TestWriterThatPanics(t *testing.T) {
 	require.NoError(t, b.Flush(t.Context()))
 	require.NoError(t, b.Close())
 	require.Equal(t, 1, strings.Count(out.String(), "aaaaaaaaaa:1|c\n"), out.String())
-}
-
-// TestWriterThatPanicsInALine: the next packet begins with a line of its own.
-func TestWriterThatPanicsInALine(t *testing.T) {
-	var out strings.Builder
-	calls := 0
-	s, err := NewWriter(writerFunc(func(p []byte) (int, error) {
-		if calls++; calls == 1 {
-			out.Write(p[:5])
-			panic("first")
-		}
-		return out.Write(p)
-	}))
-	require.NoError(t, err)
-	b := bufferOf(t, s)
-	b.IncrCounter("jobs.done", 7)
-	require.Error(t, b.Flush(t.Context()))
-	require.NoError(t, b.Flush(t.Context()))
-	require.NoError(t, b.Close())
-	require.Contains(t, strings.Split(out.String(), "\n"), "jobs.done:7|c")
 }
 
 // TestCreditGoesWithItsBuffer: a closed buffer leaves credit of a point that it dropped. The credit is not taken off
