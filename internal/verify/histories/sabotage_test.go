@@ -39,8 +39,8 @@ var sabotages = []struct {
 	},
 	{
 		"a flush that does not collect", "flush.go",
-		"\tf.collect()\n\tfor _, o := range sinks {\n\t\tf.request(o, replies)\n\t}\n",
-		"\tfor _, o := range sinks {\n\t\tf.request(o, replies)\n\t}\n\tf.collect()\n",
+		"\tf.collect()\n\tfor _, o := range sinks {\n\t\tf.request(o, replies, last)\n\t}\n",
+		"\tfor _, o := range sinks {\n\t\tf.request(o, replies, last)\n\t}\n\tf.collect()\n",
 		[]string{"TestStateMachine", "TestHistories"},
 	},
 	{
