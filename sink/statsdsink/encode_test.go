@@ -262,8 +262,12 @@ func TestSeriesStayApart(t *testing.T) {
 }
 
 func hundredThousand(kind metricsbuffer.Kind, tags ...metricsbuffer.Tag) *metricsbuffer.Batch {
+	return newBatch(100_000, kind, tags)
+}
+
+func newBatch(points int, kind metricsbuffer.Kind, tags tags) *metricsbuffer.Batch {
 	batch := new(metricsbuffer.Batch)
-	for i := range 100_000 {
+	for i := range points {
 		batch.Points = append(batch.Points, point{
 			Name: "arroyo.producer.produce_status" + strconv.Itoa(i), Kind: kind, Tags: tags, ID: uint32(1000 + i),
 			Count: int64(i), Sum: int64(i) * 1000, Max: int64(i), Value: float64(i),
@@ -319,8 +323,7 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 		s, err := NewWriter(io.Discard, opts...)
 		require.NoError(t, err)
 		for _, kind := range []metricsbuffer.Kind{counter, timer, gauge, metricsbuffer.KindHistogram} {
-			batch := hundredThousand(kind, twoTags...)
-			batch.Points = batch.Points[:100]
+			batch := newBatch(100, kind, twoTags)
 			for i := range batch.Points {
 				batch.Points[i].ID = uint32(i) // the first one has none
 				batch.Points[i].Buckets = &buckets{Zeros: 1, Offset: 7, Counts: []uint64{uint64(i), 0, 3}}
