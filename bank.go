@@ -124,8 +124,8 @@ const (
 )
 
 // widen returns an empty window that covers all that w does, and n buckets from first on, in whole steps. Indexes begin
-// at [bucket.Lowest], which is negative. If a bank has an older window beside a wide one, the next is at least twice as
-// wide. So all of them take at most four times the memory of the widest, however the values come.
+// at [bucket.Lowest], which is negative. A window that takes the place of a wide one is twice as wide. So all windows of
+// a bank take at most four times the memory of the widest, however the values come.
 func widen(w *window, first, n, step int) *window {
 	end := (first + n + step - 1) &^ (step - 1)
 	first &^= step - 1
@@ -134,7 +134,7 @@ func widen(w *window, first, n, step int) *window {
 	}
 	down := first < w.first
 	first, end = min(first, w.first), max(end, w.first+len(w.counts))
-	if w.older != nil && len(w.counts) >= wide {
+	if len(w.counts) >= wide {
 		for range 2 { // to the side of the new buckets, and to the other one where there are no more buckets
 			if down {
 				first = max(min(first, end-2*len(w.counts)), bucket.Lowest&^(step-1))
