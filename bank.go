@@ -124,8 +124,8 @@ const (
 )
 
 // widen returns an empty window that covers all that w does, and n buckets from first on, in whole steps. Indexes begin
-// at [bucket.Lowest], which is negative. A window that takes the place of a wide one is twice as wide. So all windows of
-// a bank take at most four times the memory of the widest, however the values come.
+// at [bucket.Lowest], which is negative. A window that takes the place of a wide one is twice as wide. So all windows
+// of a bank take at most four times the memory of the widest, however the values come.
 func widen(w *window, first, n, step int) *window {
 	end := (first + n + step - 1) &^ (step - 1)
 	first &^= step - 1
@@ -302,6 +302,16 @@ func (c *distributionCell) bytes() (n int64) {
 		n += int64(unsafe.Sizeof(*w)) + int64(len(w.counts))*int64(unsafe.Sizeof(w.counts[0]))
 	}
 	return n
+}
+
+// amount returns the counter's sum in both banks.
+func (c *counterChunk) amount(slot uint32) int64 {
+	return c.word(0, slot).Peek() + c.word(1, slot).Peek()
+}
+
+// amount returns the number of observations in both banks.
+func (c *distributionChunk) amount(slot uint32) int64 {
+	return c.cell(0, slot).total() + c.cell(1, slot).total()
 }
 
 // total returns the sum of all counters in both banks.

@@ -304,7 +304,7 @@ func (b *Buffer) Stats() (stats Stats) {
 	case b.flusher == nil:
 		describe(&stats, b.shards, b.registry)
 		stats.Recorded, stats.Bytes = b.shards.peek(), b.shards.bytes()
-		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards), b.registry)
+		stats.Overflowed, stats.Overflows = new(overflows).account(nil, b.registry.overflowed(b.shards.amount), b.registry)
 		return stats
 	case b.flusher.do(context.Background(), func() { b.flusher.collect(); stats = b.flusher.account(nil) }):
 		describe(&stats, b.shards, b.registry)
@@ -314,7 +314,9 @@ func (b *Buffer) Stats() (stats Stats) {
 	// taken away by the last collection.
 	late := b.shards.peek()
 	late.add(b.flusher.dropped.peek())
-	stats = b.flusher.account(b.registry.overflowed(b.shards))
+	stats = b.flusher.account(b.registry.overflowed(func(in storage, slot uint32) int64 {
+		return b.shards.amount(in, slot) + b.flusher.dropped.amount(in, slot)
+	}))
 	stats.Recorded.add(late)
 	for i := range stats.Sinks {
 		stats.Sinks[i].Dropped.add(late)

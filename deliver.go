@@ -348,21 +348,28 @@ func (o *outlet) add(r report) {
 
 // handle calls the error handler until there is nothing to report.
 func (o *outlet) handle() {
-	defer o.handled() // also if the error handler ends the goroutine
+	var untold []error
+	defer func() { o.handled(untold) }() // also if the error handler ends the goroutine
 	for r := o.unreported.Swap(nil); r != nil; r = o.unreported.Swap(nil) {
-		for _, err := range r.drops {
-			o.onError(o.wrap(err))
-		}
+		untold = r.drops
 		if r.failure != nil {
-			o.onError(o.wrap(r.failure)) // wrap calls the error's method, which may do anything, too
+			o.onError(o.wrap(r.failure))
+		}
+		for len(untold) > 0 {
+			err := untold[0]
+			untold = untold[1:]
+			o.onError(o.wrap(err))
 		}
 	}
 }
 
 // handled ends handle. A caller that found the mark still set may have added a report since. So it looks once more.
-func (o *outlet) handled() {
+func (o *outlet) handled(untold []error) {
 	o.reporting.Store(false)
-	if o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true) {
+	switch {
+	case len(untold) > 0:
+		o.add(report{drops: untold})
+	case o.unreported.Load() != nil && o.reporting.CompareAndSwap(false, true):
 		go o.handle()
 	}
 }
@@ -416,36 +423,39 @@ func (o *outlet) awaitClosed(ctx context.Context) error {
 	return nil
 }
 
-// A sink's errors and panics are read by goroutines of the buffer and of other sinks, which their methods must not end.
+// A sink's errors and panics are read by goroutines of the buffer and of other sinks. Their methods are the sink's, and
+// may panic, end the goroutine, or never return. So they are called once, on the sink's time, and their text is kept.
 
-// readable returns the error, or one in its place if its Error method panics.
-func readable(err error) (read error) {
-	defer func() {
-		if recover() != nil {
-			read = &unreadable{err}
-		}
-	}()
-	if err != nil {
-		_ = err.Error()
+// readable returns an error with the text of err that unwraps to it, or nil.
+func readable(err error) error {
+	if err == nil {
+		return nil
 	}
-	return err
+	return &readError{textOf(err), err}
 }
 
-// textOf returns the text of a value, also if its methods panic.
-func textOf(v any) (text string) {
-	defer func() {
-		if recover() != nil {
-			text = fmt.Sprintf("a %T whose methods panic", v)
+type readError struct {
+	text string
+	err  error
+}
+
+func (e *readError) Error() string { return e.text }
+
+func (e *readError) Unwrap() error { return e.err }
+
+// textOf returns the text of a value, also if its methods panic or end their goroutine.
+func textOf(v any) string {
+	text := fmt.Sprintf("a %T whose methods panic", v)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }()
+		if err, ok := v.(error); ok {
+			text = err.Error()
+		} else {
+			text = fmt.Sprint(v)
 		}
 	}()
-	return fmt.Sprint(v)
+	<-done
+	return text
 }
-
-// unreadable stands for an error whose Error method panics.
-type unreadable struct{ err error }
-
-func (u *unreadable) Error() string {
-	return fmt.Sprintf("an error of type %T, whose method Error panics", u.err)
-}
-
-func (u *unreadable) Unwrap() error { return u.err }

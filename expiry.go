@@ -13,17 +13,13 @@ type expiry struct {
 
 	now       time.Duration             // of this collection, since the first
 	first     time.Time                 // of the first collection
-	touched   [storages][]time.Duration // when updates of each slot were last drained
+	touched   [storages][]time.Duration // when updates of each slot were last drained, or its series was suspended
 	sweepAt   time.Duration
-	suspended []suspension
+	suspended []*series // that were made idle; one that was opened in between may be here twice
 }
 
-// A suspension is a series that was made idle. It ends when a writer opens the series. That tells of any use, while
-// updates that add up to zero leave no trace in a bank.
-type suspension struct {
-	series *series
-	since  time.Duration
-}
+// A series that was made idle is suspended, until a writer opens it. That tells of any use, while updates that add up
+// to zero leave no trace in a bank.
 
 // sweeps is how often in the time of expiry the flusher looks for idle series. An unused series is suspended after at
 // most two of them, and gone one sweep after the time is over.
@@ -66,14 +62,14 @@ func (e *expiry) end(f *flusher) {
 	e.sweepAt = e.now + e.after/sweeps
 	suspended := e.suspended[:0]
 	for _, s := range e.suspended {
-		place := &s.series.Value
+		place := &s.Value
 		storage, slot := place.kind.storage(), place.slot
-		unused := e.now - max(s.since, e.touched[storage][slot]) // since the flip after which no writer saw it open
+		unused := e.now - e.touched[storage][slot] // at least since the flip after which no writer saw it open
 		switch {
 		case place.state.Load() == idle && (unused < e.after || f.isPending(storage, slot)):
 			suspended = append(suspended, s)
 		case place.state.CompareAndSwap(idle, gone):
-			f.registry.remove(s.series)
+			f.registry.remove(s)
 			f.end(storage, slot)
 		}
 	}
@@ -84,7 +80,8 @@ func (e *expiry) end(f *flusher) {
 			switch {
 			case s == nil || e.now-e.touched[storage][slot] < e.after/sweeps:
 			case s.Value.state.CompareAndSwap(open, idle):
-				e.suspended = append(e.suspended, suspension{s, e.now})
+				e.touched[storage][slot] = e.now
+				e.suspended = append(e.suspended, s)
 			}
 		}
 	}

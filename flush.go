@@ -309,6 +309,21 @@ func (d *dropped) peek() (t Totals) {
 	return t
 }
 
+// amount returns the amount in a slot, as it counts in Totals. It is exact if nobody writes.
+func (d *dropped) amount(storage storage, slot uint32) (n int64) {
+	for _, c := range d.counters {
+		if storage == sums && c.number == slot/countersPerChunk {
+			n += c.chunk.amount(slot)
+		}
+	}
+	for _, c := range d.distributions {
+		if storage == distributed && c.number == slot/distributionsPerChunk {
+			n += c.chunk.amount(slot)
+		}
+	}
+	return n
+}
+
 // adopt takes over the series registered since the last time. It comes after the flip: see registry. A series is
 // registered, then published, then written to. So it is adopted at the latest when the drained bank has its updates.
 func (f *flusher) adopt() {

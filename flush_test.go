@@ -143,6 +143,26 @@ func TestMemoryOfBatchesIsKept(t *testing.T) {
 	require.Empty(t, k.take().points)
 }
 
+// Memory of every part of a batch counts, and a point that is not in use keeps nothing.
+func TestMemoryOfALargeBatchIsDroppedAsAWhole(t *testing.T) {
+	var k keeper
+	for name, s := range map[string]*scratch{
+		"ended": {ended: make([]Point, 0, 5000)}, "buckets": {buckets: make([]Buckets, 0, 10_000)},
+		"counts": {counts: make([]uint64, 0, 50_000)}, "exemplars": {exemplars: make([]Exemplar, 0, 10_000)},
+	} {
+		s.points = make([]Point, 100)
+		k.keep(s)
+		require.True(t, k.take() != s, name)
+	}
+	s := &scratch{points: []Point{{Name: "a"}, {Name: "b"}}, ended: []Point{{Name: "c"}}}
+	points, ended := s.points, s.ended
+	s.points, s.ended = s.points[:1], s.ended[:0]
+	k.keep(s)
+	require.True(t, k.take() == s)
+	require.Equal(t, []Point{{Name: "a"}, {}}, points)
+	require.Equal(t, []Point{{}}, ended)
+}
+
 // A batch that needs little of the memory that is kept frees it.
 func TestMemoryOfALargeBatchIsDropped(t *testing.T) {
 	var k keeper
@@ -152,6 +172,30 @@ func TestMemoryOfALargeBatchIsDropped(t *testing.T) {
 	small := useMemory(&k, 100)
 	require.NotSame(t, large, small)
 	require.Same(t, small, useMemory(&k, 1), "too little to be dropped")
+}
+
+// TestOverflowedAtTheEnd: updates in chunks that the last collection took away count as overflowed, too.
+func TestOverflowedAtTheEnd(t *testing.T) {
+	acknowledge := SinkFunc(func(context.Context, *Batch) error { return nil })
+	b, err := New(WithInterval(0), WithMaxSeries(1), WithSink(acknowledge))
+	require.NoError(t, err)
+	b.Counter("first")
+	counter, timer := b.Counter("c"), b.Timer("t")
+	counter.Inc()
+	timer.Observe(1)
+	in := b.shards.enter()
+	word, _ := b.shards.word(in, counter.slot)
+	cell, _ := b.shards.cell(in, timer.slot)
+	b.shards.leave(in)
+	for range idleLimit { // the first finds an update
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	require.NoError(t, b.Close())
+	word.AddShared(5) // as a writer does that found the chunk before
+	cell.zeroShared()
+	stats := b.Stats()
+	require.Equal(t, Totals{Increments: 6, Observations: 2}, stats.Recorded)
+	require.Equal(t, stats.Recorded, stats.Overflowed)
 }
 
 // BenchmarkDrain reports nanoseconds per series for collecting a million counters.
@@ -680,6 +724,44 @@ func TestWriteByNameOpensAnIdleSeries(t *testing.T) {
 			require.NoError(t, b.Close())
 		})
 	}
+}
+
+// TestOpenedBetweenTheStepsOfASweep: a writer opens a series after a sweep has looked whether its time is over, and
+// before that sweep suspends it again. Its update leaves no trace but that.
+func TestOpenedBetweenTheStepsOfASweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithIdleExpiry(time.Minute), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		f, e := b.flusher, &b.flusher.expiry
+		sweep := func() {
+			time.Sleep(6 * time.Second)
+			require.NoError(t, b.Flush(t.Context()))
+		}
+		b.IncrCounter("x", 1)
+		s := entry(b, KindCounter, "x")
+		for range 8 {
+			sweep()
+		}
+		require.EqualValues(t, idle, s.Value.state.Load())
+		f.do(t.Context(), func() {
+			before := e.suspended
+			e.suspended = nil
+			b.IncrCounter("x", 0)
+			e.sweepAt = 0
+			e.end(f)
+			e.suspended = append(before, e.suspended...)
+		})
+		require.EqualValues(t, idle, s.Value.state.Load())
+		for range 9 {
+			sweep()
+			require.EqualValues(t, idle, s.Value.state.Load(), "its time begins anew")
+		}
+		sweep()
+		sweep()
+		require.EqualValues(t, gone, s.Value.state.Load())
+		require.NoError(t, b.Close())
+	})
 }
 
 func TestSeriesInUseNowAndThenStays(t *testing.T) {

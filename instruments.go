@@ -51,9 +51,10 @@ type FractionCounter struct {
 }
 
 // Add adds v, rounded to the nearest step. It computes v*10^n as a float64, and rounds a half to the even number: with
-// 2 decimals, 0.1 is 10 steps and 0.125 is 12. So each Add below 2^53 steps is off by half a step at most, and a larger
-// one by the precision of a float64; [FractionCounter.Steps] adds exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The
-// sum between two flushes wraps around like any int64: with 6 decimals, at 9.2e12.
+// 2 decimals, 0.1 is 10 steps and 0.125 is 12. So each Add of fewer than 2^53 steps is off by half a step at most, and
+// a larger one by the precision of a float64; [FractionCounter.Steps] adds exactly. If v is NaN or infinite, or has
+// more steps than an int64, it is not recorded, and counted in [Stats]. The sum between two flushes wraps around like
+// any int64: with 6 decimals, at 9.2e12.
 func (c *FractionCounter) Add(v float64) {
 	if c == nil {
 		return
@@ -158,7 +159,7 @@ func (t *Timer) Since(s Stopwatch) time.Duration {
 }
 
 // A Stopwatch measures a duration. It is a value: it may be copied, and stopped by another goroutine. [Timer.Start] and
-// [Start] make one.
+// [Start] make one. The duration of a zero Stopwatch is zero, which [Timer.Since] records.
 //
 // It measures by the processor's time-stamp counter where that is sound, and otherwise by Go's monotonic clock;
 // [Stats] tells which. The two differ by at most 100 ppm and 50 ns. Time while the system is suspended does not count,

@@ -129,7 +129,8 @@ func WithErrorHandler(f func(error)) Option {
 
 // WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
 // overflow series of its name: it has the same name, kind and unit, and the one tag overflow=true. So totals per name
-// stay right. [Stats] counts these updates. If there are also more than n overflow series, the rest goes to an overflow
+// stay right. [Stats] counts these updates. A new series counts once for each goroutine that uses it first at the same
+// moment, until one of them has added it. If there are also more than n overflow series, the rest goes to an overflow
 // series with the name "metricsbuffer.overflow", of the same kind and unit.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as

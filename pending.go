@@ -417,7 +417,7 @@ type keeper struct {
 	weak   weak.Pointer[scratch]
 }
 
-const fewPoints = 1000 // not worth to be dropped
+const littleMemory = 200_000 // bytes that are not worth to be dropped
 
 // take returns memory for a batch.
 func (k *keeper) take() *scratch {
@@ -433,11 +433,13 @@ func (k *keeper) take() *scratch {
 // keep takes the memory of a batch back. It drops memory of which the batch used little: a buffer with few points in
 // each batch would keep that of its largest one for ever.
 func (k *keeper) keep(s *scratch) {
-	if cap(s.points) > max(fewPoints, 4*len(s.points)) {
+	used, all := s.bytes()
+	if all > max(littleMemory, 4*used) {
 		k.weak = weak.Pointer[scratch]{}
 		k.recent.Store(nil)
 		return
 	}
+	s.clearUnused()
 	k.weak = weak.Make(s)
 	// If there was a reference, it is about to be cleared. A collection that ended before may do so late, and clear this
 	// one: then the next collection frees the memory.
@@ -445,6 +447,23 @@ func (k *keeper) keep(s *scratch) {
 		collection := new(struct{ _ *byte }) // garbage; with a pointer, because objects without share their memory
 		runtime.AddCleanup(collection, func(recent *atomic.Pointer[scratch]) { recent.Store(nil) }, &k.recent)
 	}
+}
+
+// bytes returns how much of the memory the latest batch used, and how much there is.
+func (s *scratch) bytes() (used, all uintptr) {
+	const point, buckets = unsafe.Sizeof(Point{}), unsafe.Sizeof(Buckets{})
+	const count, exemplar = unsafe.Sizeof(uint64(0)), unsafe.Sizeof(Exemplar{})
+	used = uintptr(len(s.points)+len(s.ended))*point + uintptr(len(s.buckets))*buckets +
+		uintptr(len(s.counts))*count + uintptr(len(s.exemplars))*exemplar
+	all = uintptr(cap(s.points)+cap(s.ended))*point + uintptr(cap(s.buckets))*buckets +
+		uintptr(cap(s.counts))*count + uintptr(cap(s.exemplars))*exemplar
+	return used, all
+}
+
+// clearUnused clears the points of earlier batches, whose series may have ended: they keep names and tags.
+func (s *scratch) clearUnused() {
+	clear(s.points[len(s.points):cap(s.points)])
+	clear(s.ended[len(s.ended):cap(s.ended)])
 }
 
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would

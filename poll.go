@@ -51,7 +51,8 @@ var noPolling = func() *polling {
 // f is called on a goroutine of its own, concurrently with other functions. A batch waits for it for 100 ms; if f takes
 // longer, its values are in a later batch. If f takes longer, panics or ends its goroutine, the error handler
 // ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before both f and the error handler
-// have returned.
+// have returned. Poll and [Poll.Stop] take a time in proportion to the number of polled functions: some microseconds if
+// there are a thousand.
 //
 // f may refer to the buffer. That does not keep the buffer reachable, unless f refers to a [Local], or the program
 // keeps the Poll. If the buffer is dropped without Close, f is no longer called.

@@ -169,8 +169,9 @@ func (r *registry) addUnit(unit string) *family {
 // familyOf returns the family of a series.
 func (r *registry) familyOf(s *series) *family { return r.numbered[s.Value.family].Load() }
 
-// overflowed returns the amounts of overflow series that are in the banks, which is exact if nobody writes.
-func (r *registry) overflowed(shards *shards) map[*series]int64 {
+// overflowed returns the amounts of overflow series that are in the banks, which is exact if nobody writes. amount
+// returns that of a slot.
+func (r *registry) overflowed(amount func(storage, uint32) int64) map[*series]int64 {
 	amounts := make(map[*series]int64)
 	for i := range r.numbered {
 		f := r.numbered[i].Load()
@@ -181,7 +182,7 @@ func (r *registry) overflowed(shards *shards) map[*series]int64 {
 			if s.Value.class == ordinary {
 				continue
 			}
-			if n := shards.amount(s.Value.kind.storage(), s.Value.slot); n != 0 {
+			if n := amount(s.Value.kind.storage(), s.Value.slot); n != 0 {
 				amounts[s] = n
 			}
 		}

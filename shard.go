@@ -582,12 +582,12 @@ func (s *shards) peek() (t Totals) {
 func (s *shards) amount(storage storage, slot uint32) (n int64) {
 	counter := func(c *counterChunk) {
 		if c != nil && c.number() == slot/countersPerChunk {
-			n += c.word(0, slot).Peek() + c.word(1, slot).Peek()
+			n += c.amount(slot)
 		}
 	}
 	distribution := func(d *distributionChunk) {
 		if d != nil && d.number() == slot/distributionsPerChunk {
-			n += d.cell(0, slot).total() + d.cell(1, slot).total()
+			n += d.amount(slot)
 		}
 	}
 	switch storage {

@@ -23,8 +23,8 @@ func kernelUses(source string) bool {
 	return err == nil && string(bytes.TrimSpace(current)) == source
 }
 
-// tscMode is where the kernel puts its answer. It is no local variable: Prctl takes the address as a number, and a stack
-// may move before the system call.
+// tscMode is where the kernel puts its answer. It is no local variable: Prctl takes the address as a number, and a
+// stack may move before the system call.
 var tscMode int32
 
 func prctlGetTSC() error {

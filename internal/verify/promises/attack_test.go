@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -259,8 +260,79 @@ func TestErrorsThatPanic(t *testing.T) {
 		require.ErrorContains(t, err, "panic", name)
 		require.Contains(t, <-told, "panic")
 		require.ErrorContains(t, b.Stats().Sinks[0].LastError, "panic")
-		require.ErrorContains(t, b.Close(), "Close: an error of type *promises.deadly")
+		require.ErrorContains(t, b.Close(), "Close: a *promises.deadly whose methods panic")
 	}
+}
+
+// leaver is an error whose methods end their goroutine. A second call of them never returns.
+type leaver struct{ calls atomic.Int32 }
+
+func (l *leaver) Error() string {
+	if l.calls.Add(1) > 1 {
+		select {}
+	}
+	runtime.Goexit()
+	return ""
+}
+
+// TestErrorsThatExit: an error, or the value of a panic, whose methods end the goroutine is one failure of its sink.
+func TestErrorsThatExit(t *testing.T) {
+	for name, write := range map[string]func() error{
+		"error": func() error { return new(leaver) },
+		"panic": func() error { panic(new(leaver)) },
+	} {
+		fails := true
+		told := make(chan error, 10)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+			metricsbuffer.WithErrorHandler(func(err error) { told <- err }),
+			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error {
+				if fails {
+					return write()
+				}
+				return nil
+			})))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		require.ErrorContains(t, b.Flush(t.Context()), "*promises.leaver", name)
+		require.ErrorContains(t, <-told, "*promises.leaver", name)
+		fails = false
+		require.NoError(t, b.Flush(t.Context()), name)
+		require.NoError(t, b.Close(), name)
+		stats := b.Stats().Sinks[0]
+		require.EqualValues(t, 1, stats.Failures, name)
+		require.Equal(t, b.Stats().Recorded, stats.Acknowledged, name)
+	}
+}
+
+// TestHandlerThatExits: an error handler that ends its goroutine each time is told of everything nevertheless.
+func TestHandlerThatExits(t *testing.T) {
+	const points = 10
+	told := make(chan string, points+1)
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+		metricsbuffer.WithErrorHandler(func(err error) {
+			told <- err.Error()
+			runtime.Goexit()
+		}),
+		metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+			for i := range batch.Points {
+				batch.Drop(i, "reason "+batch.Points[i].Name)
+			}
+			return errors.New("it failed, too")
+		})))
+	require.NoError(t, err)
+	for i := range points {
+		b.IncrCounter(strconv.Itoa(i), 1)
+	}
+	require.ErrorContains(t, b.Flush(t.Context()), "it failed, too")
+	all := ""
+	for range points + 1 {
+		all += <-told + "\n"
+	}
+	for i := range points {
+		require.Contains(t, all, "reason "+strconv.Itoa(i))
+	}
+	require.Contains(t, all, "it failed, too")
+	require.NoError(t, b.Close())
 }
 
 // TestLocalIsOfItsInstrument: the variable that held a counter may hold another one by now, also one of another buffer.
