@@ -60,5 +60,5 @@ func TestAccountOfErrorThatPanics(t *testing.T) {
 	seen, err := look(t, address)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, seen.tick.Buffer.Sinks[0].Pending.Increments)
-	require.Contains(t, seen.tick.Buffer.Sinks[0].LastError, "an error of type *pagesink_test.hostileError")
+	require.Contains(t, seen.tick.Buffer.Sinks[0].LastError, "a *pagesink_test.hostileError whose methods panic")
 }
