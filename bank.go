@@ -118,15 +118,31 @@ const (
 
 	// commonStep is the granularity of a window that all Ps write to.
 	commonStep = bucket.PerOctave
+
+	// wide is as many buckets as few series have.
+	wide = 16 * bucket.PerOctave
 )
 
 // widen returns an empty window that covers all that w does, and n buckets from first on, in whole steps. Indexes begin
-// at [bucket.Lowest], which is negative.
+// at [bucket.Lowest], which is negative. A window that takes the place of a wide one is twice as wide. So all windows of
+// a bank take at most four times the memory of the widest, however the values come.
 func widen(w *window, first, n, step int) *window {
 	end := (first + n + step - 1) &^ (step - 1)
 	first &^= step - 1
-	if w != nil {
-		first, end = min(first, w.first), max(end, w.first+len(w.counts))
+	if w == nil {
+		return &window{first: first, counts: owner.NewTallies(end - first)}
+	}
+	down := first < w.first
+	first, end = min(first, w.first), max(end, w.first+len(w.counts))
+	if len(w.counts) >= wide {
+		for range 2 { // to the side of the new buckets, and to the other one where there are no more buckets
+			if down {
+				first = max(min(first, end-2*len(w.counts)), bucket.Lowest&^(step-1))
+			} else {
+				end = min(max(end, first+2*len(w.counts)), (bucket.Highest+step)&^(step-1))
+			}
+			down = !down
+		}
 	}
 	return &window{first: first, counts: owner.NewTallies(end - first), older: w}
 }

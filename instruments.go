@@ -51,8 +51,8 @@ type FractionCounter struct {
 }
 
 // Add adds v, rounded to the nearest step. It computes v*10^n as a float64, and rounds a half to the even number: with
-// 2 decimals, 0.1 is 10 steps and 0.125 is 12. So each Add is off by half a step at most; [FractionCounter.Steps] adds
-// exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The
+// 2 decimals, 0.1 is 10 steps and 0.125 is 12. So each Add below 2^53 steps is off by half a step at most, and a larger
+// one by the precision of a float64; [FractionCounter.Steps] adds exactly. If v is NaN or infinite, or has more steps than an int64, it is not recorded, and counted in [Stats]. The
 // sum between two flushes wraps around like any int64: with 6 decimals, at 9.2e12.
 func (c *FractionCounter) Add(v float64) {
 	if c == nil {

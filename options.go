@@ -165,7 +165,8 @@ func WithIdleExpiry(d time.Duration) Option {
 
 // WithTags adds constant tags, such as host, service and version, to every series that sinks get. Recording is not
 // slower for them. A tag of the series itself with the same key is taken instead, also one of a scope ([Buffer.With]).
-// Overflow series have the constant tags, too.
+// Overflow series have the constant tags, too. A call by name need not repeat a constant tag. If it does, the tag is
+// left out at each call, which allocates if there are more than 16 tags.
 //
 // It is an error if a key is empty, is given twice, also by two such options, or is "overflow", which is the key of
 // overflow series.

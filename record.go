@@ -186,7 +186,7 @@ func (g group) makeRoom(s *shards, pinned bool) {
 		switch {
 		case u.shards() != s || u.of.kind == KindGauge:
 		case u.of.kind != KindCounter:
-			s.makeWindow(u.of.slot, u.bucket(), pinned)
+			s.makePlace(u.of.slot, u.value, u.bucket(), pinned)
 		case s.common.counters.at(u.of.slot/countersPerChunk) == nil:
 			s.common.makeCounters(u.of.slot)
 		}

@@ -341,7 +341,7 @@ func (s *shards) observeTraced(slot uint32, v int64, span TraceContext) {
 		if hasRoom {
 			return
 		}
-		s.makePlace(in, slot, v, index)
+		s.makePlace(slot, v, index, in.shard != nil)
 	}
 }
 
@@ -363,17 +363,17 @@ func (s *shards) observeMany(slot uint32, v, n int64) {
 		}
 		s.leave(in)
 		if !room {
-			s.makePlace(in, slot, v, index)
+			s.makePlace(slot, v, index, in.shard != nil)
 		}
 	}
 }
 
 // makePlace makes the memory for v that was missing in a section.
-func (s *shards) makePlace(in section, slot uint32, v int64, index int) {
-	if v <= 0 {
+func (s *shards) makePlace(slot uint32, v int64, index int, pinned bool) {
+	if v <= 0 { // it is in no bucket
 		s.common.makeDistributions(slot)
 	} else {
-		s.makeWindow(slot, index, in.shard != nil)
+		s.makeWindow(slot, index, pinned)
 	}
 }
 

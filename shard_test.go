@@ -395,6 +395,55 @@ func TestLayout(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
+// TestWindowsOfABurst: the windows that a bank collects until it is drained take at most four times the memory of the
+// widest, however the values come.
+func TestWindowsOfABurst(t *testing.T) {
+	rising := make([]int, 63)
+	for i := range rising {
+		rising[i] = bucket.Index(1 << i)
+	}
+	falling := slices.Clone(rising)
+	slices.Reverse(falling)
+	outwards := make([]int, 0, 63)
+	for i := range 31 {
+		outwards = append(outwards, rising[31-i], rising[31+i])
+	}
+	for name, indexes := range map[string][]int{
+		"rising": rising, "falling": falling, "outwards": append(outwards, rising[0], rising[62]),
+	} {
+		for _, step := range []int{ownStep, commonStep} {
+			var w *window
+			for _, index := range indexes {
+				if w == nil || index < w.first || index >= w.first+len(w.counts) {
+					w = widen(w, index, 1, step)
+				}
+				require.GreaterOrEqual(t, index, w.first)
+				require.Less(t, index, w.first+len(w.counts))
+			}
+			require.EqualValues(t, bucket.Lowest&^(step-1), w.first)
+			require.Zero(t, len(w.counts)%step)
+			require.LessOrEqual(t, w.first+len(w.counts), bucket.Highest+step)
+			all := 0
+			for older := w; older != nil; older = older.older {
+				all += len(older.counts)
+			}
+			require.LessOrEqual(t, all, 4*len(w.counts), "%s, in steps of %d", name, step)
+		}
+	}
+}
+
+// TestRecordOfZeros: an observation that is in no bucket needs no window.
+func TestRecordOfZeros(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	timer := b.Timer("timer")
+	Record(timer.Took(0), timer.Took(-1))
+	chunk := b.shards.common.distributions.at(timer.slot / distributionsPerChunk)
+	for bank := range uint32(2) {
+		require.True(t, chunk.cell(bank, timer.slot).window.Load() == nil, "bank %d", bank)
+	}
+}
+
 // TestInlining: functions of hot paths are compiled into their callers, down to one call.
 func TestInlining(t *testing.T) {
 	path, err := exec.LookPath("go")

@@ -29,7 +29,6 @@ func invariant() bool {
 
 // readable reports whether the process may read the counter. One that may not gets SIGSEGV.
 func readable() bool {
-	var mode int32
-	err := prctlGetTSC(&mode)
-	return err == nil && mode == unix.PR_TSC_ENABLE
+	err := prctlGetTSC()
+	return err == nil && tscMode == unix.PR_TSC_ENABLE
 }

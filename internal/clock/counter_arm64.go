@@ -23,7 +23,6 @@ func invariant() bool { return true }
 // readable reports whether the process may read the counter. One that may not gets SIGSEGV. A kernel before 6.12 cannot
 // forbid it, and does not know the question.
 func readable() bool {
-	var mode int32
-	err := prctlGetTSC(&mode)
-	return errors.Is(err, unix.EINVAL) || err == nil && mode == unix.PR_TSC_ENABLE
+	err := prctlGetTSC()
+	return errors.Is(err, unix.EINVAL) || err == nil && tscMode == unix.PR_TSC_ENABLE
 }

@@ -23,6 +23,10 @@ func kernelUses(source string) bool {
 	return err == nil && string(bytes.TrimSpace(current)) == source
 }
 
-func prctlGetTSC(mode *int32) error {
-	return unix.Prctl(unix.PR_GET_TSC, uintptr(unsafe.Pointer(mode)), 0, 0, 0)
+// tscMode is where the kernel puts its answer. It is no local variable: Prctl takes the address as a number, and a stack
+// may move before the system call.
+var tscMode int32
+
+func prctlGetTSC() error {
+	return unix.Prctl(unix.PR_GET_TSC, uintptr(unsafe.Pointer(&tscMode)), 0, 0, 0)
 }

@@ -87,7 +87,7 @@ func TestEvents(t *testing.T) {
 
 	buffer.IncrCounter("balance", 10)
 	buffer.IncrCounter("late", 1)
-	require.NoError(t, events.until("tick", &seen))
+	ticksUntil(t, events, &seen, func() bool { return seen.live > 0 })
 	require.EqualValues(t, 3, seen.find("balance").Count)
 	require.EqualValues(t, 1, seen.find("late").Count)
 	require.Equal(t, 2, seen.live, "series without a change are not sent")
@@ -98,7 +98,7 @@ func TestEvents(t *testing.T) {
 		buffer.IncrCounter(fmt.Sprint("job", i), 1)
 	}
 	require.NoError(t, buffer.Flush(t.Context()))
-	require.NoError(t, events.until("tick", &seen))
+	ticksUntil(t, events, &seen, func() bool { return seen.live > 0 })
 	require.Equal(t, 600, seen.live)
 	require.LessOrEqual(t, seen.timed, 2)
 
@@ -127,7 +127,7 @@ func TestDescribedLater(t *testing.T) {
 		buffer.Describe("heat", "Heat\x1b in "+unit+".", unit)
 		buffer.Describe("latency", "Time of a request, not "+unit+".", "")
 		require.NoError(t, buffer.Flush(t.Context()))
-		require.NoError(t, events.until("tick", &seen))
+		ticksUntil(t, events, &seen, func() bool { return seen.find("heat").Unit == unit })
 		heat, latency := seen.find("heat"), seen.find("latency")
 		require.Equal(t, unit, heat.Unit)
 		require.Equal(t, `"Heat\x1b in `+unit+`."`, heat.Help, "a control character is shown")

@@ -239,6 +239,18 @@ func look(t *testing.T, address string) (snapshot, error) {
 	return seen, stream.until("tick", &seen)
 }
 
+// ticksUntil reads ticks until the condition holds. The page may have begun one before the updates of which it is to
+// tell.
+func ticksUntil(t *testing.T, events *stream, seen *snapshot, holds func() bool) {
+	t.Helper()
+	for {
+		require.NoError(t, events.until("tick", seen))
+		if holds() {
+			return
+		}
+	}
+}
+
 // find returns the series of a snapshot that has the name.
 func (s *snapshot) find(name string) metricsbuffer.Point {
 	for _, p := range s.series {

@@ -259,9 +259,9 @@ func measure(op operation, goroutines, n int) time.Duration {
 // matter (internal/owner). It reports the slowest buffer in relation to the median one, and how many are slow.
 //
 // Some processors of AMD predict the way of their first cache by a hash of the address, of 8 bits (Lipp et al., Take A
-// Way, 2020, for Bulldozer to Zen 2; it was seen on Zen 4, too). Two lines of one set with one hash then evict each other,
-// and an update takes 3 to 14 ns longer. That happens to about one of 300 buffers, mostly with a line of the
-// goroutine's stack or of the runtime's P. No layout avoids it, because the hash has the upper bits of the address:
+// Way, 2020, for Bulldozer to Zen 2; it was seen on Zen 4, too). Two lines of one set with one hash then evict each
+// other, and an update takes 3 to 14 ns longer. That happens to about one of 300 buffers, mostly with a line of the
+// goroutine's stack or of the runtime's P. No layout avoids it, because the hash has the upper bits of the address.
 //
 //	go test -run '^$' -bench Addresses -benchtime 1x ./internal/verify/costs
 func BenchmarkAddresses(b *testing.B) {
