@@ -44,7 +44,8 @@ func TestCollisions(t *testing.T) {
 		{gauge("a.seconds.count", 2), timer("a"), `gauge "a.seconds.count"`, `timer "a"`, "a_seconds_count"},
 		{counter("a", 1, tag{Key: "x.y", Value: "1"}), counter("a", 1, tag{Key: "x_y", Value: "1"}),
 			`counter "a" with the keys ["x.y"]`, `counter "a" with the keys ["x_y"]`, "a_total"},
-		{counter("a", 1, tag{Key: "x", Value: ""}), counter("a", 1), `counter "a" with the keys ["x"]`, `counter "a"`, "a_total"},
+		{counter("a", 1, tag{Key: "x", Value: ""}), counter("a", 1),
+			`counter "a" with the keys ["x"]`, `counter "a"`, "a_total"},
 	} {
 		sink := detached(t)
 		batch := second(c.first, c.second)

@@ -32,8 +32,8 @@ import (
 //
 // A STATSD_ variable means any other server. STATSD_PREFIX and a dot then stand in front of each name.
 //
-// The options come after all this, and override it. If no variable names a server, the error names the variables to set.
-// If one has a wrong value, or one that does not go with the options, the error names the variable and its value.
+// The options come after all this, and override it. If no variable names a server, the error names the variables to
+// set. If one has a wrong value, or one that does not go with the options, the error names the variable and its value.
 func FromEnvironment(opts ...Option) (*Sink, error) {
 	s, read, err := ofEnvironment()
 	if err != nil {

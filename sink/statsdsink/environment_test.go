@@ -68,7 +68,9 @@ func TestEnvironmentsThatAreRefused(t *testing.T) {
 			"DD_DOGSTATSD_URL": "unixstream:///a",
 		},
 		`from DD_DOGSTATSD_URL="http://a": target "http://a": the network "http" is un`: {"DD_DOGSTATSD_URL": "http://a"},
-		`from STATSD_PREFIX="a b": prefix "a b.": use letters`:                          {"STATSD_HOST": "a", "STATSD_PREFIX": "a b"},
+		`from STATSD_PREFIX="a b": prefix "a b.": use letters`: {
+			"STATSD_HOST": "a", "STATSD_PREFIX": "a b",
+		},
 		`: shorten the prefix and the constant tags, or use WithMaxPacket (the environment has STATSD_HOST="a" and ` +
 			`STATSD_PREFIX="llll`: {"STATSD_HOST": "a", "STATSD_PREFIX": long},
 		`(the environment has DD_AGENT_HOST="a" and DD_ENV="prod" and DD_SERVICE="llll`: {
