@@ -36,6 +36,7 @@ type callback struct {
 	registered map[observableID]bool
 	poll       *metricsbuffer.Poll
 	totals     map[*sum]*big.Int // in steps, as observed by the call before; used by calls only
+	told       sync.Map          // the texts of errors that were reported: a few for each instrument
 
 	// The provider's lock for sums guards the fields below.
 	sums  map[seriesid.ID]level // as observed by the call before
@@ -106,7 +107,7 @@ func (c *call) record() {
 		growth, ok := c.growth(s, t)
 		if !ok {
 			t.of.reject()
-			otel.Handle(fmt.Errorf("%w: the total of %q has grown by more than a counter can hold; "+
+			c.tell(fmt.Errorf("%w: the total of %q has grown by more than a counter can hold; "+
 				"this growth is not recorded, later growth is", ErrObservable, t.of.Name))
 			continue
 		}
@@ -242,9 +243,17 @@ func (c *call) may(o *observable) bool {
 	if c.registered[o.id] {
 		return true
 	}
-	otel.Handle(fmt.Errorf("%w: it is not registered for %q; name the instrument in RegisterCallback",
+	o.reject()
+	c.tell(fmt.Errorf("%w: it is not registered for %q; name the instrument in RegisterCallback",
 		ErrObservable, o.id.Name))
 	return false
+}
+
+// tell reports an error, once: a callback may make the same mistake in each call, for each series of an instrument.
+func (c *callback) tell(err error) {
+	if _, told := c.told.LoadOrStore(err.Error(), true); !told {
+		otel.Handle(err)
+	}
 }
 
 func observedIn(opts []metric.ObserveOption) attribute.Set {
@@ -269,7 +278,8 @@ func (c *call) lock(o *observable) bool {
 	c.mu.Lock()
 	if c.over {
 		c.mu.Unlock()
-		otel.Handle(fmt.Errorf("%w: a value for %q is observed after the callback has returned", ErrObservable, o.id.Name))
+		o.reject()
+		c.tell(fmt.Errorf("%w: a value for %q is observed after the callback has returned", ErrObservable, o.id.Name))
 		return false
 	}
 	return true
@@ -322,7 +332,7 @@ type observer struct {
 func (o observer) ObserveInt64(of metric.Int64Observable, v int64, opts ...metric.ObserveOption) {
 	i, ok := of.(*int64Observable)
 	if !ok {
-		otel.Handle(fmt.Errorf("%w: a %T is not of this package", ErrObservable, of))
+		o.call.tell(fmt.Errorf("%w: a %T is not of this package", ErrObservable, of))
 	} else if o.call.may(&i.observable) {
 		o.call.int64(&i.observable, v, opts)
 	}
@@ -332,7 +342,7 @@ func (o observer) ObserveInt64(of metric.Int64Observable, v int64, opts ...metri
 func (o observer) ObserveFloat64(of metric.Float64Observable, v float64, opts ...metric.ObserveOption) {
 	i, ok := of.(*float64Observable)
 	if !ok {
-		otel.Handle(fmt.Errorf("%w: a %T is not of this package", ErrObservable, of))
+		o.call.tell(fmt.Errorf("%w: a %T is not of this package", ErrObservable, of))
 	} else if o.call.may(&i.observable) {
 		o.call.float64(&i.observable, v, opts)
 	}

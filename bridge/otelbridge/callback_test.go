@@ -143,6 +143,40 @@ func TestCallbackErrors(t *testing.T) {
 	require.ErrorIs(t, err, otelbridge.ErrObservable)
 }
 
+// Mistakes of a callback are reported once for each instrument, and not for each series or call. All are counted.
+func TestMistakesAreReportedOnce(t *testing.T) {
+	handled := handleErrors(t)
+	meter, flush := instrumented(t)
+	own := must(meter.Int64ObservableCounter("own"))
+	other, gauge := must(meter.Int64ObservableCounter("other")), must(meter.Float64ObservableGauge("gauge"))
+	var kept metric.Observer
+	registration := must(meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for i := range 100 {
+			set := metric.WithAttributes(attribute.Int("i", i))
+			o.ObserveInt64(other, 1, set)
+			o.ObserveFloat64(gauge, 1, set)
+			o.ObserveInt64(noop.Int64ObservableCounter{}, 1, set)
+			for range 2 {
+				o.ObserveInt64(own, math.MaxInt64, set)
+			}
+		}
+		kept = o
+		return nil
+	}, own))
+	flush()
+	recorder := flush()
+	require.NoError(t, registration.Unregister())
+	require.EqualValues(t, 200, rejected(recorder, "other"))
+	require.EqualValues(t, 200, rejected(recorder, "gauge"))
+	require.EqualValues(t, 100, rejected(recorder, "own"), "no total has grown in the second call")
+	require.Len(t, *handled, 4)
+	for range 100 {
+		kept.ObserveInt64(own, 1)
+	}
+	require.EqualValues(t, 200, rejected(flush(), "own"))
+	require.Len(t, *handled, 5)
+}
+
 // An instrument of another meter is refused, and the others are observed, as in the SDK. A second meter of the same
 // scope is the same.
 func TestSameAsSDKOtherMeters(t *testing.T) {

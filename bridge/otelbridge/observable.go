@@ -21,6 +21,15 @@ type observable struct {
 	gauge   *instrument[*metricsbuffer.Gauge]
 }
 
+// reject counts an observation that cannot be recorded.
+func (o *observable) reject() {
+	if o.counter != nil {
+		o.counter.reject()
+	} else {
+		o.gauge.reject()
+	}
+}
+
 // An observableID tells which instruments a callback may observe.
 type observableID struct {
 	*definition

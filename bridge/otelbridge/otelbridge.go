@@ -34,11 +34,12 @@
 // registered anew is a new one. A smaller total than the one before has begun anew at zero. The fraction of a step is
 // left out until it makes a whole one, for each callback by itself. A total may be of any size. If it grows by more
 // between two calls than a counter holds (2^63 steps; 9.2e12 for float64, see Fractions), this growth is not recorded:
-// otelbridge.rejected counts it, and [otel.Handle] gets an error.
+// otelbridge.rejected counts it, and [otel.Handle] gets the first such error of an instrument.
 //
-// [otel.Handle] gets the errors of callbacks, whose observations are recorded nevertheless. It also gets an error for
-// each observation of an instrument for which the callback is not registered, and for each that is made after the
-// callback has returned; these are not recorded. A callback may observe on several goroutines.
+// [otel.Handle] gets the errors of callbacks, whose observations are recorded nevertheless. Observations of an
+// instrument for which the callback is not registered, and those that are made after the callback has returned, are not
+// recorded: otelbridge.rejected counts them. [otel.Handle] gets one error of each of these mistakes, for each callback
+// and instrument. A callback may observe on several goroutines.
 //
 // The buffer's error handler is told of callbacks that panic or hang. If a callback panics, the totals and sums of
 // this call are not recorded: a total catches up at the next call, and a sum keeps the parts of the call before.

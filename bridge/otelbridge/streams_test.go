@@ -130,6 +130,9 @@ func viaBridge(t *testing.T, make calls) map[stream]value {
 	require.NoError(t, buffer.Close())
 	streams := map[stream]value{}
 	for _, p := range points {
+		if p.Name == "otelbridge.rejected" { // no instrument's
+			continue
+		}
 		s, v := converted(t, provider.Instruments(), p)
 		streams[s] = merged(streams[s], v)
 	}

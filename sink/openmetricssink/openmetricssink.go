@@ -74,8 +74,8 @@
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last
 // scrape is negative. All other series are served.
 //
-// [metricsbuffer.SinkStats] counts dropped points by reason. An error that names both series reports each collision
-// once (see [metricsbuffer.WithErrorHandler]).
+// [metricsbuffer.SinkStats] counts dropped points by reason. An error reports each pair of names that collide, once for
+// all their series (see [metricsbuffer.WithErrorHandler]). There are at most 100 such errors; the last one says so.
 package openmetricssink
 
 import (
@@ -131,8 +131,8 @@ func (s *Sink) Attach(flush func(context.Context) error) error {
 	return nil
 }
 
-// Write adds the batch to the totals, and acknowledges it. Its error reports each series that is dropped from now on,
-// because another one has its name.
+// Write adds the batch to the totals, and acknowledges it. Its error reports each name whose series are dropped from
+// now on, because another one has it.
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

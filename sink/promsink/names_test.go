@@ -2,11 +2,13 @@ package promsink_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/openmetricssink"
+	"github.com/metricsbuffer/metricsbuffer/sink/promsink"
 )
 
 func TestCollisions(t *testing.T) {
@@ -30,7 +33,7 @@ func TestCollisions(t *testing.T) {
 		one, two, contested string
 	}{
 		{counter("a.b", 1), counter("a-b", 2), `counter "a.b"`, `counter "a-b"`, "a_b_total"},
-		{counter("a.b", 1, a), counter("a-b", 2, b), `counter "a.b"{"k"="a"}`, `counter "a-b"{"k"="b"}`, "a_b_total"},
+		{counter("a.b", 1, a), counter("a-b", 2, b), `counter "a.b"`, `counter "a-b"`, "a_b_total"},
 		{counter("a", 1), counter("a.total", 2), `counter "a"`, `counter "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a", 2), `counter "a"`, `gauge "a"`, "a"},
 		{counter("a", 1), tenths("a", 2), `counter "a"`, `counter "a"`, "a_total"},
@@ -40,8 +43,9 @@ func TestCollisions(t *testing.T) {
 		{timer("a"), gauge("a.seconds.count", 2), `timer "a"`, `gauge "a.seconds.count"`, "a_seconds_count"},
 		{gauge("a.seconds.count", 2), timer("a"), `gauge "a.seconds.count"`, `timer "a"`, "a_seconds_count"},
 		{counter("a", 1, tag{Key: "x.y", Value: "1"}), counter("a", 1, tag{Key: "x_y", Value: "1"}),
-			`counter "a"{"x.y"="1"}`, `counter "a"{"x_y"="1"}`, "a_total"},
-		{counter("a", 1, tag{Key: "x", Value: ""}), counter("a", 1), `counter "a"{"x"=""}`, `counter "a"`, "a_total"},
+			`counter "a" with the keys ["x.y"]`, `counter "a" with the keys ["x_y"]`, "a_total"},
+		{counter("a", 1, tag{Key: "x", Value: ""}), counter("a", 1),
+			`counter "a" with the keys ["x"]`, `counter "a"`, "a_total"},
 	} {
 		sink := detached(t)
 		batch := second(c.first, c.second)
@@ -61,6 +65,38 @@ func TestCollisions(t *testing.T) {
 		registry := registryOf(sink)
 		_ = text(t, registry)
 	}
+}
+
+// Series that collide are reported once for each pair of names, however many there are, and however long the names.
+func TestCollisionsOfManySeries(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "theirs"}))
+	sink := detached(t, promsink.WithGatherer(registry))
+	long := strings.Repeat("l", 1000)
+	batch := second(gauge("a.b", 1), gauge(long+".", 1))
+	const n = 1000
+	for i := range n {
+		value := fmt.Sprint(i)
+		batch.Points = append(batch.Points, gauge("a-b", 1, tag{Key: "k", Value: value}),
+			gauge("same", 1, tag{Key: "x.y", Value: value}), gauge("same", 1, tag{Key: "x-y", Value: value}),
+			gauge(long+"-", 1, tag{Key: "k", Value: value}), gauge("theirs", 1, tag{Key: "k", Value: value}))
+	}
+	err := sink.Write(t.Context(), batch)
+	require.Len(t, strings.Split(err.Error(), "\n"), 3)
+	require.Less(t, len(err.Error()), 1500)
+	_, err = sink.Gather()
+	require.NoError(t, err)
+	require.ErrorContains(t, sink.Write(t.Context(), second()), `gauge "theirs" would be theirs`)
+	dropped := 0
+	batch = second(batch.Points...)
+	require.NoError(t, sink.Write(t.Context(), batch))
+	for i := range batch.Points {
+		if reason, ok := batch.Dropped(i); ok {
+			require.Equal(t, "its name in Prometheus is another's", reason)
+			dropped++
+		}
+	}
+	require.Equal(t, 4*n, dropped)
 }
 
 func TestDropped(t *testing.T) {
@@ -107,7 +143,7 @@ func TestUnits(t *testing.T) {
 	require.ErrorContains(t, err,
 		`histogram "size" in "bytes" and histogram "size.bytes" in "bytes" would both be size_bytes:`)
 	require.ErrorContains(t, err,
-		`histogram "size" in "b/s" and histogram "size" in "b.s"{"k"="v"} would both be size_b_s:`)
+		`histogram "size" in "b/s" and histogram "size" in "b.s" would both be size_b_s:`)
 	require.Equal(t, 4, strings.Count(err.Error(), once))
 	for i, want := range []bool{false, false, false, true, true, true, true} {
 		_, dropped := batch.Dropped(i)

@@ -58,21 +58,24 @@ func (o *other) has(key string) bool {
 	return o.keys[key]
 }
 
-// taken says whether another collector serves the series, or one of its family's names, which it returns.
-func (s *Sink) taken(id *prom.Identity) (name string, taken bool) {
+// taken returns an error if another collector serves the series, or one of its family's names. All series of a name
+// have the same error, or, in a family that both serve, those whose tags have the same keys.
+func (s *Sink) taken(total *series, id *prom.Identity) error {
 	for _, name := range id.Family.Names {
 		if o := s.served[name]; o != nil && !o.shares(id.Family) {
-			return name, true
+			return yield(prom.Describe(&total.Point), name)
 		}
 	}
-	name = id.Family.Name()
-	o := s.served[name]
-	return name, o != nil && o.has(id.Key)
+	name := id.Family.Name()
+	if o := s.served[name]; o != nil && o.has(id.Key) {
+		return yield(prom.DescribeKeys(&total.Point), name+" with the same labels")
+	}
+	return nil
 }
 
-func yield(s *series, name string) error {
-	return fmt.Errorf("promsink: %s would be %s, which another collector serves: it is dropped; rename one",
-		prom.Describe(&s.Point), name)
+func yield(series, name string) error {
+	return fmt.Errorf("promsink: %s would be %.200s, which another collector serves: it is dropped; rename one",
+		series, name)
 }
 
 // yieldTo notes the families that others serve now. It refuses the sink's series that collide with them, until they do
@@ -98,10 +101,12 @@ func (s *Sink) yieldTo(others []*dto.MetricFamily) {
 		return
 	}
 	for total := range s.totals.All() {
-		if name, taken := s.taken(&total.Detail.id); taken {
-			err := yield(total, name)
+		err := s.taken(total, &total.Detail.id)
+		if err == nil {
+			continue
+		}
+		if err = s.totals.Refuse(total, prom.Collides, err); err != nil {
 			s.withdraw = append(s.withdraw, err)
-			s.totals.Refuse(total, prom.Collides, err)
 		}
 	}
 }

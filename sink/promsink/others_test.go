@@ -26,7 +26,7 @@ func TestOthers(t *testing.T) {
 		`counter "requests.total" would be requests_total`: func(b *metricsbuffer.Buffer) {
 			b.IncrCounter("requests.total", 1)
 		},
-		`counter "requests"{"code"="200"} would be requests_total`: func(b *metricsbuffer.Buffer) {
+		`counter "requests" would be requests_total, which`: func(b *metricsbuffer.Buffer) {
 			b.IncrCounter("requests", 1, tag{Key: "code", Value: "200"})
 		},
 		`timer "took" would be took_seconds_sum`: func(b *metricsbuffer.Buffer) { b.IncrTimer("took", 1) },
@@ -96,14 +96,29 @@ func TestOthersAppear(t *testing.T) {
 	require.NotContains(t, text(t, sink), "a{")
 	batch := second(gauge("a", 1), gauge("a", 2, tag{Key: "k", Value: "v"}), gauge("b", 4))
 	err := sink.Write(t.Context(), batch)
-	require.ErrorContains(t, err, `gauge "a" would be a, which another collector serves`)
-	require.ErrorContains(t, err, `gauge "a"{"k"="v"} would be a, which another collector serves`)
+	require.EqualError(t, err, `promsink: gauge "a" would be a, which another collector serves: it is dropped; rename one`,
+		"both series have the same name")
 	require.Contains(t, text(t, sink), "\nb 4\n")
 	for i := range batch.Points {
 		_, dropped := batch.Dropped(i)
 		require.Equal(t, i < 2, dropped)
 	}
 	require.NoError(t, sink.Write(t.Context(), batch), "reported once")
+}
+
+// Both serve a family, and one series of it is in both.
+func TestOthersHaveTheSeries(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	theirs := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "x", Help: `The gauge "x".`}, []string{"k"})
+	theirs.WithLabelValues("v").Set(1)
+	registry.MustRegister(theirs)
+	sink := detached(t, promsink.WithGatherer(registry))
+	_ = text(t, sink)
+	err := sink.Write(t.Context(),
+		second(gauge("x", 2, tag{Key: "k", Value: "v"}), gauge("x", 3, tag{Key: "k", Value: "w"})))
+	require.EqualError(t, err, `promsink: gauge "x" with the keys ["k"] would be x with the same labels, `+
+		"which another collector serves: it is dropped; rename one")
+	require.Contains(t, text(t, sink), "\nx{k=\"v\"} 1\nx{k=\"w\"} 3\n")
 }
 
 // The self-metrics of two buffers share their names. The second one's are left out, unless labels tell them apart.

@@ -55,8 +55,8 @@
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last
 // scrape is negative.
 //
-// [metricsbuffer.SinkStats] counts dropped points by reason. An error that names both series reports each collision
-// once (see [metricsbuffer.WithErrorHandler]).
+// [metricsbuffer.SinkStats] counts dropped points by reason. An error reports each pair of names that collide, once for
+// all their series (see [metricsbuffer.WithErrorHandler]). There are at most 100 such errors; the last one says so.
 //
 // # Other collectors
 //
@@ -102,7 +102,7 @@ type Sink struct {
 	totals   cumulative.Totals[*entry]
 	space    prom.Space
 	served   map[string]*other // by others, under the names of metrics, and of their samples
-	withdraw []error           // for Write to report: series that were refused since its last call
+	withdraw []error           // for Write to report: names that were refused since its last call
 
 	serving sync.Mutex // others do not change between the two halves of a Gather
 }
@@ -132,8 +132,8 @@ func (s *Sink) Attach(flush func(context.Context) error) error {
 	return nil
 }
 
-// Write adds the batch to the totals, and acknowledges it. Its error reports each series that is dropped from now on,
-// because another one has its name.
+// Write adds the batch to the totals, and acknowledges it. Its error reports each name whose series are dropped from
+// now on, because another one has it.
 func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -32,8 +32,8 @@ func (s *Sink) admit(total *series) (refused string, err error) {
 	if refused != "" {
 		return refused, err
 	}
-	if name, taken := s.taken(&id); taken {
-		return prom.Collides, yield(total, name)
+	if err := s.taken(total, &id); err != nil {
+		return prom.Collides, err
 	}
 	s.space.Claim(id, &total.Point)
 

@@ -1,6 +1,7 @@
 package statsdsink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -31,45 +32,57 @@ import (
 //
 // A STATSD_ variable means any other server. STATSD_PREFIX and a dot then stand in front of each name.
 //
-// The options come after all this, and override it. If no variable names a server, or one has a wrong value, the error
-// names the variables to set.
+// The options come after all this, and override it. If no variable names a server, the error names the variables to
+// set. If one has a wrong value, or one that does not go with the options, the error names the variable and its value.
 func FromEnvironment(opts ...Option) (*Sink, error) {
-	target, found, err := targetOfEnvironment()
+	s, read, err := ofEnvironment()
 	if err != nil {
 		return nil, fmt.Errorf("statsdsink: %w", err)
 	}
-	return New(target, append(found, opts...)...)
+	if err := s.configure(opts); err != nil { // the cause may be an option, the environment, or both
+		return nil, fmt.Errorf("statsdsink: %w (the environment has %s)", err, read)
+	}
+	return s, nil
 }
 
-func targetOfEnvironment() (string, []Option, error) {
-	const defaultPort = "8125"
-	for _, variables := range [][2]string{
+// variables are those of the environment that were read and not empty, as name="value".
+type variables []string
+
+// read returns the variable's value.
+func (v *variables) read(name string) string {
+	value := os.Getenv(name)
+	if value != "" {
+		*v = append(*v, fmt.Sprintf("%s=%.200q", name, value))
+	}
+	return value
+}
+
+func (v variables) String() string { return strings.Join(v, " and ") }
+
+// ofEnvironment returns a sink that is configured by the environment, and the variables that it was configured by.
+func ofEnvironment() (*Sink, variables, error) {
+	for _, names := range [][2]string{
 		{"DD_DOGSTATSD_URL"}, {"DD_AGENT_HOST", "DD_DOGSTATSD_PORT"}, {"STATSD_ADDR"}, {"STATSD_HOST", "STATSD_PORT"},
 	} {
-		value, port := os.Getenv(variables[0]), defaultPort
-		if value == "" {
+		var read variables
+		server := read.read(names[0])
+		if server == "" {
 			continue
 		}
-		if s := os.Getenv(variables[1]); s != "" {
-			port = s
-		}
-		target, err := targetOfClient(value, port)
+		s := new(Sink)
+		written, err := targetOfClient(server, cmp.Or(read.read(names[1]), "8125"))
 		if err == nil {
-			_, err = parseTarget(target)
+			s.target, err = parseTarget(written)
 		}
 		if err != nil {
-			names := strings.TrimSuffix(strings.Join(variables[:], " and "), " and ")
-			return "", nil, fmt.Errorf("from %s: %w", names, err)
+			return nil, nil, fmt.Errorf("from %s: %w", read, err)
 		}
-		if strings.HasPrefix(variables[0], "DD_") {
-			return target, datadogOptions(), nil
+		if strings.HasPrefix(names[0], "DD_") {
+			return s, read, s.configureForDatadog(&read)
 		}
-		if prefix := os.Getenv("STATSD_PREFIX"); prefix != "" {
-			return target, []Option{WithPrefix(strings.TrimSuffix(prefix, ".") + ".")}, nil
-		}
-		return target, nil, nil
+		return s, read, s.configureForStatsD(&read)
 	}
-	return "", nil, errors.New("the environment names no server: set DD_AGENT_HOST for Datadog's agent, " +
+	return nil, nil, errors.New("the environment names no server: set DD_AGENT_HOST for Datadog's agent, " +
 		"or STATSD_HOST for another server")
 }
 
@@ -78,7 +91,7 @@ func targetOfClient(server, port string) (string, error) {
 	scheme, address, isURL := strings.Cut(server, "://")
 	switch {
 	case strings.HasPrefix(server, `\\.\pipe\`):
-		return "", errors.New("named pipes are not supported: use UDP")
+		return "", errors.New("named pipes are not supported: use udp://host:port")
 	case !isURL:
 		address = server
 	case scheme == "unix": // the scheme of Datadog's clients for a socket whose kind they find out
@@ -97,14 +110,27 @@ func targetOfClient(server, port string) (string, error) {
 	return "udp://" + net.JoinHostPort(address, port), nil
 }
 
-func datadogOptions() []Option {
+func (s *Sink) configureForDatadog(read *variables) error {
 	opts := []Option{WithTimers(Distributions), WithSignedGauges()}
 	for _, tag := range [][2]string{
 		{"DD_ENTITY_ID", "dd.internal.entity_id"}, {"DD_ENV", "env"}, {"DD_SERVICE", "service"}, {"DD_VERSION", "version"},
 	} {
-		if value := os.Getenv(tag[0]); value != "" {
+		if value := read.read(tag[0]); value != "" {
 			opts = append(opts, WithTags(metricsbuffer.Tag{Key: tag[1], Value: value}))
 		}
 	}
-	return opts
+	return s.apply(opts)
+}
+
+func (s *Sink) configureForStatsD(read *variables) error {
+	var own variables
+	prefix := own.read("STATSD_PREFIX")
+	if prefix == "" {
+		return nil
+	}
+	*read = append(*read, own...)
+	if err := s.apply([]Option{WithPrefix(strings.TrimSuffix(prefix, ".") + ".")}); err != nil {
+		return fmt.Errorf("from %s: %w", own, err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package statsdsink
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,29 +45,52 @@ func TestServersOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// An error names the variables, their values, and the remedy.
 func TestEnvironmentsThatAreRefused(t *testing.T) {
+	long := strings.Repeat("l", 5000)
 	for says, variables := range map[string]map[string]string{
 		"the environment names no server: set DD_AGENT_HOST for Datadog's agent, or STATSD_HOST": {"DD_ENV": "prod"},
 
-		`from DD_AGENT_HOST and DD_DOGSTATSD_PORT: target "udp://a:0" has the port "0"`: {
+		`from DD_AGENT_HOST="a" and DD_DOGSTATSD_PORT="0": target "udp://a:0" has the port "0"`: {
 			"DD_AGENT_HOST": "a", "DD_DOGSTATSD_PORT": "0",
 		},
-		`from STATSD_ADDR: target "udp://a:b" has the port "b", which is not a number from 1 to 65535: write`: {
+		`from STATSD_ADDR="a:b": target "udp://a:b" has the port "b", which is not a number from 1 to 65535: write`: {
 			"STATSD_ADDR": "a:b",
 		},
-		"from DD_DOGSTATSD_URL: named pipes are not supported: use UDP":      {"DD_DOGSTATSD_URL": `\\.\pipe\dd`},
-		"protocol are not supported: use unixgram:///path":                   {"DD_DOGSTATSD_URL": "unixstream:///a"},
-		`from DD_DOGSTATSD_URL: target "http://a": the network "http" is un`: {"DD_DOGSTATSD_URL": "http://a"},
-		`prefix "a b.": use letters`:                                         {"STATSD_HOST": "a", "STATSD_PREFIX": "a b"},
+		`from DD_AGENT_HOST="a b": target "udp://a b:8125" has the host "a b", which has`: {"DD_AGENT_HOST": "a b"},
+		`from STATSD_HOST="a" and STATSD_PORT="x": target "udp://a:x" has the port "x"`: {
+			"STATSD_HOST": "a", "STATSD_PORT": "x",
+		},
+		`from DD_DOGSTATSD_URL="\\\\.\\pipe\\dd": named pipes are not supported: use udp://host:port`: {
+			"DD_DOGSTATSD_URL": `\\.\pipe\dd`,
+		},
+		`from DD_DOGSTATSD_URL="unixstream:///a": streams of Datadog's own protocol are not supported: use unixgram:///`: {
+			"DD_DOGSTATSD_URL": "unixstream:///a",
+		},
+		`from DD_DOGSTATSD_URL="http://a": target "http://a": the network "http" is un`: {"DD_DOGSTATSD_URL": "http://a"},
+		`from STATSD_PREFIX="a b": prefix "a b.": use letters`: {
+			"STATSD_HOST": "a", "STATSD_PREFIX": "a b",
+		},
+		`: shorten the prefix and the constant tags, or use WithMaxPacket (the environment has STATSD_HOST="a" and ` +
+			`STATSD_PREFIX="llll`: {"STATSD_HOST": "a", "STATSD_PREFIX": long},
+		`(the environment has DD_AGENT_HOST="a" and DD_ENV="prod" and DD_SERVICE="llll`: {
+			"DD_AGENT_HOST": "a", "DD_ENV": "prod", "DD_SERVICE": long, "STATSD_PREFIX": "unused",
+		},
+		`and DD_ENTITY_ID="llll`: {"DD_AGENT_HOST": "a", "DD_ENTITY_ID": long},
+		`and DD_ENV="llll`:       {"DD_AGENT_HOST": "a", "DD_ENV": long},
+		`and DD_VERSION="llll`:   {"DD_AGENT_HOST": "a", "DD_VERSION": long},
 	} {
 		setEnvironment(t, variables)
 		_, err := FromEnvironment()
 		require.ErrorContains(t, err, says)
 		require.ErrorContains(t, err, "statsdsink: ")
+		require.Less(t, len(err.Error()), 1000)
 	}
-	setEnvironment(t, map[string]string{"STATSD_HOST": "a"})
+	setEnvironment(t, map[string]string{"DD_AGENT_HOST": "a"})
 	_, err := FromEnvironment(nil)
-	require.ErrorContains(t, err, "is nil: leave it out")
+	require.ErrorContains(t, err, "option 1 of 1 is nil: leave it out")
+	_, err = FromEnvironment(WithGraphiteTags())
+	require.ErrorContains(t, err, `use WithTimers(Timings) (the environment has DD_AGENT_HOST="a")`)
 }
 
 func TestLinesOfTheEnvironment(t *testing.T) {

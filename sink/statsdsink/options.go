@@ -182,8 +182,8 @@ func WithKeptConnection() Option {
 	}
 }
 
-// configure applies the options, and refuses those that do not go together.
-func (s *Sink) configure(opts []Option) error {
+// apply applies the options.
+func (s *Sink) apply(opts []Option) error {
 	for i, opt := range opts {
 		if opt == nil {
 			return fmt.Errorf("option %d of %d is nil: leave it out", i+1, len(opts))
@@ -191,6 +191,14 @@ func (s *Sink) configure(opts []Option) error {
 		if err := opt(s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// configure applies the options, and refuses those that do not go together.
+func (s *Sink) configure(opts []Option) error {
+	if err := s.apply(opts); err != nil {
+		return err
 	}
 	e := &s.encoder
 	switch {
@@ -214,8 +222,8 @@ func (s *Sink) configure(opts []Option) error {
 	s.maxPacket = cmp.Or(s.maxPacket, s.defaultMaxPacket())
 	shortest, _ := e.append(nil, &metricsbuffer.Point{Name: "a", Count: 1})
 	if s.maxPacket < len(shortest) {
-		return fmt.Errorf("WithMaxPacket(%d) leaves no room for any line: "+
-			"the shortest, %q, needs %d bytes: use at least that", s.maxPacket, shortest, len(shortest))
+		return fmt.Errorf("a packet of %d bytes has no room for any line: the shortest, %.200q, has %d bytes: "+
+			"shorten the prefix and the constant tags, or use WithMaxPacket", s.maxPacket, shortest, len(shortest))
 	}
 	// A point is encoded before its length is known: there is room for one of the longest behind a full packet, and
 	// a point that is sent never makes the memory grow.

@@ -5,8 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A target is the server that a sink sends to.
@@ -46,7 +48,7 @@ func parseTarget(s string) (target, error) {
 	if strings.HasPrefix(network, "unix") {
 		fault = faultOfPath(address)
 	} else {
-		t.host, fault = hostOf(address)
+		t.host, fault = hostOf(network, address)
 	}
 	if fault != "" {
 		return target{}, fmt.Errorf("target %q %s: write a target like %s", s, fault, example)
@@ -74,6 +76,10 @@ func faultOfPath(path string) (fault string) {
 		return "has no path"
 	case strings.ContainsRune(path, 0):
 		return "has a zero byte in its path"
+	case path == "@":
+		return "has an empty name of an abstract socket"
+	case path[len(path)-1] == '/':
+		return "has the path of a directory"
 	case len(path) > longest:
 		return fmt.Sprintf("has a path of %d bytes; the system allows a socket %d", len(path), longest)
 	case runtime.GOOS != "windows" && path[0] != '/' && path[0] != '@':
@@ -83,7 +89,7 @@ func faultOfPath(path string) (fault string) {
 }
 
 // hostOf returns the host of host:port if it is a name, and the mistake in the address, or "".
-func hostOf(address string) (name, fault string) {
+func hostOf(network, address string) (name, fault string) {
 	host, port, err := net.SplitHostPort(address)
 	switch {
 	case err != nil && !strings.HasSuffix(address, "]") && strings.Count(address, ":") > 1:
@@ -96,11 +102,39 @@ func hostOf(address string) (name, fault string) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Sprintf("has the port %q, which is not a number from 1 to 65535", port)
 	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return "", ""
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return "", faultOfIP(network, ip)
 	}
+	return host, faultOfName(host)
+}
+
+// faultOfIP returns the mistake in an IP address, or "".
+func faultOfIP(network string, ip netip.Addr) (fault string) {
+	is4 := ip.Unmap().Is4()
+	switch {
+	case is4 && strings.HasSuffix(network, "6"):
+		return "has an IPv4 address for a network of IPv6"
+	case !is4 && strings.HasSuffix(network, "4"):
+		return "has an IPv6 address for a network of IPv4"
+	case strings.ContainsFunc(ip.Zone(), func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }):
+		return fmt.Sprintf("has the zone %q, which cannot name an interface; the interface's number can stand there, too",
+			ip.Zone())
+	}
+	return ""
+}
+
+// faultOfName returns the mistake in the name of a host, or "". The name of a container may have underscores.
+func faultOfName(host string) (fault string) {
 	if classes(host)&special != 0 {
-		return "", fmt.Sprintf("has the host %q, which has more in it than letters, digits, '.', '-' and '_'", host)
+		return fmt.Sprintf("has the host %q, which has more in it than letters, digits, '.', '-' and '_'", host)
 	}
-	return host, ""
+	name := strings.TrimSuffix(host, ".")
+	labels := strings.Split(name, ".")
+	if len(name) > 253 || slices.ContainsFunc(labels, func(l string) bool { return l == "" || len(l) > 63 }) {
+		return fmt.Sprintf("has the host %q; a name has at most 253 bytes, and 1 to 63 between two dots", host)
+	}
+	if strings.Trim(labels[len(labels)-1], "0123456789") == "" { // the URL standard takes it for an address
+		return fmt.Sprintf("has the host %q, which is not an IPv4 address, and not a name because it ends in a number", host)
+	}
+	return ""
 }

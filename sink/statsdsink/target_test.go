@@ -10,12 +10,18 @@ import (
 )
 
 func TestTargets(t *testing.T) {
+	longest := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("a", 61) // 253 bytes
 	for written, want := range map[string]target{
 		"udp://127.0.0.1:8125":               {"udp", "127.0.0.1:8125", ""},
 		"udp4://statsd.example:1":            {"udp4", "statsd.example:1", "statsd.example"},
 		"tcp://[::1]:65535":                  {"tcp", "[::1]:65535", ""},
 		"tcp6://[fe80::1%eth0]:8125":         {"tcp6", "[fe80::1%eth0]:8125", ""},
 		"udp://stats_d-1.local.:8125":        {"udp", "stats_d-1.local.:8125", "stats_d-1.local."},
+		"udp4://[::ffff:127.0.0.1]:8125":     {"udp4", "[::ffff:127.0.0.1]:8125", ""},
+		"udp://[fe80::1%eth0.100]:8125":      {"udp", "[fe80::1%eth0.100]:8125", ""},
+		"udp://shop_statsd_1:8125":           {"udp", "shop_statsd_1:8125", "shop_statsd_1"},
+		"udp://4f2a.default.svc:8125":        {"udp", "4f2a.default.svc:8125", "4f2a.default.svc"},
+		"tcp://" + longest + ".:1":           {"tcp", longest + ".:1", longest + "."},
 		"unixgram:///run/x.sock":             {"unixgram", "/run/x.sock", ""},
 		"unix:///run/a%20b c/x.sock":         {"unix", "/run/a%20b c/x.sock", ""}, // taken as it is
 		"unixgram://@abstract":               {"unixgram", "@abstract", ""},
@@ -35,6 +41,7 @@ func TestTargets(t *testing.T) {
 // An error of New names the mistake and a correct target.
 func TestTargetsThatNewRefuses(t *testing.T) {
 	long := "unix:///" + strings.Repeat("a", 199)
+	label, name := strings.Repeat("a", 64), strings.Repeat("a.", 126)+"aa"
 	for written, says := range map[string]string{
 		"":                          `the target is empty: write udp://127.0.0.1:8125 or unixgram:///run/statsd.sock`,
 		"127.0.0.1:8125":            `"127.0.0.1:8125" has no network: write udp://127.0.0.1:8125 or tcp://127.0.0.1:8125`,
@@ -61,6 +68,23 @@ func TestTargetsThatNewRefuses(t *testing.T) {
 		"tcp://a b:8125":            `has the host "a b", which has more in it than letters`,
 		"tcp://user@host:8125":      `has the host "user@host"`,
 		"tcp://host\n:8125":         `has the host "host\n"`,
+		"udp4://[::1]:8125":         `has an IPv6 address for a network of IPv4: write a target like udp4://127.0.0.1:8125`,
+		"tcp6://127.0.0.1:8125":     `has an IPv4 address for a network of IPv6: write a target like tcp6://[::1]:8125`,
+		"udp6://[::ffff:1.2.3.4]:1": `has an IPv4 address for a network of IPv6: write`,
+		"udp://127.0.0.256:8125":    `has the host "127.0.0.256", which is not an IPv4 address, and not a name because it`,
+		"udp://127.1:8125":          `has the host "127.1", which is not an IPv4 address`,
+		"udp://host.1.:8125":        `has the host "host.1.", which is not an IPv4 address`,
+		"udp://0:8125":              `has the host "0", which is not an IPv4 address`,
+		"udp://a..b:8125":           `has the host "a..b"; a name has at most 253 bytes, and 1 to 63 between two dots: write`,
+		"udp://.:1":                 `has the host "."; a name has`,
+		"udp://.a:1":                `has the host ".a"; a name has`,
+		"udp://a..:1":               `has the host "a.."; a name has`,
+		"udp://" + label + ":1":     `has the host "` + label + `"; a name has`,
+		"udp://" + name + ":1":      `has the host "` + name + `"; a name has`,
+		"udp://[fe80::1%a b]:1":     `has the zone "a b", which cannot name an interface; the interface's number can stand`,
+		"udp://[fe80::1%a\n]:1":     `has the zone "a\n", which`,
+		"unixgram://@":              `has an empty name of an abstract socket: write a target like unixgram:///run/`,
+		"unix:///run/":              `has the path of a directory: write a target like unix:///run/statsd.sock`,
 		"unixgram://":               `target "unixgram://" has no path: write a target like unixgram:///run/statsd.sock`,
 		"unix://run/x.sock":         `target "unix://run/x.sock" has a relative path`,
 		"unix:///run/\x00":          `has a zero byte in its path`,

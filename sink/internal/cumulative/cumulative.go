@@ -6,6 +6,7 @@ package cumulative
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -29,7 +30,8 @@ type Totals[D any] struct {
 	// Admit is called with each new series, before anything is added to it. It may set Detail. A reason that is not
 	// empty refuses the series: all its points are dropped for that reason. An error says that another series is in the
 	// way. Add returns it, and asks again about the series, with its next point, after any admitted one was released. An
-	// error with the same text is returned once only. Nil admits all.
+	// error with the same text is returned once only, and of maxTold texts: their number must not depend on that of
+	// series, so a text has names and no values of tags. Nil admits all.
 	Admit func(*Series[D]) (refused string, err error)
 
 	// Release is called with a series that was admitted, when it ends or is refused. It may be nil.
@@ -42,7 +44,11 @@ type Totals[D any] struct {
 	byID   slot.Table[*Series[D]] // each series is in one cell at most: that of its ID
 	key    []byte                 // scratch
 	freed  uint64                 // how often something was freed that a refused series may have wanted
+	told   map[string]struct{}    // the texts of errors that were returned
 }
+
+// maxTold is how many errors about series that are in the way of others are returned. All dropped points are counted.
+const maxTold = 100
 
 // Add ends the series that the batch says have ended, adds the batch's points, and acknowledges it. It drops the points
 // of refused series, and negative counts unless t.Signed. Its error joins the errors of Admit; the batch is
@@ -61,7 +67,7 @@ func (t *Totals[D]) Add(batch *metricsbuffer.Batch) error {
 		case negative:
 		case s == nil:
 			s, err = t.admit(p, batch.Start)
-		case s.refusal != nil && s.refusal.hindrance != "" && s.refusal.freed != t.freed:
+		case s.refusal != nil && s.refusal.hindered && s.refusal.freed != t.freed:
 			err = t.admitAgain(s, p, batch.Start)
 		}
 		if err != nil {
@@ -141,25 +147,41 @@ func (t *Totals[D]) admitAgain(s *Series[D], p *metricsbuffer.Point, start time.
 	return t.ask(s)
 }
 
-// ask returns the error of Admit, unless the series' last one was the same.
+// ask calls Admit. It returns the error that Add is to return.
 func (t *Totals[D]) ask(s *Series[D]) error {
 	if t.Admit == nil {
 		return nil
 	}
-	last := s.hindrance()
 	refused, err := t.Admit(s)
-	s.refuse(refused, err, t.freed)
-	if s.hindrance() == last {
+	s.refuse(refused, err != nil, t.freed)
+	return t.tell(err)
+}
+
+// tell returns the error if it is to be reported: its text is new, and there are not too many. The last one says so.
+func (t *Totals[D]) tell(err error) error {
+	if err == nil || len(t.told) == maxTold {
 		return nil
+	}
+	text := err.Error()
+	if _, known := t.told[text]; known {
+		return nil
+	}
+	if t.told == nil {
+		t.told = make(map[string]struct{})
+	}
+	if t.told[text] = struct{}{}; len(t.told) == maxTold {
+		return fmt.Errorf("%w (%d such errors were reported; further ones are not, only their drops are counted)",
+			err, maxTold)
 	}
 	return err
 }
 
 // Refuse ends the total of an admitted series. Its next points are dropped for the reason. The error says which other
-// series is in the way, as that of Admit; the caller reports it.
-func (t *Totals[D]) Refuse(s *Series[D], reason string, err error) {
+// series is in the way, as that of Admit. Refuse returns it if the caller has to report it.
+func (t *Totals[D]) Refuse(s *Series[D], reason string, err error) error {
 	t.release(s)
-	s.refuse(reason, err, t.freed)
+	s.refuse(reason, err != nil, t.freed)
+	return t.tell(err)
 }
 
 // Reconsider has Add ask again about the series that were refused because of another one. It is for an owner whose

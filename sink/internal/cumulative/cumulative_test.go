@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -289,7 +290,7 @@ func TestAdmission(t *testing.T) {
 
 	for s := range totals.All() {
 		if s.Name == "other" {
-			totals.Refuse(s, "late", nil)
+			require.NoError(t, totals.Refuse(s, "late", nil))
 		}
 	}
 	require.Equal(t, map[string]int{"detail of other": 1}, released)
@@ -304,11 +305,63 @@ func TestAdmission(t *testing.T) {
 	require.NoError(t, totals.Add(end))
 	require.Zero(t, totals.Len())
 	require.Equal(t, map[string]int{"detail of other": 1, "detail of good": 1}, released)
-	require.ErrorIs(t, totals.Add(minute(61, counter("bad", 1))), errBad)
+	require.NoError(t, totals.Add(minute(61, counter("bad", 1))), "reported once")
+}
+
+// Errors are reported once for each text, and of a limited number of texts, for any number of series. A refused series
+// keeps no text.
+func TestReportsAreFew(t *testing.T) {
+	const n = 10_000
+	text := func(int) string { return "" }
+	totals := cumulative.Totals[int]{Admit: func(s *cumulative.Series[int]) (string, error) {
+		i, _ := strconv.Atoi(s.Name)
+		return "taken", errors.New(text(i))
+	}}
+	add := func(at int) (reports []string) {
+		batch := minute(at)
+		for i := range n {
+			batch.Points = append(batch.Points, counter(strconv.Itoa(i), 1))
+		}
+		totals.Reconsider()
+		err := totals.Add(batch)
+		_, dropped := batch.Dropped(n - 1)
+		require.True(t, dropped)
+		if err == nil {
+			return nil
+		}
+		return strings.Split(err.Error(), "\n")
+	}
+	long := strings.Repeat("a", 1000)
+	pair := long + "pair"
+	text = func(int) string { return pair }
+	require.Equal(t, []string{pair}, add(0))
+	require.Empty(t, add(1))
+
+	before := heap()
+	text = func(i int) string { return long + strconv.Itoa(i) }
+	reports := add(2)
+	count := len(reports) // a failure does not print all of them
+	require.Equal(t, 99, count, "there was one before")
+	require.Equal(t, text(97), reports[97])
+	require.Equal(t, text(98)+" (100 such errors were reported; further ones are not, only their drops are counted)",
+		reports[98])
+	require.Empty(t, add(3))
+	require.Less(t, heap()-before, int64(n*len(long)/10))
+	runtime.KeepAlive(&totals)
+}
+
+// heap returns how many bytes are in use after a garbage collection.
+func heap() int64 {
+	var m runtime.MemStats
+	for range 2 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // A series that is refused because of another one is admitted when that one is gone, and its total begins then. One
-// that is refused for a reason of its own is not asked about again. An error is returned again only if it has changed.
+// that is refused for a reason of its own is not asked about again. An error is returned once.
 func TestAdmittedAgain(t *testing.T) {
 	owner, asked := "", make(map[string]int)
 	totals := cumulative.Totals[int]{
@@ -331,7 +384,7 @@ func TestAdmittedAgain(t *testing.T) {
 		return batch
 	}
 	a, b, c, bad := counter("a", 1), counter("b", 10), counter("c", 100), counter("bad", 1)
-	require.EqualError(t, totals.Add(minute(0, a, b, c, bad)), "taken by a\ntaken by a")
+	require.EqualError(t, totals.Add(minute(0, a, b, c, bad)), "taken by a", "b and c have the same")
 	require.NoError(t, totals.Add(minute(1, a, b, c, bad)))
 	require.Equal(t, map[string]int{"a": 1, "b": 1, "c": 1, "bad": 1}, asked)
 
@@ -345,10 +398,10 @@ func TestAdmittedAgain(t *testing.T) {
 	require.Equal(t, start.Add(3*time.Minute), starts["b"])
 
 	for s := range totals.All() {
-		totals.Refuse(s, "taken", errors.New("taken by a stranger"))
+		require.EqualError(t, totals.Refuse(s, "taken", errors.New("taken by a stranger")), "taken by a stranger")
 	}
 	owner = "a stranger"
-	require.EqualError(t, totals.Add(minute(4, b, c)), "taken by a stranger", "that of c")
+	require.NoError(t, totals.Add(minute(4, b, c)), "the caller of Refuse has reported it")
 	totals.Reconsider()
 	require.NoError(t, totals.Add(minute(5, b, c)), "the same")
 	owner = ""

@@ -26,9 +26,9 @@ type Series[D any] struct {
 
 // A refusal says why the points of a series are dropped.
 type refusal struct {
-	reason    string
-	hindrance string // the error that names another series as the cause; without one there is no other
-	freed     uint64 // Totals.freed when the series was refused
+	reason   string
+	hindered bool   // another series is in the way
+	freed    uint64 // Totals.freed when the series was refused
 }
 
 func newSeries[D any](p *metricsbuffer.Point, start time.Time) *Series[D] {
@@ -48,23 +48,11 @@ func (s *Series[D]) is(p *metricsbuffer.Point) bool {
 }
 
 // refuse notes that the series was refused, or admitted if the reason is empty.
-func (s *Series[D]) refuse(reason string, err error, freed uint64) {
+func (s *Series[D]) refuse(reason string, hindered bool, freed uint64) {
 	s.refusal = nil
-	if reason == "" {
-		return
+	if reason != "" {
+		s.refusal = &refusal{reason, hindered, freed}
 	}
-	s.refusal = &refusal{reason: reason, freed: freed}
-	if err != nil {
-		s.refusal.hindrance = err.Error()
-	}
-}
-
-// hindrance returns the text of the error for which the series was refused.
-func (s *Series[D]) hindrance() string {
-	if s.refusal == nil {
-		return ""
-	}
-	return s.refusal.hindrance
 }
 
 // begin sets the total to zero.

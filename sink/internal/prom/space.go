@@ -93,13 +93,13 @@ func (s *Space) Find(p *metricsbuffer.Point) (id Identity, refused string, err e
 		of.Describe(p)
 		for _, name := range of.Names {
 			if owner := s.families[name]; owner != nil {
-				return id, Collides, s.collision(owner.first, p, name)
+				return id, Collides, s.collision(Describe(owner.first), Describe(p), name)
 			}
 		}
 	}
 	id.Family, id.Key = of, Key(name, id.Labels)
 	if owner := s.series[id.Key]; owner != nil {
-		return id, Collides, s.collision(owner, p, name)
+		return id, Collides, s.collision(DescribeKeys(owner), DescribeKeys(p), name)
 	}
 	return id, "", nil
 }
@@ -127,23 +127,29 @@ func (s *Space) Release(id Identity) {
 // Family returns the owner of a metric's or sample's name, or nil.
 func (s *Space) Family(name string) *Family { return s.families[name] }
 
-func (s *Space) collision(first, second *metricsbuffer.Point, name string) error {
-	return fmt.Errorf("%s: %v and %v would both be %s: the first is served, the second dropped; rename one",
-		s.caller, Describe(first), Describe(second), name)
+// collision returns the error of series whose names collide. All of two names have the same one.
+func (s *Space) collision(first, second, name string) error {
+	return fmt.Errorf("%s: %s and %s would both be %.200s: the first is served, the second dropped; rename one",
+		s.caller, first, second, name)
 }
 
-// Describe returns the series as it was recorded.
+// Describe returns the name of the series, as it was recorded, with its kind and unit. It does not depend on the tags,
+// and its length has a bound.
 func Describe(p *metricsbuffer.Point) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%v %q", p.Kind, p.Name)
-	if p.Unit != "" {
-		fmt.Fprintf(&b, " in %q", p.Unit)
+	if p.Unit == "" {
+		return fmt.Sprintf("%v %.200q", p.Kind, p.Name)
 	}
+	return fmt.Sprintf("%v %.200q in %.200q", p.Kind, p.Name, p.Unit)
+}
+
+// DescribeKeys returns the same, and the keys of the tags.
+func DescribeKeys(p *metricsbuffer.Point) string {
+	if len(p.Tags) == 0 {
+		return Describe(p)
+	}
+	keys := make([]string, len(p.Tags))
 	for i, tag := range p.Tags {
-		fmt.Fprintf(&b, "%c%q=%q", "{,"[min(i, 1)], tag.Key, tag.Value)
+		keys[i] = tag.Key
 	}
-	if len(p.Tags) > 0 {
-		b.WriteByte('}')
-	}
-	return b.String()
+	return fmt.Sprintf("%s with the keys %.200s", Describe(p), fmt.Sprintf("%q", keys))
 }

@@ -38,7 +38,7 @@ func TestClaimAndRelease(t *testing.T) {
 
 	_, refused, err := space.Find(gauge("a-b"))
 	require.Equal(t, prom.Collides, refused)
-	require.EqualError(t, err, `test: gauge "a.b"{"x"="1"} and gauge "a-b" would both be a_b: `+
+	require.EqualError(t, err, `test: gauge "a.b" and gauge "a-b" would both be a_b: `+
 		"the first is served, the second dropped; rename one")
 	_, refused, err = space.Find(gauge("a.b", tag{Key: "zone", Value: "2"}))
 	require.Equal(t, "a label with two values", refused)
