@@ -442,8 +442,10 @@ func TestTheFenceMatters(t *testing.T) {
 		t.Skip("needs the go command")
 	}
 	torn := regexp.MustCompile(`inconsistent banks|after they were drained|recorded and drained`)
-	for _, duration := range []string{"1.5s", "1.5s", "5s", "10s", "20s"} { // longer where other programs use the cores, too
-		command := exec.Command(path, "test", "-tags", "metricsbuffer_nofence", "-run", "^TestStressFlip$", "-count", "1", ".")
+	// It takes longer where other programs use the cores, too.
+	for _, duration := range []string{"1.5s", "1.5s", "5s", "10s", "20s"} {
+		arguments := []string{"test", "-tags", "metricsbuffer_nofence", "-run", "^TestStressFlip$", "-count", "1", "."}
+		command := exec.Command(path, arguments...)
 		command.Env = append(os.Environ(), "METRICSBUFFER_STRESS="+duration)
 		out, err := command.CombinedOutput()
 		if err == nil {

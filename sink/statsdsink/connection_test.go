@@ -152,7 +152,9 @@ func TestKeptConnectionThatBreaksDuringABatch(t *testing.T) {
 	require.NoError(t, b.Flush(t.Context()))
 	require.Equal(t, "jobs:1|c", server.next())
 
-	const series = 100_000 // more than the sockets' buffers hold
+	const series = 100_000 // more than the sockets' buffers hold, which the system would let grow
+	require.NoError(t, server.conn.(*net.TCPConn).SetReadBuffer(1<<16))
+	require.NoError(t, s.conn.(*net.TCPConn).SetWriteBuffer(1<<16))
 	record(b, series)
 	closed := make(chan struct{})
 	go func() {
