@@ -12,6 +12,8 @@
 //	Histogram               histogram
 //	Timer                   timer
 //
+// A gauge holds a float64, which is exact for whole numbers up to 2^53.
+//
 // Histograms and timers record every observation, so the sample of a Histogram has no effect. Values below zero are
 // recorded as zero by histograms and timers, and counted in [metricsbuffer.Stats].
 //
@@ -161,8 +163,13 @@ func (r *Registry) metric(name string, i any) any {
 	return i
 }
 
-// stop frees a metric that another one replaces: go-metrics keeps meters and timers until they are stopped.
-func stop(m metrics.Stoppable) { m.Stop() }
+// stop frees a metric that another one replaces: go-metrics keeps meters and timers until they are stopped. Only the
+// kind of a nil one counts.
+func stop(m metrics.Stoppable) {
+	if v := reflect.ValueOf(m); v.Kind() != reflect.Pointer || !v.IsNil() {
+		m.Stop()
+	}
+}
 
 func (r *Registry) unmapped(name string) {
 	r.buffer.IncrCounter("rcrowleybridge.unmapped", 1, metricsbuffer.Tag{Key: "name", Value: name})

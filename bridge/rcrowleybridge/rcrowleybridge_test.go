@@ -257,3 +257,14 @@ func TestAllocations(t *testing.T) {
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, update))
 }
+
+// Only the kind of a metric counts, also of one that is nil.
+func TestGetOrRegisterOfNil(t *testing.T) {
+	buffer, err := metricsbuffer.New()
+	require.NoError(t, err)
+	r := rcrowleybridge.New(buffer)
+	r.GetOrRegister("timer", (*metrics.StandardTimer)(nil)).(metrics.Timer).Update(1)
+	r.GetOrRegister("meter", (*metrics.StandardMeter)(nil)).(metrics.Meter).Mark(2)
+	require.Equal(t, metricsbuffer.Totals{Increments: 2, Observations: 1}, buffer.Stats().Recorded)
+	require.NoError(t, buffer.Close())
+}

@@ -91,6 +91,7 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	cut := s.cut
 	s.cut = true // in case that the writer panics
 	n, err := s.w.Write(s.lines)
+	n = min(n, len(s.lines)) // a writer may be wrong
 	if err == nil && n < len(s.lines) {
 		err = io.ErrShortWrite
 	}

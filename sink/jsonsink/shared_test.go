@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/jsonsink"
 )
 
 // A lonelyWriter fails if two Writes overlap.
@@ -59,4 +60,18 @@ func TestTwoBuffers(t *testing.T) {
 		require.Equal(t, flushes, bytes.Count(out.Bytes(), fmt.Appendf(nil, `"name":"buffer%d","count":1}`, i)))
 	}
 	require.Equal(t, 2*flushes, bytes.Count(out.Bytes(), []byte("\n")))
+}
+
+// misleading is a writer that breaks the rules of io.Writer.
+type misleading struct{ more int }
+
+func (m misleading) Write(p []byte) (int, error) { return len(p) + m.more, errors.New("full") }
+
+func TestWriterThatBreaksTheRules(t *testing.T) {
+	for _, more := range []int{1, -1 << 20} {
+		sink, err := jsonsink.New(misleading{more})
+		require.NoError(t, err)
+		batch := &metricsbuffer.Batch{Points: []metricsbuffer.Point{{Name: "x"}}}
+		require.ErrorContains(t, sink.Write(t.Context(), batch), "full")
+	}
 }

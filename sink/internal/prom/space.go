@@ -133,13 +133,17 @@ func (s *Space) collision(first, second, name string) error {
 		s.caller, first, second, name)
 }
 
-// Describe returns the name of the series, as it was recorded, with its kind and unit. It does not depend on the tags,
-// and its length has a bound.
+// Describe returns the name of the series, as it was recorded, with its kind, unit and decimals. It does not depend on
+// the tags, and its length has a bound.
 func Describe(p *metricsbuffer.Point) string {
-	if p.Unit == "" {
-		return fmt.Sprintf("%v %.200q", p.Kind, p.Name)
+	text := fmt.Sprintf("%v %.200q", p.Kind, p.Name)
+	if p.Unit != "" {
+		text += fmt.Sprintf(" in %.200q", p.Unit)
 	}
-	return fmt.Sprintf("%v %.200q in %.200q", p.Kind, p.Name, p.Unit)
+	if p.Decimals != 0 {
+		text += fmt.Sprintf(" with %d decimals", p.Decimals)
+	}
+	return text
 }
 
 // DescribeKeys returns the same, and the keys of the tags.

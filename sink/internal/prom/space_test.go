@@ -61,3 +61,9 @@ func TestKey(t *testing.T) {
 	require.NotEqual(t, key, prom.Key("x", []prom.Label{a}))
 	require.NotEqual(t, key, prom.Key("y", []prom.Label{a, b}))
 }
+
+func TestDescribe(t *testing.T) {
+	require.Equal(t, `counter "x"`, prom.Describe(&metricsbuffer.Point{Name: "x"}))
+	require.Equal(t, `counter "x" in "By" with 2 decimals`,
+		prom.Describe(&metricsbuffer.Point{Name: "x", Unit: "By", Decimals: 2}))
+}
