@@ -132,8 +132,8 @@ func (b *Buffer) Resolve(name string, tags ...Tag) (*Buffer, string, []Tag) {
 // for counters and gauges; timers and histograms have one already. Either may be empty.
 //
 // A later description of the name replaces an earlier one. Bytes that are not UTF-8 are replaced by U+FFFD. The next
-// batch has all series of the name, also those without updates, so that each sink learns of the description. Describe
-// looks at all series for that. It waits for the flusher, but not for any sink.
+// batch has all series of the name that have a value, also those without updates, so that each sink learns of the
+// description. Describe looks at all series for that. It waits for the flusher, but not for any sink.
 //
 // A buffer has descriptions of as many names as it may have series ([WithMaxSeries]), and keeps them for ever.
 // Descriptions of further names are ignored, and counted in [Stats].
@@ -214,7 +214,7 @@ func (b *Buffer) hold(kind Kind, unit, name string, tags []Tag) (*Buffer, *serie
 	return root, root.registry.hold(root.registry.family(kind, unit), name, tags)
 }
 
-// IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags.
+// IncrCounter adds delta to the counter with that name and these tags, in any order. The caller may reuse the slice.
 func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 	if !b.isNil() {
 		b.addNamed(name, delta, tags)
@@ -258,8 +258,8 @@ func (b *Buffer) Local() *Local {
 
 // Flush delivers all updates that were recorded before the call to every sink, and waits until the sinks have
 // acknowledged them. It returns nil if all sinks have. Otherwise it returns one error for each sink that failed, or
-// that had not answered when ctx ended. The errors are joined, and name the sinks. Updates that were not acknowledged
-// stay pending for the next flush.
+// that had not answered when ctx ended. The errors are joined, and name the sinks. If ctx ended before the flush began,
+// there is one error for all. Updates that were not acknowledged stay pending for the next flush.
 //
 // After [Buffer.Close], Flush returns [ErrClosed]. Without sinks it does nothing and returns nil.
 //
@@ -273,10 +273,10 @@ func (b *Buffer) Flush(ctx context.Context) error {
 	return b.flusher.deliverTo(ctx, b.flusher.sinks, false)
 }
 
-// Close flushes one last time, writing to each sink once. Then it closes the sinks that have a Close method, and ends
-// the buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close. Close waits at most
-// as long as [WithCloseTimeout] says. It returns its errors as [Buffer.Flush] does, errors of closing the sinks
-// included. Closing again waits for the first Close, and returns the same.
+// Close flushes one last time, with one more batch for each sink at most. Then it closes the sinks that have a Close
+// method, and ends the buffer's goroutine. To try longer, call [Buffer.Flush] until it returns nil, and then Close.
+// Close waits at most as long as [WithCloseTimeout] says. It returns its errors as [Buffer.Flush] does, errors of
+// closing the sinks included. Closing again waits for the first Close, and returns the same.
 //
 // Instruments remain valid. Updates that are recorded after Close, or were not acknowledged by then, are counted as
 // dropped in [Stats]. A sink that has not returned from Write may still acknowledge its batch.

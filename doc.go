@@ -29,24 +29,26 @@
 //
 // # Promises
 //
-//  1. Every recorded update is in exactly one acknowledged batch. For each sink, recorded = acknowledged + pending +
-//     dropped ([Stats]). This also holds with concurrent flushes and failing sinks, and when the buffer is closed.
+//  1. Each sink gets every increment and every observation in exactly one acknowledged batch. For each sink, recorded =
+//     acknowledged + pending + dropped ([Stats]). This also holds with concurrent flushes and failing sinks, and when
+//     the buffer is closed. A gauge delivers its latest value.
 //  2. A batch is consistent: a timer's count, sum, minimum, maximum and buckets describe the same observations.
 //     Updates that were recorded together ([Record], [Local.Commit]) arrive together; a gauge may arrive with a value
-//     that was set later. If two updates are recorded separately, while a batch is collected, the later one may arrive
-//     in the earlier batch: if they are recorded on different Ps, or one of them is a commit of more than 64 updates.
+//     that was set later. Of two updates that are recorded separately while a batch is collected, the later one may
+//     arrive in the earlier batch: if they are recorded on different Ps, or one is a commit of more than 64 updates.
 //  3. [Buffer.Flush] delivers every update that was recorded before it was called, unless it was delivered before.
 //  4. Writers never wait: not for a flush, not for a sink, not for one another. There is no mutex on their way, except
-//     that [Vec.With] may meet one of its map where labels are new. Recording allocates in four cases only: the series
-//     is new, it was idle, an observation or an exemplar is outside of the range so far, or a P starts to use the
-//     series often and gets memory of its own for it. Calls that are larger than usual say when they allocate.
-//  5. A batch leaves the buffer only when its sink acknowledges it, by returning nil. A failed batch is merged into
-//     the next one. The merged batch has the start time of the failed one. Failures cost no memory, however long they
-//     last.
+//     that [Vec.With] may meet one of its map where labels are new. Recording allocates in five cases only: the series
+//     is new, it was idle, an observation or an exemplar is outside of the range so far or a bucket is full, a P
+//     records for the first time, or a P starts to use the series often and gets memory of its own for it. Calls that
+//     are larger than usual say when they allocate.
+//  5. A point leaves the buffer only when its sink acknowledges it, by returning nil or by [Batch.Acknowledge], or
+//     drops it. A failed batch is merged into the next one. The merged batch has the start time of the failed one.
+//     While a sink fails, the buffer keeps one value for each series that was used. More failures add no memory.
 //  6. A sink that is slow, hangs, fails or panics affects itself only.
 //  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); above it, totals per name are still
-//     correct, and tags are lost. The memory of idle values is given back, and idle series can be forgotten
-//     ([WithIdleExpiry]); no update is lost.
+//     correct, and tags are lost. If there are more names than that, too, the totals of the rest are together. The
+//     memory of idle values is given back, and idle series can be forgotten ([WithIdleExpiry]); no update is lost.
 //  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and still tries to flush.
 //  9. A nil *[Buffer], nil instruments and zero values do nothing. So a library can always record, and needs no if.
 //
@@ -54,7 +56,7 @@
 //
 //	writer                        shard, one per P                  flusher                     sink
 //	Counter.Add ──pin──▶ own chunk: bank[slot] += d ──flip by CAS──▶ drained bank ──▶ pending ──▶ Write(ctx, batch)
-//	Timer.Observe        common chunk: atomic add     + one fence    zeroed, reused   per sink    nil: acknowledged
+//	Timer.Observe        common chunk: atomic add      and one fence zeroed, reused   per sink    nil: acknowledged
 //
 // A P is the Go scheduler's notion of a processor; there are GOMAXPROCS of them. A series is a name with its tags.
 // During an update, a writer is pinned to its P and is the only user of that P's shard. If the P writes to a series

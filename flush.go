@@ -20,8 +20,9 @@ import (
 //	bank ── collect ──▶ pending of sink 1 ── deliver ──▶ Sink.Write ── settle ──▶ acknowledged: gone
 //	                    pending of sink 2                                         else: merged into pending
 //
-// One goroutine, run, owns all of it: series, sinks and everything they point to. Others hand it functions to call. It
-// never waits for a sink: each Write has a goroutine of its own, which owns the batch it writes until it hands it back.
+// One goroutine, run, owns all of it: series, outlets and everything they point to. Others hand it functions to call,
+// and read only fields that do not change. It never waits for a sink: each Write has a goroutine of its own, which owns
+// the batch it writes until it hands it back.
 //
 // Guarantees: an update that was recorded before a Flush is in a bank when run comes to it, hence in the pending of
 // every sink when collect returns. From there it goes with a batch, and comes back with it unless the sink acknowledged
@@ -35,7 +36,7 @@ type flusher struct {
 	shards *shards
 	catalog
 
-	calls    chan func()    // to be run by the owner of all that follows
+	calls    chan func()    // for run to call
 	returned chan *delivery // from the goroutines that write
 	done     chan struct{}  // closed when run has ended; from then on nothing here changes
 
@@ -163,8 +164,8 @@ func (f *flusher) run() {
 	}
 }
 
-// do has the flusher's goroutine call f, and returns once it has. It returns false if ctx ended before that began, or
-// the flusher has ended.
+// do makes the flusher's goroutine run call, and returns after that. It returns false if ctx ended before that began,
+// or the flusher has ended.
 func (f *flusher) do(ctx context.Context, call func()) bool {
 	called := make(chan struct{})
 	select {
@@ -610,7 +611,7 @@ func (f *flusher) shutdown(timeout time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// attach gives every sink that is an [Attacher] its flush. It is called before run.
+// attach gives every sink that is an [Attacher] its flush. New calls it when run has begun.
 func (f *flusher) attach() error {
 	attached := false
 	defer func() {

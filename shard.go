@@ -27,9 +27,9 @@ import (
 // active bank of every gate, by compare-and-swap, and waits until every gate has been left. Then it owns the old bank
 // of all chunks: it drains and zeroes it, and that bank is the next to be flipped in.
 //
-// A P gets a chunk of its own when it misses it often: every sampleMisses-th miss is a vote (see seats). The flusher
-// takes away chunks that were empty for some collections. So memory and the flusher's work follow the series in use,
-// and not the number of Ps.
+// A P gets a chunk of its own when its writers often find none: every sampleMisses-th miss is a vote (see seats). The
+// flusher takes away chunks that were empty for some collections. So memory and the flusher's work follow the series in
+// use, and not the number of Ps.
 //
 // The common gate is for writers that cannot use a shard's: those that make a shard, those on a P for which there is no
 // room in the table, and long commits, which are not to be pinned. The flusher flips it first, and awaits it before it
@@ -67,11 +67,11 @@ type shard struct {
 	distributions seats[distributionChunk]
 }
 
-const beforeGate = 16 // bytes, and 8 more of the allocator: the next field stands 128 bytes behind the begin
+const beforeGate = 16 // bytes, and 8 more of the allocator: the field counters stands 128 bytes behind its start
 
 // A seat is room for one of the chunks whose numbers are equal modulo seatsPerShard. A vote decides which of them gets
-// it (Boyer and Moore, MJRTY, 1981): a vote for the candidate counts up, a vote for another chunk counts down, and at
-// zero the other chunk is the candidate. So a chunk wins that has most of the votes of its seat.
+// it (Boyer and Moore, MJRTY, 1981): a vote for the candidate counts up, a vote for another chunk counts down (by
+// votesAgainst), and at zero the other chunk is the candidate. So a chunk wins that has most of the votes of its seat.
 type seats[C any] struct {
 	chunks [seatsPerShard]atomic.Pointer[C] // nil or the P's own
 	votes  [seatsPerShard]atomic.Uint32     // the candidate's number, shifted by voteBits, and its votes
@@ -259,8 +259,8 @@ func (s *shards) observeSlow(slot uint32, v int64, index int) {
 	}
 }
 
-// makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now. In a section that is not
-// pinned that is the common chunk, although the P may have one of its own.
+// makeWindow makes room for a bucket, in the bank and the chunk that the writer would use now. A section that is not
+// pinned uses the common chunk, although the P may have one of its own.
 func (s *shards) makeWindow(slot uint32, index int, pinned bool) {
 	var wider *window
 	for {
@@ -311,8 +311,8 @@ func (s *shards) observeZero(slot uint32, v int64) {
 	}
 }
 
-// observeTraced records v in the distribution in slot, for an exemplar if its octave has none in this bank yet. The
-// exemplar is put into the bank in the same section as the observation, so that the flusher gets both.
+// observeTraced records v in the distribution in slot. It keeps v as an exemplar, if its octave has none in this bank
+// yet. The exemplar is put into the bank in the same section as the observation, so that the flusher gets both.
 func (s *shards) observeTraced(slot uint32, v int64, span TraceContext) {
 	if span.TraceID == ([16]byte{}) {
 		s.observe(slot, v)
@@ -416,7 +416,8 @@ type section struct {
 	bank  uint32
 }
 
-// enter opens a section, pinned to a P, at the gate of its shard.
+// enter opens a section, pinned to a P, at the gate of its shard. If the table has no place for that P, it is a section
+// at the common gate, not pinned.
 func (s *shards) enter() section {
 	table := &s.table // as in add
 	for {
@@ -433,7 +434,7 @@ func (s *shards) enter() section {
 	}
 }
 
-// enterUnpinned opens a section that may take long, for the flusher waits for it, and nobody else does.
+// enterUnpinned opens a section at the common gate. It may take long: only the flusher waits for it.
 func (s *shards) enterUnpinned() section { return section{bank: s.common.gate.Enter()} }
 
 func (s *shards) leave(in section) {
@@ -514,8 +515,8 @@ func (s *shards) promoteDistributions(number uint32) {
 	s.leave(in)
 }
 
-// votesAgainst is how many votes of other chunks a vote for a candidate outweighs, the other way round: with more Ps an
-// own chunk has to be used more, because it may be every P's.
+// votesAgainst is how many votes a vote for another chunk takes from the candidate. With more Ps it takes more, because
+// a chunk of its own costs memory on each P.
 func (s *shards) votesAgainst() uint32 { return 1 + uint32(s.procs.Load())/16 }
 
 // sample counts a miss, and says whether it is a vote. Owner only.
@@ -548,8 +549,8 @@ func (s *seats[C]) elect(i, against uint32) bool {
 	return false
 }
 
-// drain calls drain with every chunk that has a seat, and takes the seat of those that were empty often enough in a
-// row: it calls drop with them. The owner may still write to such a chunk until the next flip. Flusher only.
+// drain calls drain with every chunk that has a seat. It takes the seat away from chunks that were empty often enough
+// in a row, and calls drop with them. The owner may still write to such a chunk until the next flip. Flusher only.
 func (s *seats[C]) drain(drain func(*C) (empty bool), drop func(*C)) {
 	if yield.On {
 		yield.ReadAll(s.chunks[:])

@@ -18,8 +18,8 @@ import (
 // for histograms the same unit, and for counters the same number of decimals. The order of the tags does not matter; a
 // tag that is given twice counts twice. In a [Point] they are sorted by key, then by value.
 //
-// Names, keys and values may be any strings, also empty ones: each [Sink] escapes them as its protocol demands, or
-// drops the point ([Batch.Drop]).
+// Names, keys and values may be any bytes, also none, and such as are not UTF-8: each [Sink] escapes them as its
+// protocol demands, or drops the point ([Batch.Drop]).
 type Tag struct{ Key, Value string }
 
 func (k Kind) storage() storage {
@@ -85,7 +85,7 @@ type Sink interface {
 	//
 	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
 	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
-	// acknowledges, however late. Write must not call [Buffer.Flush], which would wait for it.
+	// acknowledges, however late. Write must not call [Buffer.Flush] or [Buffer.Close], which would wait for it.
 	//
 	// The batch, its points and their tags belong to the buffer. They may be read until Write returns, and must not be
 	// changed. Strings may be kept.
@@ -137,8 +137,8 @@ type Batch struct {
 // description ([Buffer.Describe]). They are valid UTF-8, may change from batch to batch, and do not tell series apart.
 // The Unit of a histogram does.
 //
-// A sink may keep things by Kind and ID. It compares name, unit and tags before it uses them, if it may get points of
-// several buffers, or points that a program made itself, for which 0 is a good ID.
+// A sink may keep data by Kind and ID. If it gets points of several buffers, or points that a program made itself, it
+// also compares name, unit, decimals and tags. Such a program may give all points the ID 0.
 type Point struct {
 	Name     string
 	Tags     []Tag // sorted; never changed, shared by all batches
@@ -185,7 +185,7 @@ func (p *Point) Amount() float64 {
 type outcome struct {
 	acknowledged int               // the first so many points are delivered
 	ended        bool              // so are the ends
-	dropped      map[int]string    // by index: points that never can be, with the reason
+	dropped      map[int]string    // by index: points that can never be delivered, with the reason
 	reasons      map[string]string // copies of the reasons
 }
 
@@ -215,8 +215,8 @@ func (b *Batch) Drop(i int, reason string) {
 	b.outcome.dropped[i] = kept
 }
 
-// Acknowledged returns the number of points that [Batch.Acknowledge] was called with. It is for sinks that wrap another
-// one: if the wrapped Write returned nil, all points are acknowledged.
+// Acknowledged returns how many of the first points were acknowledged by [Batch.Acknowledge]. It is for sinks that wrap
+// another one: if the wrapped Write returned nil, all points are acknowledged.
 func (b *Batch) Acknowledged() int { return b.outcome.acknowledged }
 
 // Dropped says whether Points[i] was dropped by [Batch.Drop], and for which reason.
