@@ -36,7 +36,7 @@ func TestCollisions(t *testing.T) {
 		{counter("a.b", 1, a), counter("a-b", 2, b), `counter "a.b"`, `counter "a-b"`, "a_b_total"},
 		{counter("a", 1), counter("a.total", 2), `counter "a"`, `counter "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a", 2), `counter "a"`, `gauge "a"`, "a"},
-		{counter("a", 1), tenths("a", 2), `counter "a"`, `counter "a"`, "a_total"},
+		{counter("a", 1), tenths("a", 2), `counter "a"`, `counter "a" (decimals: 1)`, "a_total"},
 		{counter("a", 1), gauge("a.total", 2), `counter "a"`, `gauge "a.total"`, "a_total"},
 		{counter("a", 1), gauge("a.created", 2), `counter "a"`, `gauge "a.created"`, "a_created"},
 		{timer("a"), gauge("a.seconds.created", 2), `timer "a"`, `gauge "a.seconds.created"`, "a_seconds_created"},

@@ -141,7 +141,7 @@ func Describe(p *metricsbuffer.Point) string {
 		text += fmt.Sprintf(" in %.200q", p.Unit)
 	}
 	if p.Decimals != 0 {
-		text += fmt.Sprintf(" with %d decimals", p.Decimals)
+		text += fmt.Sprintf(" (decimals: %d)", p.Decimals)
 	}
 	return text
 }

@@ -64,6 +64,6 @@ func TestKey(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	require.Equal(t, `counter "x"`, prom.Describe(&metricsbuffer.Point{Name: "x"}))
-	require.Equal(t, `counter "x" in "By" with 2 decimals`,
+	require.Equal(t, `counter "x" in "By" (decimals: 2)`,
 		prom.Describe(&metricsbuffer.Point{Name: "x", Unit: "By", Decimals: 2}))
 }
