@@ -56,7 +56,7 @@
 //
 //	writer                        shard, one per P                  flusher                     sink
 //	Counter.Add ──pin──▶ own chunk: bank[slot] += d ──flip by CAS──▶ drained bank ──▶ pending ──▶ Write(ctx, batch)
-//	Timer.Observe        common chunk: atomic add      and one fence zeroed, reused   per sink    nil: acknowledged
+//	Timer.Observe        common chunk: atomic add       one fence    zeroed, reused   per sink    nil: acknowledged
 //
 // A P is the Go scheduler's notion of a processor; there are GOMAXPROCS of them. A series is a name with its tags.
 // During an update, a writer is pinned to its P and is the only user of that P's shard. If the P writes to a series

@@ -147,7 +147,7 @@ func ExampleTimer_ObserveN() {
 
 // A sink of one's own is a type with a Write method. This one sends lines over a connection, in pieces: it acknowledges
 // each piece, so that a failure repeats no line, and drops the points that its protocol cannot express. It is short: it
-// ignores tags, and has room for a newline in a name. Test a sink of yours with the package sinktest.
+// ignores tags, and a newline in a name makes two lines of one. Test a sink of yours with the package sinktest.
 func ExampleSink() {
 	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(&lines{to: os.Stdout})))
 	buffer.IncrCounter("messages", 3)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// expiry is the flusher's part in expiring idle series; see series.
+// expiry is the flusher's part in expiring idle series; see series. A series that was made idle is suspended, until a
+// writer opens it. That tells of any use, while updates that add up to zero leave no trace in a bank.
 type expiry struct {
 	after time.Duration // 0: never
 
@@ -17,9 +18,6 @@ type expiry struct {
 	sweepAt   time.Duration
 	suspended []*series // that were made idle; one that was opened in between may be here twice
 }
-
-// A series that was made idle is suspended, until a writer opens it. That tells of any use, while updates that add up
-// to zero leave no trace in a bank.
 
 // sweeps is how often in the time of expiry the flusher looks for idle series. An unused series is suspended after at
 // most two of them, and gone one sweep after the time is over.

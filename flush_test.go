@@ -175,30 +175,6 @@ func TestMemoryOfALargeBatchIsDropped(t *testing.T) {
 	require.Same(t, small, useMemory(&k, 1), "too little to be dropped")
 }
 
-// TestOverflowedAtTheEnd: updates in chunks that the last collection took away count as overflowed, too.
-func TestOverflowedAtTheEnd(t *testing.T) {
-	acknowledge := SinkFunc(func(context.Context, *Batch) error { return nil })
-	b, err := New(WithInterval(0), WithMaxSeries(1), WithSink(acknowledge))
-	require.NoError(t, err)
-	b.Counter("first")
-	counter, timer := b.Counter("c"), b.Timer("t")
-	counter.Inc()
-	timer.Observe(1)
-	in := b.shards.enter()
-	word, _ := b.shards.word(in, counter.slot)
-	cell, _ := b.shards.cell(in, timer.slot)
-	b.shards.leave(in)
-	for range idleLimit { // the first finds an update
-		require.NoError(t, b.Flush(t.Context()))
-	}
-	require.NoError(t, b.Close())
-	word.AddShared(5) // as a writer does that found the chunk before
-	cell.zeroShared()
-	stats := b.Stats()
-	require.Equal(t, Totals{Increments: 6, Observations: 2}, stats.Recorded)
-	require.Equal(t, stats.Recorded, stats.Overflowed)
-}
-
 // BenchmarkDrain reports nanoseconds per series for collecting a million counters.
 func BenchmarkDrain(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))

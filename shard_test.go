@@ -290,11 +290,10 @@ func TestIdleCellGivesItsWindowBack(t *testing.T) {
 	require.Equal(t, Totals{Observations: 4 + idleLimit + 2 + 2}, f.recorded)
 }
 
-// TestDroppedChunkAtTheEnd: an update in a chunk that the last collection has taken away is counted as dropped.
-func TestDroppedChunkAtTheEnd(t *testing.T) {
-	b, err := New(WithInterval(0), WithSink(SinkFunc(func(context.Context, *Batch) error { return nil })))
-	require.NoError(t, err)
-	counter, timer := b.Counter("c"), b.Timer("t")
+// recordAfterTheEnd records 1 and 5 in the counter, and two observations in the timer. The 5 and the second observation
+// are in chunks that the last collection has taken away.
+func recordAfterTheEnd(t *testing.T, b *Buffer, counter *Counter, timer *Timer) {
+	t.Helper()
 	counter.Inc()
 	timer.Observe(1)
 	in := b.shards.enter()
@@ -308,9 +307,25 @@ func TestDroppedChunkAtTheEnd(t *testing.T) {
 	require.Zero(t, b.Stats().CommonChunks, "the last collection has taken it away")
 	word.AddShared(5) // as a writer does that found the chunk before
 	cell.zeroShared()
-	late := Totals{Increments: 5, Observations: 1}
-	require.Equal(t, late, b.Stats().Sinks[0].Dropped)
 	require.Equal(t, Totals{Increments: 6, Observations: 2}, b.Stats().Recorded)
+}
+
+// TestDroppedChunkAtTheEnd: an update in a chunk that the last collection has taken away is counted as dropped.
+func TestDroppedChunkAtTheEnd(t *testing.T) {
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(context.Context, *Batch) error { return nil })))
+	require.NoError(t, err)
+	recordAfterTheEnd(t, b, b.Counter("c"), b.Timer("t"))
+	require.Equal(t, Totals{Increments: 5, Observations: 1}, b.Stats().Sinks[0].Dropped)
+}
+
+// TestOverflowedAtTheEnd: such an update of an overflow series counts as overflowed, too.
+func TestOverflowedAtTheEnd(t *testing.T) {
+	acknowledge := SinkFunc(func(context.Context, *Batch) error { return nil })
+	b, err := New(WithInterval(0), WithMaxSeries(1), WithSink(acknowledge))
+	require.NoError(t, err)
+	b.Counter("first")
+	recordAfterTheEnd(t, b, b.Counter("c"), b.Timer("t"))
+	require.Equal(t, b.Stats().Recorded, b.Stats().Overflowed)
 }
 
 // TestDroppedChunkIsDrainedOnceMore: a writer that found a chunk before it was taken away may still write to it.
