@@ -445,7 +445,7 @@ func (e *readError) Unwrap() error { return e.err }
 
 // textOf returns the text of a value, also if its methods panic or end their goroutine.
 func textOf(v any) string {
-	text := fmt.Sprintf("a %T whose methods panic", v)
+	text := fmt.Sprintf("a %T whose methods panic or end their goroutine", v)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -143,7 +143,7 @@ func TestMemoryOfBatchesIsKept(t *testing.T) {
 	require.Empty(t, k.take().points)
 }
 
-// Memory of every part of a batch counts, and a point that is not in use keeps nothing.
+// Memory of every part of a batch counts. Points and buckets that are not in use keep nothing.
 func TestMemoryOfALargeBatchIsDroppedAsAWhole(t *testing.T) {
 	var k keeper
 	for name, s := range map[string]*scratch{
@@ -162,6 +162,12 @@ func TestMemoryOfALargeBatchIsDroppedAsAWhole(t *testing.T) {
 	k.keep(s)
 	require.Equal(t, []Point{{Name: "a"}, {}}, points)
 	require.Equal(t, []Point{{}}, ended)
+
+	s.buckets = []Buckets{{Counts: []uint64{1}}, {Counts: []uint64{2}}}
+	buckets := s.buckets
+	s.buckets = s.buckets[:1]
+	k.keep(s)
+	require.Equal(t, []Buckets{{Counts: []uint64{1}}, {}}, buckets)
 }
 
 // A batch that needs little of the memory that is kept frees it.

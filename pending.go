@@ -460,10 +460,12 @@ func (s *scratch) bytes() (used, all uintptr) {
 	return used, all
 }
 
-// clearUnused clears the points of earlier batches, whose series may have ended: they keep names and tags.
+// clearUnused clears the points and buckets of earlier batches. Points keep the names and tags of series that may have
+// ended. Buckets keep counts that were replaced by a larger array, which bytes does not see.
 func (s *scratch) clearUnused() {
 	clear(s.points[len(s.points):cap(s.points)])
 	clear(s.ended[len(s.ended):cap(s.ended)])
+	clear(s.buckets[len(s.buckets):cap(s.buckets)])
 }
 
 // fill makes a point for every slot in which something is pending. All memory is sized first: growing by doubling would

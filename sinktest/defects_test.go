@@ -206,6 +206,8 @@ var defects = map[string]flawed{
 		func(*sender, context.Context, *metricsbuffer.Batch) error { panic("at 1 o'clock") })},
 	"ends its goroutine": {"Retention", "Write: Write ended its goroutine (runtime.Goexit)", writing(
 		func(*sender, context.Context, *metricsbuffer.Batch) error { runtime.Goexit(); return nil })},
+	"panics with a value that ends its goroutine": {"Retention", "Write: Write ended its goroutine", writing(
+		func(*sender, context.Context, *metricsbuffer.Batch) error { panic(leaver{}) })},
 
 	"keeps the batch": {"Retention", "", wrapping(func(s *sender) metricsbuffer.Sink {
 		var kept *metricsbuffer.Batch
@@ -338,3 +340,8 @@ var defects = map[string]flawed{
 }
 
 func init() { maps.Copy(defects, hostileDefects) }
+
+// leaver is the value of a panic, and ends the goroutine that prints it.
+type leaver struct{}
+
+func (leaver) String() string { runtime.Goexit(); return "" }

@@ -106,11 +106,11 @@ func (s Subject) writeUntil(ctx context.Context, t *testing.T, batch *metricsbuf
 	returned := make(chan error, 1)
 	go func() {
 		err := errors.New("Write ended its goroutine (runtime.Goexit)")
+		defer func() { returned <- err }() // also if a method of the panic's value ends the goroutine
 		defer func() {
 			if v := recover(); v != nil {
 				err = fmt.Errorf("Write panicked: %v\n%s", v, debug.Stack())
 			}
-			returned <- err
 		}()
 		err = s.Sink.Write(ctx, batch)
 	}()

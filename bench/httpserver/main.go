@@ -7,6 +7,7 @@ import (
 	"log"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 )
@@ -18,17 +19,24 @@ var ways = map[string]func(*http.ServeMux) (handler http.Handler, stop func() er
 	"VictoriaMetrics": withVictoriaMetrics,
 }
 
-func main() {
+func main() { log.Fatal(serve(os.Args[1:])) }
+
+// serve does as the command line says, and ends with an error only.
+func serve(args []string) error {
+	flags := flag.NewFlagSet("httpserver", flag.ExitOnError)
 	names := strings.Join(slices.Sorted(maps.Keys(ways)), ", ")
-	with := flag.String("with", "metricsbuffer", "the `way` to have metrics: "+names)
-	address := flag.String("listen", "localhost:8080", "the `address` to listen at")
-	flag.Parse()
+	with := flags.String("with", "metricsbuffer", "the `way` to have metrics: "+names)
+	address := flags.String("listen", "localhost:8080", "the `address` to listen at")
+	_ = flags.Parse(args) // it exits instead of returning an error
 	way := ways[*with]
-	if way == nil {
-		log.Fatalf("there is no way %q: the ways are %s", *with, names)
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q: -h shows the options", flags.Arg(0))
+	case way == nil:
+		return fmt.Errorf("there is no way %q: the ways are %s", *with, names)
 	}
 	handler, stop := way(routes())
-	log.Fatal(errors.Join(http.ListenAndServe(*address, handler), stop()))
+	return errors.Join(http.ListenAndServe(*address, handler), stop())
 }
 
 // routes returns the pages of the server.

@@ -87,6 +87,18 @@ func get(t *testing.T, url string) []byte {
 	return body
 }
 
+// Without a port in the address no server starts.
+func TestWrongArguments(t *testing.T) {
+	for want, args := range map[string][]string{
+		`unexpected argument "surplus": -h shows the options`:                                            {"surplus"},
+		`unexpected argument "nothing": -h shows the options`:                                            {"-with", "nothing", "nothing"},
+		`there is no way "": the ways are VictoriaMetrics, client_golang, metricsbuffer, nothing`:        {"-with", ""},
+		`there is no way "surplus": the ways are VictoriaMetrics, client_golang, metricsbuffer, nothing`: {"-with=surplus"},
+	} {
+		require.EqualError(t, serve(append([]string{"-listen", "nowhere"}, args...)), want)
+	}
+}
+
 // The imports are among the lines.
 func TestFewLines(t *testing.T) {
 	beyond := func(file string) int { return lines(t, file) - lines(t, "plain.go") }

@@ -207,6 +207,33 @@ func TestManyFractions(t *testing.T) {
 	require.EqualValues(t, 20+1+149_970+10+10, total)
 }
 
+// The same holds for histograms, which have a limit of their own. Beyond it a sample is recorded as the nearest whole
+// number.
+func TestManyFractionsOfHistograms(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder))
+	require.NoError(t, err)
+	values := gometricsbridge.WithSampleUnit(func(string) time.Duration { return 0 })
+	sink, err := gometricsbridge.New[metrics.Label](buffer, values)
+	require.NoError(t, err)
+	for i := range 100_010 {
+		sink.AddSample([]string{fmt.Sprint(i)}, 1.75)
+	}
+	require.NoError(t, buffer.Close())
+	var rejected, samples, sum int64
+	for _, p := range recorder.Totals() {
+		if p.Kind == metricsbuffer.KindCounter {
+			rejected += p.Count
+		} else {
+			samples, sum = samples+p.Count, sum+p.Sum
+		}
+	}
+	require.EqualValues(t, 10, rejected)
+	require.EqualValues(t, 100_010, samples)
+	// 20 series have one sample each, as above. The others share a series, whose sum is exact but for the last 10.
+	require.EqualValues(t, 20*2+99_980*1.75+10*2, sum)
+}
+
 func TestOptions(t *testing.T) {
 	noFunction := gometricsbridge.WithSampleUnit(nil)
 	for want, opt := range map[string]gometricsbridge.Option{

@@ -113,6 +113,9 @@ func (s *Sink) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 
 // encode fills lines and ends. s.mu is locked.
 func (s *Sink) encode(batch *metricsbuffer.Batch) {
+	if cap(s.lines) > 4*len(s.lines) { // for the last batch it was far too large
+		s.lines, s.ends = nil, nil
+	}
 	s.lines, s.ends = s.lines[:0], s.ends[:0]
 	s.texts.Forget(batch.Ended)
 	if s.cut {

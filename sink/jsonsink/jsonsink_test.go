@@ -272,6 +272,28 @@ func TestAllocations(t *testing.T) {
 	require.Less(t, testing.AllocsPerRun(200, func() { _ = sink.Write(t.Context(), batch) }), 10.)
 }
 
+// measuring is a writer that notes how much memory the sink has for lines.
+type measuring struct{ memory int }
+
+func (m *measuring) Write(lines []byte) (int, error) {
+	m.memory = cap(lines)
+	return len(lines), nil
+}
+
+// Memory for lines is used again, unless a batch needed little of it.
+func TestMemoryOfALargeBatchIsDropped(t *testing.T) {
+	w := new(measuring)
+	sink := sinkFor(w)
+	write := func(points int) int {
+		require.NoError(t, sink.Write(t.Context(), second(make([]metricsbuffer.Point, points)...)))
+		return w.memory
+	}
+	large := write(1000)
+	require.Equal(t, large, write(900))
+	require.Equal(t, large, write(1), "it is dropped after this batch")
+	require.Less(t, write(1), large/100)
+}
+
 // A counter or gauge has a unit if it was described.
 func TestDescribedUnit(t *testing.T) {
 	var out bytes.Buffer

@@ -388,6 +388,48 @@ func TestCreatedMoves(t *testing.T) {
 	require.Contains(t, get(t, sink, acceptOpen), "\nbefore_created -1.5\n")
 }
 
+// A series that ended and is back has another time of creation. A series that goes on keeps its own.
+func TestCreatedOfSeriesThatAreBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newSink(t)
+		buffer, err := metricsbuffer.New(metricsbuffer.WithSink(sink), metricsbuffer.WithIdleExpiry(time.Minute))
+		require.NoError(t, err)
+		begin := time.Now()
+		scrapedFor := func(d time.Duration) (created map[string]float64) { // seconds since the begin, by name
+			for end := time.Now().Add(d); ; time.Sleep(10 * time.Second) {
+				buffer.IncrCounter("on", 1)
+				buffer.IncrTimer("on", 1)
+				families, err := parse(get(t, sink, acceptOpen), true)
+				require.NoError(t, err)
+				created = make(map[string]float64)
+				for _, f := range families {
+					for _, s := range f.samples {
+						if s.suffix == "_created" {
+							created[f.name] = s.value - float64(begin.Unix())
+						}
+					}
+				}
+				if !time.Now().Before(end) {
+					return created
+				}
+			}
+		}
+		buffer.IncrCounter("back", 1)
+		buffer.IncrTimer("back", 1)
+		require.Equal(t, map[string]float64{"on": 0, "on_seconds": 0, "back": 0, "back_seconds": 0}, scrapedFor(0))
+		require.Equal(t, map[string]float64{"on": 0, "on_seconds": 0}, scrapedFor(200*time.Second))
+		buffer.IncrCounter("back", 1)
+		buffer.IncrTimer("back", 1)
+		for range 3 { // a batch begins at the end of the one before
+			require.Equal(t, map[string]float64{"on": 0, "on_seconds": 0, "back": 200, "back_seconds": 200},
+				scrapedFor(10*time.Second))
+			buffer.IncrCounter("back", 1)
+			buffer.IncrTimer("back", 1)
+		}
+		require.NoError(t, buffer.Close())
+	})
+}
+
 // TestDescription: a family's description is that of its latest points, and so is the unit if the name ends with it.
 func TestDescription(t *testing.T) {
 	sink := detached(t, openmetricssink.WithoutCreated())

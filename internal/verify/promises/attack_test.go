@@ -59,6 +59,9 @@ func TestAttachPanics(t *testing.T) {
 	require.ErrorContains(t, err, "a panic in Attach: injected")
 	require.ErrorIs(t, first.flush(t.Context()), metricsbuffer.ErrClosed)
 	require.Zero(t, closed.closes.Load())
+
+	_, err = metricsbuffer.New(metricsbuffer.WithSink(&eager{err: new(leaver)}))
+	require.ErrorContains(t, err, "a panic in Attach: a *promises.leaver")
 }
 
 // TestUpdatesAreOfTheirInstrument: an update is of the instrument that made it, also if the variable that held the

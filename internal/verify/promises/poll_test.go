@@ -146,6 +146,7 @@ func TestFunctionThatFails(t *testing.T) {
 		"ended its goroutine (runtime.Goexit)":    runtime.Goexit,
 		"panicked: metricsbuffer: the last words": func() { panic(errors.New("metricsbuffer: the last words")) },
 		"a *promises.deadly whose methods pan":    func() { panic(&deadly{}) },
+		"panicked: a *promises.leaver whose meth": func() { panic(new(leaver)) },
 	} {
 		for _, handler := range []func(){func() {}, runtime.Goexit} {
 			synctest.Test(t, func(t *testing.T) {

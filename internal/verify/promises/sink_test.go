@@ -170,6 +170,7 @@ func TestCloseClosesSinks(t *testing.T) {
 func TestCloseOfSinksThatPanicOrExit(t *testing.T) {
 	for text, end := range map[string]func(){
 		"Close panicked: injected": func() { panic("injected") }, "Goexit": runtime.Goexit,
+		"Close panicked: a *promises.leaver": func() { panic(new(leaver)) },
 	} {
 		c := &closable{Sink: new(sinktest.Recorder), onClose: func() error { end(); return nil }}
 		b, err := metricsbuffer.New(metricsbuffer.WithSink(c))
