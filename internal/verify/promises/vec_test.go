@@ -136,8 +136,8 @@ func TestVecCopiesStrings(t *testing.T) {
 		Unused struct{ text string } `tag:"-"`
 	}
 	b, recorder := newBuffer(t)
-	buffer := make([]byte, 8)
-	reused := func(n int) string { return unsafe.String(&buffer[0], copy(buffer, fmt.Sprintf("/item/%02d", n))) }
+	buffer := make([]byte, 9)
+	reused := func(n int) string { return unsafe.String(&buffer[0], copy(buffer, fmt.Sprintf("/item/%03d", n))) }
 	fields := map[string]func(s string) request{
 		"exported":             func(s string) request { return request{Path: s} },
 		"named":                func(s string) request { return request{Code: code(s)} },
@@ -148,7 +148,7 @@ func TestVecCopiesStrings(t *testing.T) {
 		"left out":             func(s string) request { r := request{}; r.Unused.text = s; return r },
 	}
 	for name, of := range fields {
-		const items, each = 50, 20
+		const items, each = 500, 4 // so many that the map of the set grows, and looks at its keys anew
 		requests := metricsbuffer.Must(metricsbuffer.NewCounterVec[request](b, name))
 		for range each {
 			for n := range items {
@@ -157,7 +157,7 @@ func TestVecCopiesStrings(t *testing.T) {
 		}
 		require.NoError(t, b.Flush(t.Context()))
 		for n := range items {
-			labels := of(fmt.Sprintf("/item/%02d", n))
+			labels := of(fmt.Sprintf("/item/%03d", n))
 			value := ""
 			if labels.Any != nil {
 				value = labels.Any.String()
@@ -231,11 +231,15 @@ func TestVecIsBounded(t *testing.T) {
 	}
 	b, recorder := newBuffer(t)
 	ratios := metricsbuffer.Must(metricsbuffer.NewCounterVec[struct{ R ratio }](b, "ratios"))
-	for range 10 {
+	const calls = 50_000 // fewer than there may be series: only that they are never found keeps them out
+	before := heap()
+	for range calls {
 		ratios.With(struct{ R ratio }{ratio(math.NaN())}).Inc()
 	}
+	require.Less(t, heap()-before, int64(1<<20))
 	require.NoError(t, b.Flush(t.Context()))
-	require.EqualValues(t, 10, recorder.Total(metricsbuffer.KindCounter, "ratios", tag("R", "NaN")).Count)
+	require.EqualValues(t, calls, recorder.Total(metricsbuffer.KindCounter, "ratios", tag("R", "NaN")).Count)
+	runtime.KeepAlive(ratios)
 }
 
 // TestOverflowBesideItsOwnTags: a caller that asks for the tag of an overflow series gets the overflow series.
@@ -251,6 +255,7 @@ func TestOverflowBesideItsOwnTags(t *testing.T) {
 		vec.With(user{id}).Inc()
 	}
 	require.Less(t, heap()-before, int64(2<<20))
+	require.NotSame(t, vec.With(user{0}), vec.With(user{0}), "they are not kept where there is room for them either")
 	require.EqualValues(t, users, b.Stats().Overflowed.Increments)
 	overflow := metricsbuffer.Overflow{Name: "users", Kind: metricsbuffer.KindCounter, Count: users}
 	require.Equal(t, []metricsbuffer.Overflow{overflow}, b.Stats().Overflows)
