@@ -205,6 +205,24 @@ func TestLongReasons(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
+// TestReasonsInAReusedBuffer: the reason of a drop is copied when it is given.
+func TestReasonsInAReusedBuffer(t *testing.T) {
+	buffer := make([]byte, 8)
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(metricsbuffer.SinkFunc(
+		func(_ context.Context, batch *metricsbuffer.Batch) error {
+			for i := range batch.Points {
+				batch.Drop(i, unsafe.String(&buffer[0], copy(buffer, fmt.Sprint("reason ", i))))
+			}
+			return nil
+		})))
+	require.NoError(t, err)
+	b.IncrCounter("a", 1)
+	b.IncrCounter("b", 1)
+	require.NoError(t, b.Flush(t.Context()))
+	require.Equal(t, map[string]int64{"reason 0": 1, "reason 1": 1}, b.Stats().Sinks[0].Drops)
+	require.NoError(t, b.Close())
+}
+
 // TestOverflowWithoutSinks: Stats tells of overflow also where nothing collects.
 func TestOverflowWithoutSinks(t *testing.T) {
 	for name, opts := range map[string][]metricsbuffer.Option{
