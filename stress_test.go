@@ -518,6 +518,29 @@ func TestFlipComesBeforeTheFence(t *testing.T) {
 	require.True(t, flipped.Load(), "the fence came before the flip")
 }
 
+// TestFlipComesBeforeAdoption: the flusher flips, and then takes over new series. A series that is registered while the
+// flusher waits for writers is known when their updates are drained.
+func TestFlipComesBeforeAdoption(t *testing.T) {
+	var batches []Batch
+	b, err := New(WithInterval(0), WithSink(keep(&batches)))
+	require.NoError(t, err)
+	in := b.shards.enterUnpinned()
+	flushed := make(chan error, 1)
+	go func() { flushed <- b.Flush(t.Context()) }()
+	for b.shards.common.gate.Active() == in.bank {
+		runtime.Gosched()
+	}
+	late := b.Counter("late")
+	b.shards.common.makeCounters(late.slot)
+	word, _ := b.shards.word(in, late.slot)
+	word.AddShared(1)
+	b.shards.leave(in)
+	require.NoError(t, <-flushed)
+	require.Equal(t, "late", batches[0].Points[0].Name)
+	require.EqualValues(t, 1, batches[0].Points[0].Count)
+	require.NoError(t, b.Close())
+}
+
 // flippable returns a buffer with a counter that has a chunk and was increased by one.
 func flippable(t *testing.T) (b *Buffer, slot uint32) {
 	t.Helper()

@@ -452,6 +452,9 @@ func FuzzKey(f *testing.F) {
 	f.Add("x", "", "a", "v", "xa", "", "", "v")
 	f.Add("x", "y", "", "", "xy", "", "", "")
 	f.Add("x", "bytes", "", "", "x", "rows", "", "")
+	f.Add("x", "\x01a", "k", "v", "x\x02", "a", "k", "v") // the same if the name has no length before it
+	many := strings.Repeat("a", 255)
+	f.Add("x", "", "\x01"+many, "b", "x", "", "", many+"\x01b") // the same if a length has one byte
 	f.Fuzz(func(t *testing.T, name, unit, key, value, name2, unit2, key2, value2 string) {
 		a := point{Kind: metricsbuffer.KindHistogram, Name: name, Unit: unit, Tags: []tag{{Key: key, Value: value}}}
 		b := point{Kind: metricsbuffer.KindHistogram, Name: name2, Unit: unit2, Tags: []tag{{Key: key2, Value: value2}}}
