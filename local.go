@@ -195,10 +195,10 @@ func (l *Local) Commit() {
 const maxPinned = 64
 
 // commit moves everything into one section, so that all of it is in one batch. First it sees that there is room for
-// all of it. Otherwise it leaves, makes room for all that is missing, and begins anew.
-func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribution) {
+// all of it. Otherwise it leaves, makes room for all that is missing, and begins anew. It returns how often it began.
+func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribution) (attempts int) {
 	s := b.shards
-	for done := false; !done; {
+	for done := false; !done; attempts++ {
 		var in section
 		if isLight(counters, distributions) {
 			in = s.enter()
@@ -219,6 +219,7 @@ func commit(b *Buffer, counters []*LocalCounter, distributions []*localDistribut
 			d.negatives = 0
 		}
 	}
+	return attempts
 }
 
 // isLight says whether a commit may be pinned: it takes time with its instruments and with their buckets.

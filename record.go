@@ -147,14 +147,15 @@ type target struct {
 // fewUpdates is how many updates Record makes without allocating.
 const fewUpdates = 8
 
-// recordIn makes the updates that belong to these shards in one section.
-func (g group) recordIn(s *shards) {
+// recordIn makes the updates that belong to these shards in one section. It returns how often it began.
+func (g group) recordIn(s *shards) (attempts int) {
 	var few [fewUpdates]target
 	targets := few[:]
 	if len(g) > len(few) {
 		targets = make([]target, len(g))
 	}
 	for {
+		attempts++
 		var in section
 		if len(g) <= maxPinned {
 			in = s.enter()
@@ -172,7 +173,7 @@ func (g group) recordIn(s *shards) {
 			default:
 				s.promoteDistributions(promoted.of.slot / distributionsPerChunk)
 			}
-			return
+			return attempts
 		}
 		s.leave(in)
 		g[lacking:].makeRoom(s, in.shard != nil)

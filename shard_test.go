@@ -681,7 +681,13 @@ func TestLocalThatIsDropped(t *testing.T) {
 // TestStressLocal: updates that are committed together arrive in one batch. Every commit adds the same number to each
 // counter, so every batch must have the same number for each.
 func TestStressLocal(t *testing.T) {
-	const parts = 200 // more than a chunk
+	// One counter and one timer take so little time that a flip often falls between two sections, if there are two.
+	for _, parts := range []int{1, 200} { // more than a chunk
+		t.Run(fmt.Sprint(parts), func(t *testing.T) { stressLocal(t, parts) })
+	}
+}
+
+func stressLocal(t *testing.T, parts int) {
 	var delivered int64
 	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(time.Millisecond),
 		WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
@@ -700,7 +706,7 @@ func TestStressLocal(t *testing.T) {
 	require.NoError(t, err)
 	const writers = 8
 	done := make(chan int64)
-	end := time.Now().Add(stressTime(t) / 2)
+	end := time.Now().Add(stressTime(t) / 4)
 	for range writers {
 		go func() {
 			l, n := b.Local(), int64(0)
@@ -764,6 +770,37 @@ func TestLongCommitIsNotPinned(t *testing.T) {
 	l.Commit()
 	require.Zero(t, b.shards.procs.Load(), "it went to the common gate")
 	require.EqualValues(t, maxPinned+1, b.Stats().Recorded.Increments)
+}
+
+// TestLongRecordIsNotPinned: nor is a long Record.
+func TestLongRecordIsNotPinned(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	updates := make([]Update, maxPinned+1)
+	for i := range updates {
+		updates[i] = b.Counter(fmt.Sprint(i)).Delta(1)
+	}
+	Record(updates...)
+	require.Zero(t, b.shards.procs.Load(), "it went to the common gate")
+	require.EqualValues(t, maxPinned+1, b.Stats().Recorded.Increments)
+}
+
+// TestRoomIsMadeAtOnce: a commit or a Record of many new timers finds out once that there is no room for them, and not
+// once for each. The first attempt finds no chunks, the second no windows.
+func TestRoomIsMadeAtOnce(t *testing.T) {
+	for _, n := range []int{maxPinned / 2, 4 * maxPinned} { // pinned, and not
+		b, err := New()
+		require.NoError(t, err)
+		l := b.Local()
+		var updates []Update
+		for i := range n {
+			l.Timer(b.Timer(fmt.Sprint("committed", i))).Observe(time.Duration(i + 1))
+			updates = append(updates, b.Timer(fmt.Sprint("recorded", i)).Took(time.Duration(i+1)))
+		}
+		require.LessOrEqual(t, commit(b, nil, l.distributions), 3)
+		require.LessOrEqual(t, group(updates).recordIn(b.shards), 3)
+		require.EqualValues(t, 2*n, b.Stats().Recorded.Observations)
+	}
 }
 
 func TestRecord(t *testing.T) {
