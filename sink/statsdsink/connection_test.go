@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/metricsbuffer/metricsbuffer"
 )
 
 // A server of unix datagrams that is started again has another socket at the same path. The sink must not go on with
@@ -168,6 +170,55 @@ func TestKeptConnectionThatBreaksDuringABatch(t *testing.T) {
 	defer s.mu.Unlock()
 	require.Nil(t, s.conn)
 	require.Equal(t, total(series), pending(b))
+}
+
+// A server that reads a batch and then closes the connection at once is noticed while the sink listens. The system may
+// let the server wait for longer than that, but not each time.
+func TestKeptConnectionThatIsClosedAfterABatch(t *testing.T) {
+	server := startLineServer(t, "unix")
+	closed := make(chan error, 1)
+	go func() {
+		for conn, err := server.listener.Accept(); err == nil; conn, err = server.listener.Accept() {
+			_, _ = conn.Read(make([]byte, 100))
+			closed <- conn.Close()
+		}
+	}()
+	s, err := New(server.target(), WithKeptConnection())
+	require.NoError(t, err)
+	for range 1000 {
+		if err = s.Write(t.Context(), oneJob()); err != nil {
+			break
+		}
+		require.NoError(t, <-closed)
+	}
+	require.ErrorContains(t, err, "it may not have read the batch")
+	require.NoError(t, s.Close())
+}
+
+func oneJob() *metricsbuffer.Batch {
+	return &metricsbuffer.Batch{Points: []metricsbuffer.Point{{Name: "jobs", Count: 1}}}
+}
+
+// A context that ends while a batch is written sets the deadline of the connection. The next batch has another one.
+func TestDeadlineOfTheBatchBefore(t *testing.T) {
+	path := socket(t)
+	server, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	require.NoError(t, err)
+	defer server.Close()
+	go func() {
+		for err := error(nil); err == nil; {
+			_, err = server.Read(make([]byte, 100))
+		}
+	}()
+	s, err := New("unixgram://" + path)
+	require.NoError(t, err)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 1000 {
+		require.NoError(t, s.Write(t.Context(), oneJob()))
+		_ = s.Write(ended, oneJob()) // it may succeed before the deadline is set
+	}
+	require.NoError(t, s.Close())
 }
 
 // A nameServer answers questions for the IPv4 address of any name.
