@@ -681,13 +681,7 @@ func TestLocalThatIsDropped(t *testing.T) {
 // TestStressLocal: updates that are committed together arrive in one batch. Every commit adds the same number to each
 // counter, so every batch must have the same number for each.
 func TestStressLocal(t *testing.T) {
-	// One counter and one timer take so little time that a flip often falls between two sections, if there are two.
-	for _, parts := range []int{1, 200} { // more than a chunk
-		t.Run(fmt.Sprint(parts), func(t *testing.T) { stressLocal(t, parts) })
-	}
-}
-
-func stressLocal(t *testing.T, parts int) {
+	const parts = 200 // more than a chunk
 	var delivered int64
 	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(time.Millisecond),
 		WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
@@ -706,7 +700,7 @@ func stressLocal(t *testing.T, parts int) {
 	require.NoError(t, err)
 	const writers = 8
 	done := make(chan int64)
-	end := time.Now().Add(stressTime(t) / 4)
+	end := time.Now().Add(stressTime(t) / 2)
 	for range writers {
 		go func() {
 			l, n := b.Local(), int64(0)
@@ -728,6 +722,43 @@ func stressLocal(t *testing.T, parts int) {
 	require.NoError(t, b.Close())
 	require.Equal(t, committed, delivered)
 	t.Logf("%d commits", committed)
+}
+
+// TestStressCommit: a commit is one section. This one takes so little time that flips often fall between two, if there
+// are two.
+func TestStressCommit(t *testing.T) {
+	var delivered int64
+	b, err := New(WithInterval(0), WithSink(SinkFunc(func(_ context.Context, batch *Batch) error {
+		if len(batch.Points) != 2 || batch.Points[0].Count != batch.Points[1].Count {
+			t.Errorf("not together: %v", batch.Points)
+		}
+		delivered += batch.Points[0].Count
+		return nil
+	})))
+	require.NoError(t, err)
+	counter, timer := b.Counter("c"), b.Timer("t")
+	var stopped atomic.Bool
+	done := make(chan int64)
+	go func() {
+		l, n := b.Local(), int64(0)
+		for ; !stopped.Load(); n++ {
+			l.Counter(counter).Inc()
+			l.Timer(timer).Observe(1)
+			l.Commit()
+			if n%100 == 0 {
+				runtime.Gosched() // for the flusher
+			}
+		}
+		done <- n
+	}()
+	for end := time.Now().Add(stressTime(t) / 2); time.Now().Before(end) && !t.Failed(); {
+		require.NoError(t, b.Flush(t.Context()))
+	}
+	stopped.Store(true)
+	committed := <-done
+	require.NoError(t, b.Close())
+	require.Equal(t, committed, delivered)
+	t.Logf("%d commits, %d flips", committed, b.flusher.flips)
 }
 
 // TestCommitOfManyTimers: the first commit of many timers allocates in proportion to their number.
