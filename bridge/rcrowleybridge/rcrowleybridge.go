@@ -45,6 +45,7 @@ package rcrowleybridge
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/rcrowley/go-metrics"
 
@@ -103,6 +104,7 @@ func (r *Registry) GetOrRegister(name string, i any) any {
 	if metric := r.Get(name); metric != nil {
 		return metric
 	}
+	name = strings.Clone(name) // it is kept, and may be in memory that the caller uses again
 	return r.Registry.GetOrRegister(name, func() any { return r.metric(name, i) })
 }
 
@@ -111,7 +113,7 @@ func (r *Registry) GetOrRegister(name string, i any) any {
 func (r *Registry) Register(name string, i any) error {
 	switch i.(type) {
 	case recording, metrics.Healthcheck:
-		return r.Registry.Register(name, i)
+		return r.Registry.Register(strings.Clone(name), i)
 	}
 	if r.Get(name) != nil {
 		return metrics.DuplicateMetric(name)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/rcrowley/go-metrics"
 	"github.com/stretchr/testify/require"
@@ -267,4 +268,25 @@ func TestGetOrRegisterOfNil(t *testing.T) {
 	r.GetOrRegister("meter", (*metrics.StandardMeter)(nil)).(metrics.Meter).Mark(2)
 	require.Equal(t, metricsbuffer.Totals{Increments: 2, Observations: 1}, buffer.Stats().Recorded)
 	require.NoError(t, buffer.Close())
+}
+
+// TestNamesAreCopied: a name may be in memory that is used again.
+func TestNamesAreCopied(t *testing.T) {
+	buffer := metricstest.New(t)
+	registry := rcrowleybridge.New(buffer)
+	memory := make([]byte, 1)
+	name := func(letter byte) string {
+		memory[0] = letter
+		return unsafe.String(&memory[0], 1)
+	}
+	for _, letter := range []byte("ab") {
+		metrics.GetOrRegisterCounter(name(letter), registry).Inc(1)
+	}
+	require.NoError(t, registry.Register(name('c'), metrics.NewHealthcheck(func(metrics.Healthcheck) {})))
+	name('x')
+	var names []string
+	registry.Each(func(name string, _ any) { names = append(names, name) })
+	require.ElementsMatch(t, []string{"a", "b", "c"}, names)
+	require.EqualValues(t, 1, metricstest.Count(t, buffer, "a"))
+	require.EqualValues(t, 1, metricstest.Count(t, buffer, "b"))
 }
