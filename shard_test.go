@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"sync"
@@ -814,6 +816,23 @@ func TestLongRecordIsNotPinned(t *testing.T) {
 	Record(updates...)
 	require.Zero(t, b.shards.procs.Load(), "it went to the common gate")
 	require.EqualValues(t, maxPinned+1, b.Stats().Recorded.Increments)
+}
+
+// TestNothingIsLookedUpWhilePinned: the time of a lookup depends on the lengths of a name and of tags, so that it comes
+// before a goroutine is pinned. What is allocated is, too.
+func TestNothingIsLookedUpWhilePinned(t *testing.T) {
+	pinned := regexp.MustCompile(`(?s)owner\.Pin\(\).*?owner\.Unpin\(\)`)
+	slow := regexp.MustCompile(`atomicmap\.|\.(Find|Hint|hold|find|family)\(|Hash|\b(new|make|append|widen)\(`)
+	sections := 0
+	for _, file := range []string{"buffer.go", "record.go", "shard.go"} {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, section := range pinned.FindAllString(string(source), -1) {
+			require.NotRegexp(t, slow, section)
+			sections++
+		}
+	}
+	require.Equal(t, 6, sections)
 }
 
 // TestRoomIsMadeAtOnce: a commit or a Record of many new timers finds out once that there is no room for them, and not
