@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -275,6 +277,53 @@ func TestReconnect(t *testing.T) {
 	require.Equal(t, "-41", l.row("balance")["total"])
 	require.Equal(t, "8 series", l.shown())
 	require.Equal(t, "latency", read[string](l, `document.querySelector("#detail h2").textContent`))
+}
+
+// While a program is started again, the proxy before it answers with an error. A browser then gives up its connection,
+// so the page connects again by itself, and shows the reason until then.
+func TestProxyRefuses(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	fill(l.buffer)
+	var down atomic.Bool
+	l.mux.HandleFunc("/debug/metrics/events", func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			http.Error(w, "<b>no upstream</b>\nsecond line", http.StatusBadGateway)
+			return
+		}
+		l.page.ServeHTTP(w, r)
+	})
+	l.start()
+	l.openCharts("latency")
+	down.Store(true)
+	l.server.CloseClientConnections()
+	l.until(`document.getElementById("state").textContent === "not connected: 502 <b>no upstream</b>"`)
+	l.buffer.IncrCounter("balance", 1)
+	down.Store(false)
+	l.until(`document.getElementById("state").textContent === "live"`)
+	require.Equal(t, "-41", l.row("balance")["total"])
+	require.Equal(t, "latency", read[string](l, `document.querySelector("#detail h2").textContent`))
+}
+
+// The page says why the server refuses a viewer, and connects as soon as it can.
+func TestTooManyViewers(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	fill(l.buffer)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	for range 32 {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url+"events", nil)
+		require.NoError(t, err)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+	}
+	l.do(chromedp.Navigate(l.url))
+	l.until(`document.getElementById("state").textContent.includes("there are 32 viewers already")`)
+	leave()
+	l.until(`document.getElementById("state").textContent === "live"`)
+	require.Equal(t, "8 series", l.shown())
 }
 
 // The colours follow the scheme of the system, those of the charts, too.
