@@ -8,7 +8,7 @@
 //	http.Handle("/debug/metrics/", page)
 //
 // Each series has a row with its total or value, its rate, a sparkline, and the quantiles p50, p90 and p99. A click
-// opens charts of the rate and the quantiles, and a heat map of the buckets, over the last five minutes, and shows the
+// opens charts of the rate and the quantiles, and a heat map of the buckets, over the last 300 intervals, and shows the
 // unit and the help text of [metricsbuffer.Buffer.Describe]. Rows can be searched and sorted. Above them is the account
 // of the buffer: recorded, acknowledged, pending and dropped updates, per sink, with the durations of the last
 // deliveries and the names that overflow.

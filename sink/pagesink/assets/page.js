@@ -53,8 +53,9 @@ function received(take, event) {
   take(JSON.parse(event.data));
 }
 
-// refused shows why there are no events, and connects again later. A browser does not do that if the answer is an error,
-// as that of a proxy while the program is started again. An EventSource does not tell the answer, so it is asked for.
+// refused shows why there are no events, and connects again later. A browser does not do that if the answer is an
+// error, as that of a proxy while the program is started again. An EventSource does not tell the answer, so the page
+// asks once more.
 async function refused() {
   state("lost", "not connected");
   setTimeout(connect, pause);
@@ -87,6 +88,7 @@ on("tick", (tick) => {
     opened = null;
   }
   account.set(tick);
+  grid.setInterval(tick.interval);
   grid.update();
   detail.update();
   if (tick.error) state("failed", tick.error);

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/pagesink"
 )
 
 // fill records a little of everything.
@@ -324,6 +325,24 @@ func TestTooManyViewers(t *testing.T) {
 	leave()
 	l.until(`document.getElementById("state").textContent === "live"`)
 	require.Equal(t, "8 series", l.shown())
+}
+
+// The head of the sparklines tells their time, which depends on the interval.
+func TestInterval(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	l.start()
+	head := `document.querySelector("#head .spark").textContent === "Last %s"`
+	l.until(fmt.Sprintf(head, "2 min"))
+	slow, err := pagesink.New(pagesink.WithInterval(10 * time.Second))
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(slow))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = buffer.Close() })
+	l.mux.Handle("/slow/", slow)
+	l.url = l.server.URL + "/slow/"
+	l.start()
+	l.until(fmt.Sprintf(head, "20 min"))
 }
 
 // The colours follow the scheme of the system, those of the charts, too.
