@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
@@ -126,7 +127,11 @@ func textOf(err error) (text string) {
 	const longest = 300
 	text = err.Error()
 	if len(text) > longest {
-		text = text[:longest] + "… (" + strconv.Itoa(len(text)) + " bytes)"
+		end := longest
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end] + "… (" + strconv.Itoa(len(text)) + " bytes)"
 	}
 	return visible(text)
 }
