@@ -327,6 +327,19 @@ func TestTooManyViewers(t *testing.T) {
 	require.Equal(t, "8 series", l.shown())
 }
 
+// What is not known has no figure.
+func TestNoObservation(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	timer := l.buffer.Timer("latency")
+	l.start()
+	l.openCharts("latency")
+	facts := `[...document.querySelectorAll("#detail dl > div")].map((d) => d.innerText.replace(/\s+/, " ")).join(", ")`
+	require.Equal(t, "total 0, rate 0 /s, mean –, min –, max –, p50 –, p90 –, p99 –", read[string](l, facts))
+	timer.Observe(3 * time.Millisecond)
+	l.until(facts + `.includes("mean 3 ms, min 3 ms, max 3 ms")`)
+}
+
 // The head of the sparklines tells their time, which depends on the interval.
 func TestInterval(t *testing.T) {
 	t.Parallel()
