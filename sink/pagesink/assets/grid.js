@@ -90,7 +90,10 @@ export class Grid {
     this.order = store.all.filter((series) =>
       (kind === "" || series.kind === kind) && words.every((word) => series.search.includes(word)));
     this.arrange();
-    if (this.active && !store.byID.has(this.active.id)) this.active = null;
+    if (this.active) { // after a new connection, the series are new objects
+      const now = store.byID.get(this.active.id);
+      this.active = now?.isSameAs(this.active) ? now : null;
+    }
     this.grid.setAttribute("aria-rowcount", this.order.length + 1);
     const empty = document.getElementById("empty");
     empty.hidden = this.order.length > 0;

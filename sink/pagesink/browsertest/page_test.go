@@ -280,6 +280,23 @@ func TestReconnect(t *testing.T) {
 	require.Equal(t, "latency", read[string](l, `document.querySelector("#detail h2").textContent`))
 }
 
+// The mark of the keyboard stays on its series, too.
+func TestReconnectKeepsTheMark(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	fill(l.buffer)
+	l.start()
+	l.eval(`document.getElementById("grid").focus()`)
+	l.key(kb.ArrowDown + kb.ArrowDown)
+	marked := `document.querySelector(".row.active:not([hidden]) b")?.textContent ?? ""`
+	name := read[string](l, marked)
+	require.NotEmpty(t, name)
+	l.server.CloseClientConnections()
+	l.until(`document.getElementById("state").textContent === "connecting again"`)
+	l.until(`document.getElementById("state").textContent === "live"`)
+	require.Equal(t, name, read[string](l, marked))
+}
+
 // While a program is started again, the proxy before it answers with an error. A browser then gives up its connection,
 // so the page connects again by itself, and shows the reason until then.
 func TestProxyRefuses(t *testing.T) {
