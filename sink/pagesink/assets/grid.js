@@ -143,7 +143,10 @@ export class Grid {
 
   // recolour makes the sparklines again, for another scheme of colours.
   recolour() {
-    for (const row of this.rows) row.element.remove();
+    for (const row of this.rows) {
+      row.chart.destroy(); // it listens to the window
+      row.element.remove();
+    }
     this.rows = [];
     this.draw();
   }

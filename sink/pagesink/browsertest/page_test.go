@@ -397,5 +397,16 @@ func TestDark(t *testing.T) {
 	require.Less(t, brightness("backgroundColor", "#grid"), 200)
 	require.Greater(t, brightness("color", ".row"), 600)
 	l.until(`document.querySelectorAll(".row:not([hidden]) canvas").length > 5`)
+
+	// The charts of the other scheme are given up: each of them listens to the window.
+	l.eval(`window.listeners = 0;
+		for (const [name, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+			const original = window[name];
+			window[name] = (...args) => { window.listeners += by; original.apply(window, args); };
+		}`)
+	scheme("light")
+	l.until(`getComputedStyle(document.body).getPropertyValue("--paper").trim() !== "#191d23"`)
+	l.until(`document.querySelectorAll(".row:not([hidden]) canvas").length > 5`)
+	require.Zero(t, read[int](l, "listeners"))
 	l.clean()
 }
