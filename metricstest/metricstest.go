@@ -82,7 +82,7 @@ func read(t testing.TB, buffer *metricsbuffer.Buffer) *sinktest.Recorder {
 		t.Fatalf("metricstest: the buffer is not one of metricstest.New, or its test is over: make one by metricstest.New(t)")
 		return nil
 	}
-	r := value.(*recording) //nolint:forcetypeassert // nothing else is stored
+	r := value.(*recording)                //nolint:forcetypeassert // nothing else is stored
 	if time.Now().Year() < r.made.Year() { // the clock of a bubble begins in the year 2000
 		t.Fatalf("metricstest: the buffer was made outside of this bubble of testing/synctest: " +
 			"call metricstest.New inside it")

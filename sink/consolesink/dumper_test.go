@@ -84,8 +84,7 @@ func TestDumpThatIsCut(t *testing.T) {
 	require.Contains(t, w.text.String(), "\n(writing the table above failed")
 }
 
-// A line that says that there is no update is torn, too, if the writer takes a part of it. The next one is not joined to
-// it.
+// A line that says that there is no update is torn, too, if the writer takes a part of it. The next one begins below.
 func TestNoteThatIsCut(t *testing.T) {
 	var w cuttingWriter
 	dump, err := consolesink.DumpOnSignal(&w)
