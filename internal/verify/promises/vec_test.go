@@ -135,7 +135,6 @@ func TestVecCopiesStrings(t *testing.T) {
 		Any    fmt.Stringer
 		Unused struct{ text string } `tag:"-"`
 	}
-	b, recorder := newBuffer(t)
 	buffer := make([]byte, 9)
 	reused := func(n int) string { return unsafe.String(&buffer[0], copy(buffer, fmt.Sprintf("/item/%03d", n))) }
 	fields := map[string]func(s string) request{
@@ -148,7 +147,8 @@ func TestVecCopiesStrings(t *testing.T) {
 		"left out":             func(s string) request { r := request{}; r.Unused.text = s; return r },
 	}
 	for name, of := range fields {
-		const items, each = 500, 4 // so many that the map of the set grows, and looks at its keys anew
+		const items, each = 200, 10 // so many that the map of the set grows, and looks at its keys anew
+		b, recorder := newBuffer(t)
 		requests := metricsbuffer.Must(metricsbuffer.NewCounterVec[request](b, name))
 		for range each {
 			for n := range items {
@@ -255,7 +255,8 @@ func TestOverflowBesideItsOwnTags(t *testing.T) {
 		vec.With(user{id}).Inc()
 	}
 	require.Less(t, heap()-before, int64(2<<20))
-	require.NotSame(t, vec.With(user{0}), vec.With(user{0}), "they are not kept where there is room for them either")
+	overflowing := vec.With(user{0})
+	require.NotSame(t, overflowing, vec.With(user{0}), "they are not kept where there is room for them either")
 	require.EqualValues(t, users, b.Stats().Overflowed.Increments)
 	overflow := metricsbuffer.Overflow{Name: "users", Kind: metricsbuffer.KindCounter, Count: users}
 	require.Equal(t, []metricsbuffer.Overflow{overflow}, b.Stats().Overflows)
