@@ -166,9 +166,11 @@ func TestKeptConnectionThatBreaksDuringABatch(t *testing.T) {
 	}()
 	require.Error(t, b.Flush(t.Context()))
 	<-closed
-	s.mu.Lock() // Write may have passed its timeout, and not have returned yet
-	defer s.mu.Unlock()
-	require.Nil(t, s.conn)
+	require.Eventually(t, func() bool { // Write may have passed its timeout, and not even have begun to send
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.conn == nil
+	}, time.Minute, time.Millisecond)
 	require.Equal(t, total(series), pending(b))
 }
 
