@@ -221,8 +221,8 @@ func (s *Sink[L]) AddSampleWithLabels(key []string, v float32, labels []L) {
 const shutdownTimeout = 5 * time.Second
 
 // Shutdown flushes the buffer, and waits at most 5 seconds for it. Errors of sinks go to the buffer's error handler,
-// and undelivered updates stay in the buffer. It is no error if a sink has not answered by then. The owner of the buffer
-// closes it; [metricsbuffer.Buffer.Close] returns an error for such a sink.
+// and undelivered updates stay in the buffer. It is no error if a sink has not answered by then. The owner of the
+// buffer closes it; [metricsbuffer.Buffer.Close] returns an error for such a sink.
 func (s *Sink[L]) Shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
