@@ -197,7 +197,8 @@
 // that comes later makes the next Write fail, although that Write was not refused. The sink pauses between bursts of
 // packets, so that a server can keep up. It sends at most about 70,000 series per second. If the target has a name
 // instead of an address, the name is looked up again after 30 seconds and after each error, and packets go to the new
-// address.
+// address. If a name has addresses of both kinds, as localhost has, packets go to the one of IPv4; for a server that
+// listens on IPv6 only, write udp6.
 //
 // A writer: a packet is acknowledged if Write of the writer returned no error.
 //
