@@ -59,7 +59,8 @@ func (s *Sink) isStale(ctx context.Context) bool {
 }
 
 // UDP does not tell that a server has moved to another address: packets to the old one vanish. So a host's name is
-// looked up again before the first batch after lookupInterval. A lookup delays that batch by lookupTimeout at most.
+// looked up again before the first batch after lookupInterval. A lookup delays that batch by lookupTimeout at most, and
+// by half of the time that the batch has.
 const (
 	lookupInterval = 30 * time.Second
 	lookupTimeout  = time.Second
@@ -120,7 +121,11 @@ func (n *names) haveMoved(ctx context.Context, t target, inUse net.Addr) bool {
 		return false
 	}
 	n.lookedUp = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	timeout := lookupTimeout
+	if end, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(end)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	found, err := n.lookUp(ctx, t)
 	if err != nil {

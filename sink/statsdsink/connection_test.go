@@ -329,6 +329,29 @@ func TestUDPNameWithAddressesOfBothKinds(t *testing.T) {
 	}
 }
 
+// A name server that does not answer leaves half of the time of a Write to the batch: it goes to the address in use.
+func TestUDPNameServerThatIsDown(t *testing.T) {
+	names := startNameServer(t)
+	ip := netip.MustParseAddr("127.0.0.1")
+	names.address.Store(&ip)
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.LocalAddr().String())
+	require.NoError(t, err)
+	s, err := New("udp://statsd.test.:" + port)
+	require.NoError(t, err)
+	s.names.resolver, s.names.interval = names.resolver(), time.Nanosecond
+	b := buffer(t, s, nil) // whose Writes have less time than a lookup
+	b.IncrCounter("jobs", 1)
+	require.NoError(t, b.Flush(t.Context()))
+	names.address.Store(nil)
+	for range 2 {
+		b.IncrCounter("jobs", 1)
+		require.NoError(t, b.Flush(t.Context()))
+	}
+}
+
 // An IP address needs no lookup, and the defaults are those of the documentation.
 func TestIPAddressesAreNotLookedUp(t *testing.T) {
 	names := startNameServer(t)
