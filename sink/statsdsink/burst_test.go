@@ -2,6 +2,7 @@ package statsdsink
 
 import (
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -79,6 +80,56 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		read(packets - refused + 1)
 		requireRecorded(t, received, packets, 1)
 		require.NoError(t, receiver.Close())
+	}
+}
+
+// A cut connection writes no more packets after the first ones, and returns an error that is not the server's.
+type cut struct {
+	*net.UDPConn
+	left   int
+	err    error
+	before func() // the last packet that is written
+}
+
+func (c *cut) Write(packet []byte) (int, error) {
+	if c.left--; c.left < 0 {
+		return 0, &net.OpError{Op: "write", Err: c.err}
+	}
+	if c.left == 0 {
+		c.before()
+	}
+	return c.UDPConn.Write(packet)
+}
+
+// A Write that runs out of time, or that meets a packet that the system does not take, was not refused: the packets
+// before are acknowledged, and arrive once. If the last of them is refused, that one is not.
+func TestUDPStopsBetweenPackets(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("when a refusal is known depends on the system")
+	}
+	const limit, packets = 13, burst + 2
+	for _, cause := range []error{os.ErrDeadlineExceeded, syscall.EMSGSIZE} {
+		for _, refused := range []int{0, 1} {
+			for written := 1; written < packets; written++ {
+				receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+				require.NoError(t, err)
+				address := receiver.LocalAddr().String()
+				conn, err := net.Dial("udp", address)
+				require.NoError(t, err)
+				s, err := New("udp://"+address, WithMaxPacket(limit))
+				require.NoError(t, err)
+				s.conn = &cut{conn.(*net.UDPConn), written, cause, func() {
+					if refused > 0 {
+						require.NoError(t, receiver.Close())
+					}
+				}}
+				b := buffer(t, s, nil)
+				record(b, packets)
+				require.Error(t, b.Flush(t.Context()))
+				require.Equal(t, total(int64(written-refused)), b.Stats().Sinks[0].Acknowledged.Increments, written)
+				_ = receiver.Close()
+			}
+		}
 	}
 }
 

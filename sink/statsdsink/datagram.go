@@ -48,11 +48,19 @@ func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metrics
 		err = listen(conn)
 	}
 	if err != nil {
+		if paced && isOurs(err) && listen(conn) == nil {
+			accepted = written
+		}
 		s.settle(batch, accepted)
 		return fmt.Errorf("batch not sent, or only in part: %w", err)
 	}
 	s.settle(batch, place{points: len(batch.Points)})
 	return nil
+}
+
+// isOurs reports whether an error of a write is certainly no refusal. It then says nothing of the packet before.
+func isOurs(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EMSGSIZE)
 }
 
 // listen waits for the length of a pause, and returns an error if the other side refuses packets or has closed the
