@@ -55,6 +55,31 @@ func TestUnixgramServerIsStartedAgain(t *testing.T) {
 	require.NoError(t, server.Close())
 }
 
+// A unixgram server that was started again between two batches gets the next one, which may be the last: no error tells
+// of the restart, and nothing is lost.
+func TestUnixgramServerWasStartedAgain(t *testing.T) {
+	path := socket(t)
+	s, err := New("unixgram://" + path)
+	b := buffer(t, s, err)
+	for i := range 3 {
+		server, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		require.NoError(t, err)
+		b.IncrCounter("jobs", 1)
+		if i < 2 {
+			require.NoError(t, b.Flush(t.Context()))
+		} else {
+			require.NoError(t, b.Close())
+		}
+		packet := make([]byte, 100)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(5*time.Second)))
+		n, err := server.Read(packet)
+		require.NoError(t, err)
+		require.Equal(t, "jobs:1|c\n", string(packet[:n]))
+		require.NoError(t, server.Close())
+		_ = os.Remove(path)
+	}
+}
+
 // A lineServer reads lines from one connection at a time.
 type lineServer struct {
 	t        *testing.T

@@ -189,7 +189,8 @@
 //
 // unixgram: a packet is acknowledged when the server's socket has it. If the server is slow, the sink waits until the
 // context ends; the rest of the batch then stays in the buffer. Packets are lost only if the server ends before it
-// reads its socket. They are never sent twice.
+// reads its socket. They are never sent twice. Each batch goes to the socket that is at the path by then, so a
+// server may start again between two batches.
 //
 // udp: a packet is acknowledged if it was sent and not refused. A machine refuses packets to a port on which nobody
 // listens. The sink gets this error at the next write, or within 2 milliseconds after the last one. So little is lost

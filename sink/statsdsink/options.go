@@ -203,7 +203,7 @@ func (s *Sink) configure(opts []Option) error {
 	e := &s.encoder
 	switch {
 	case s.kept && !s.target.isStream():
-		return errors.New("WithKeptConnection is for targets of tcp and unix: leave it out; other sockets are always kept")
+		return errors.New("WithKeptConnection is for targets of tcp and unix: leave it out; others have no connections")
 	case e.graphite && e.container != "":
 		return errors.New("WithContainerID and WithGraphiteTags: no server reads both: leave one out")
 	case e.graphite && e.stamped:
