@@ -14,8 +14,8 @@ import (
 
 // UDP has no flow control: if packets come faster than a server reads them, its kernel throws them away silently. On
 // Linux a socket's buffer holds about 90 full packets of the default length. The sink pauses after each burst, which is
-// a fraction of that. So it sends at most 6 megabytes, some 70,000 series, in a second. A server loses nothing unless it
-// does not read for 20 milliseconds, and it never loses a packet of a batch that is smaller than its buffer. Larger
+// a fraction of that. So it sends at most 6 megabytes, some 70,000 series, in a second. A server loses nothing unless
+// it does not read for 20 milliseconds, and it never loses a packet of a batch that is smaller than its buffer. Larger
 // packets take up more of that buffer: a burst has fewer of them, or the pause after it is longer.
 const (
 	burst      = 8
