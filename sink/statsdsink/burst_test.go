@@ -65,7 +65,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		s.conn = sent
 		require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
 		last := refused + 1 // fails because of the refusal, and is not sent
-		if refused%burst == 0 {
+		if refused == 1 || refused%burst == 0 {
 			last = refused
 		}
 		require.Equal(t, last, sent.packets)
@@ -80,6 +80,34 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		read(packets - refused + 1)
 		requireRecorded(t, received, packets, 1)
 		require.NoError(t, receiver.Close())
+	}
+}
+
+// A distant connection leads to another machine without a server. Its refusal takes so long that many packets could be
+// written before it comes, and less than a pause.
+type distant struct {
+	*net.UDPConn
+	packets int
+}
+
+func (d *distant) Write(packet []byte) (int, error) { d.packets++; return len(packet), nil }
+
+func (d *distant) Read([]byte) (int, error) { return 0, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED} }
+
+// The first packet of a batch finds out whether there is a server. So no other packet is lost while there is none.
+func TestUDPRefusedFromAfar(t *testing.T) {
+	for _, packets := range []int{1, 2, burst, 3 * burst} {
+		conn, err := net.Dial("udp", "127.0.0.1:9")
+		require.NoError(t, err)
+		s, err := New("udp://127.0.0.1:9", WithMaxPacket(13))
+		require.NoError(t, err)
+		server := &distant{UDPConn: conn.(*net.UDPConn)}
+		s.conn = server
+		b := buffer(t, s, nil)
+		record(b, packets)
+		require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
+		require.Zero(t, b.Stats().Sinks[0].Acknowledged.Increments, packets)
+		require.Equal(t, 1, server.packets)
 	}
 }
 

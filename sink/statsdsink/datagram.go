@@ -17,6 +17,9 @@ import (
 // a fraction of that. So it sends at most 6 megabytes, some 70,000 series, in a second. A server loses nothing unless
 // it does not read for 20 milliseconds, and it never loses a packet of a batch that is smaller than its buffer. Larger
 // packets take up more of that buffer: a burst has fewer of them, or the pause after it is longer.
+//
+// The first packet of a batch is a burst of its own. From another machine a refusal takes longer than some writes. So
+// without that pause, nearly all packets of a burst would be lost by each Write while the server is down.
 const (
 	burst      = 8
 	burstBytes = burst * 1432
@@ -27,7 +30,7 @@ const (
 func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metricsbuffer.Batch) error {
 	var written, accepted place // the end of the last packet that was written, and of the last that was not refused
 	paced := s.target.isUDP()
-	packets, bytes := 0, 0 // since the last pause
+	packets, bytes := 0, 0 // the bytes are those since the last pause
 
 	err := s.pack(batch, func(packet []byte, end place) error {
 		if err := writeDatagram(ctx, conn, packet); err != nil {
@@ -42,14 +45,14 @@ func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metrics
 		}
 		written = end
 		packets, bytes = packets+1, bytes+len(packet)
-		if paced && (packets == burst || bytes >= burstBytes) {
+		if paced && (packets == 1 || packets%burst == 0 || bytes >= burstBytes) {
 			length := pause * time.Duration(max(bytes, burstBytes)) / burstBytes
-			packets, bytes = 0, 0
+			bytes = 0
 			return listen(conn, length)
 		}
 		return nil
 	})
-	if err == nil && paced && packets > 0 {
+	if err == nil && paced && bytes > 0 {
 		err = listen(conn, pause)
 	}
 	if err != nil {
