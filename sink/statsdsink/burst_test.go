@@ -92,7 +92,9 @@ type distant struct {
 
 func (d *distant) Write(packet []byte) (int, error) { d.packets++; return len(packet), nil }
 
-func (d *distant) Read([]byte) (int, error) { return 0, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED} }
+func (d *distant) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}
+}
 
 // The first packet of a batch finds out whether there is a server. So no other packet is lost while there is none.
 func TestUDPRefusedFromAfar(t *testing.T) {
