@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,6 +166,37 @@ func TestKeptConnection(t *testing.T) {
 			require.False(t, server.lines.Scan())
 			require.NoError(t, server.lines.Err(), "the connection ends, and is not reset")
 		})
+	}
+}
+
+// A talkative server has said something before the end of the connection, or before the end of the pause.
+type talkative struct {
+	net.Conn
+	words int
+	last  error
+}
+
+func (c *talkative) SetReadDeadline(time.Time) error { return nil }
+
+func (c *talkative) Read([]byte) (int, error) {
+	if c.words--; c.words < 0 {
+		return 0, c.last
+	}
+	return 1, nil
+}
+
+// An answer of the server, such as "too many connections", does not hide that it closes the connection, and does not
+// end a pause.
+func TestListeningToATalkativeServer(t *testing.T) {
+	for _, last := range []error{io.EOF, syscall.ECONNRESET, os.ErrDeadlineExceeded} {
+		conn := &talkative{words: 100, last: last}
+		err := listen(conn, pause)
+		require.Equal(t, -1, conn.words)
+		if last == os.ErrDeadlineExceeded {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, last)
+		}
 	}
 }
 

@@ -73,16 +73,20 @@ func isOurs(err error) bool {
 
 // listen waits for the length of a pause, and returns an error if the other side refuses packets or has closed the
 // connection. A machine without a server at a port answers a UDP packet with a refusal, which fails the next read or
-// write. Servers do not answer otherwise.
+// write. StatsD has no other answers: they are read away.
 func listen(conn net.Conn, length time.Duration) error {
 	if err := conn.SetReadDeadline(time.Now().Add(length)); err != nil {
 		return err
 	}
-	_, err := conn.Read(make([]byte, 1))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
+	var answer [64]byte
+	for {
+		switch _, err := conn.Read(answer[:]); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		}
 	}
-	return err
 }
 
 // writeDatagram writes one packet. On Linux a write to a unix socket waits until the server has room. On other systems
