@@ -53,6 +53,30 @@ func TestSameAsSDKObservables(t *testing.T) {
 	})
 }
 
+// The SDK takes an observable instrument with other capital letters for another one: it calls its callbacks, too. Both
+// observe one sum.
+func TestSameAsSDKObservablesThatDifferInCase(t *testing.T) {
+	differential(t, func(t *testing.T, provider metric.MeterProvider) {
+		m := provider.Meter("scope")
+		for range 2 {
+			for i, name := range []string{"Jobs", "jobs", "JOBS"} {
+				whole := metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+					o.Observe(1 << i)
+					return nil
+				})
+				float := metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+					o.Observe(float64(int(1)<<i) / 4)
+					return nil
+				})
+				must(m.Int64ObservableCounter(name, whole))
+				must(m.Int64ObservableUpDownCounter(name, whole))
+				must(m.Float64ObservableCounter(name+".size", float))
+				must(m.Float64ObservableUpDownCounter(name+".size", float))
+			}
+		}
+	})
+}
+
 func TestSameAsSDKCallbacks(t *testing.T) {
 	for range 20 { // callbacks run concurrently
 		differential(t, func(t *testing.T, provider metric.MeterProvider) {
