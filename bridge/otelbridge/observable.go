@@ -36,7 +36,7 @@ type observableID struct {
 	float bool
 }
 
-// A creation is an observable instrument as the SDK tells them apart, also by the capital letters of the name. Its first
+// A creation is an observable instrument as the SDK tells them apart, also by the capitals of the name. Its first
 // creation decides its callbacks.
 type creation struct {
 	observableID

@@ -61,8 +61,8 @@ const pointsPerExport = 1000
 // An answer that rejects some points is an error too, but final, as the protocol demands: the rejected points are lost.
 // All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
 // such answers, also if a later export failed. They are known by the type of the error, which is that of otlpmetricgrpc
-// and otlpmetrichttp; so are the refusals, by the status of gRPC or HTTP, or by the error of encoding/json. The export is
-// repeated after any other error.
+// and otlpmetrichttp; so are the refusals, by the status of gRPC or HTTP, or by the error of encoding/json. The
+// export is repeated after any other error.
 //
 // An answer with a message that rejects no point is a warning, by the protocol: all points have been taken. Write gives
 // it to [otel.Handle], and returns no error for it.
