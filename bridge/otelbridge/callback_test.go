@@ -301,6 +301,37 @@ func TestOrderOfTotals(t *testing.T) {
 	}
 }
 
+// A program that adds up float64 in another order, such as those of a map, observes a sum that is a little smaller. It
+// has not begun anew, though it has fallen below a whole number of steps. A total that has begun anew counts in full.
+func TestRoundedTotals(t *testing.T) {
+	const high = 102614.918945
+	low := high
+	for range 10 {
+		low = math.Nextafter(low, 0)
+	}
+	for _, test := range []struct {
+		totals []float64
+		want   float64
+	}{
+		{[]float64{high, low, high, low, high + 1, low + 1}, high + 1},
+		{[]float64{high * 1e6, low * 1e6, high * 1e6}, high * 1e6},
+		{[]float64{high, high - 0.000002, high}, 2 * high},
+		{[]float64{1, 0.999999, 1}, 2},
+	} {
+		meter, flush := instrumented(t)
+		total := 0.0
+		must(meter.Float64ObservableCounter("total", metric.WithFloat64Callback(
+			func(_ context.Context, o metric.Float64Observer) error {
+				o.Observe(total)
+				return nil
+			})))
+		for _, total = range test.totals {
+			flush()
+		}
+		require.InEpsilonSlice(t, []float64{test.want}, counted(flush(), "total"), 1e-11, test.totals)
+	}
+}
+
 // Halves of a step are not rounded up, near 2^50 either, where scaling may be off by a quarter of a step. The sum is
 // that of the exact numbers, but for a quarter of a step for each.
 func TestHalvesAreKept(t *testing.T) {
