@@ -52,7 +52,8 @@
 //
 // # Attributes and scopes
 //
-// Attributes become tags. Their values become text, so the number 1 and the string "1" are the same.
+// Attributes become tags. Their values become text, so the number 1 and the string "1" are the same. The text of a map
+// that has a key twice has both values; the SDK keeps the last one.
 //
 // A scope becomes the tags otel.scope.name, otel.scope.version and otel.scope.schema_url, and one tag
 // otel.scope.KEY for each of its attributes. Empty parts have no tag. [WithoutScope] leaves all of them out;
