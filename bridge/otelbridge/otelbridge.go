@@ -105,10 +105,11 @@
 // recorded as zero, and counted in [metricsbuffer.Stats].
 //
 // The number of series has a limit ([WithMaxSeries]). Beyond it, updates go to a series of their instrument with the
-// one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The limit also
-// holds for instruments; those beyond it are one for each kind, with the name otelbridge.overflow. To create an
-// observable instrument beyond it is an error, and no callback is called for it: totals of instruments that have
-// nothing in common have no meaningful sum.
+// one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The totals that a
+// callback observes for it are one total. It is smaller when one of them is no longer observed, and then counts anew, so
+// it counts too much: raise the limit if totals come and go. The limit also holds for instruments; those beyond it are
+// one for each kind, with the name otelbridge.overflow. To create an observable instrument beyond it is an error, and no
+// callback is called for it: totals of instruments that have nothing in common have no meaningful sum.
 //
 // Instruments hold their series, so the buffer's idle expiry does not forget them.
 package otelbridge
