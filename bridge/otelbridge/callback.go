@@ -117,10 +117,13 @@ func (c *call) record() {
 }
 
 // growth returns by how many steps the total has grown, or false if they do not fit an int64. A total that is smaller
-// than the one before has begun anew at zero.
+// than the one before has begun anew at zero, unless it is only rounded.
 func (c *callback) growth(s *sum, t *total) (growth int64, ok bool) {
 	now := t.steps()
 	before := c.totals[s]
+	if before != nil && t.isRounded(now, before) {
+		return 0, true // the next one grows from the greater of both
+	}
 	c.totals[s] = now
 	if before != nil && now.Cmp(before) >= 0 {
 		now = new(big.Int).Sub(now, before)
@@ -139,6 +142,18 @@ func (t *total) steps() *big.Int {
 	}
 	steps, _ := float.Int(nil)
 	return steps.Add(steps, new(big.Int).Mul(&t.whole, big.NewInt(factor)))
+}
+
+// isRounded says whether the total is smaller than the one before by no more than rounding explains. A program that
+// adds up float64 in another order gets another sum, which may be just below a whole number of steps. A small total is
+// not taken for that: it may have begun anew and be nearly as large again.
+func (t *total) isRounded(now, before *big.Int) bool {
+	if t.float.Sign() == 0 || now.Cmp(before) >= 0 || before.BitLen() <= 20 {
+		return false
+	}
+	most := new(big.Int).Rsh(before, 40)
+	most.Add(most, big.NewInt(1))
+	return most.Cmp(new(big.Int).Sub(before, now)) >= 0
 }
 
 // A part is a callback's part of the sum of a gauge.

@@ -53,6 +53,30 @@ func TestSameAsSDKObservables(t *testing.T) {
 	})
 }
 
+// The SDK takes an observable instrument with other capital letters for another one: it calls its callbacks, too. Both
+// observe one sum.
+func TestSameAsSDKObservablesThatDifferInCase(t *testing.T) {
+	differential(t, func(t *testing.T, provider metric.MeterProvider) {
+		m := provider.Meter("scope")
+		for range 2 {
+			for i, name := range []string{"Jobs", "jobs", "JOBS"} {
+				whole := metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+					o.Observe(1 << i)
+					return nil
+				})
+				float := metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+					o.Observe(float64(int(1)<<i) / 4)
+					return nil
+				})
+				must(m.Int64ObservableCounter(name, whole))
+				must(m.Int64ObservableUpDownCounter(name, whole))
+				must(m.Float64ObservableCounter(name+".size", float))
+				must(m.Float64ObservableUpDownCounter(name+".size", float))
+			}
+		}
+	})
+}
+
 func TestSameAsSDKCallbacks(t *testing.T) {
 	for range 20 { // callbacks run concurrently
 		differential(t, func(t *testing.T, provider metric.MeterProvider) {
@@ -274,6 +298,37 @@ func TestOrderOfTotals(t *testing.T) {
 	}, total))
 	for range 20 {
 		require.Equal(t, []float64{4e10 + 1.3}, counted(flush(), "total"))
+	}
+}
+
+// A program that adds up float64 in another order, such as those of a map, observes a sum that is a little smaller. It
+// has not begun anew, though it has fallen below a whole number of steps. A total that has begun anew counts in full.
+func TestRoundedTotals(t *testing.T) {
+	const high = 102614.918945
+	low := high
+	for range 10 {
+		low = math.Nextafter(low, 0)
+	}
+	for _, test := range []struct {
+		totals []float64
+		want   float64
+	}{
+		{[]float64{high, low, high, low, high + 1, low + 1}, high + 1},
+		{[]float64{high * 1e6, low * 1e6, high * 1e6}, high * 1e6},
+		{[]float64{high, high - 0.000002, high}, 2 * high},
+		{[]float64{1, 0.999999, 1}, 2},
+	} {
+		meter, flush := instrumented(t)
+		total := 0.0
+		must(meter.Float64ObservableCounter("total", metric.WithFloat64Callback(
+			func(_ context.Context, o metric.Float64Observer) error {
+				o.Observe(total)
+				return nil
+			})))
+		for _, total = range test.totals {
+			flush()
+		}
+		require.InEpsilonSlice(t, []float64{test.want}, counted(flush(), "total"), 1e-11, test.totals)
 	}
 }
 

@@ -36,9 +36,11 @@ type observableID struct {
 	float bool
 }
 
-// A creation is an observable instrument as the SDK tells them apart. Its first creation decides its callbacks.
+// A creation is an observable instrument as the SDK tells them apart, also by the capitals of the name. Its first
+// creation decides its callbacks.
 type creation struct {
 	observableID
+	name        string
 	description string
 }
 
@@ -78,7 +80,7 @@ func (m *meter) observable(
 func (m *meter) isFirst(o observable, name, description string) (bool, error) {
 	m.provider.mu.Lock()
 	defer m.provider.mu.Unlock()
-	c := creation{o.id, description}
+	c := creation{o.id, name, description}
 	if m.provider.created[c] {
 		return false, nil
 	}
@@ -86,7 +88,7 @@ func (m *meter) isFirst(o observable, name, description string) (bool, error) {
 		return false, fmt.Errorf("%w: %q is beyond the limit of %d instruments (WithMaxSeries); "+
 			"no callback is called for it", ErrObservable, name, m.provider.maxSeries)
 	}
-	c.description = strings.Clone(description)
+	c.name, c.description = strings.Clone(name), strings.Clone(description)
 	m.provider.created[c] = true
 	return true, nil
 }

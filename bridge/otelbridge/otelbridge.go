@@ -31,10 +31,11 @@
 // Observations of one series add up, within a call and between callbacks. Of a Gauge the last one counts.
 //
 // A counter grows as a callback's total does. The first total counts in full, for each callback: a callback that is
-// registered anew is a new one. A smaller total than the one before has begun anew at zero. The fraction of a step is
-// left out until it makes a whole one, for each callback by itself. A total may be of any size. If it grows by more
-// between two calls than a counter holds (2^63 steps; 9.2e12 for float64, see Fractions), this growth is not recorded:
-// otelbridge.rejected counts it, and [otel.Handle] gets the first such error of an instrument.
+// registered anew is a new one. A smaller total than the one before has begun anew at zero. A float64 total of a
+// million steps or more, see Fractions, has not if rounding explains the difference: a step and 2^-40 of the total. The
+// fraction of a step is left out until it makes a whole one, for each callback by itself. A total may be of any size.
+// If it grows by more between two calls than a counter holds (2^63 steps; 9.2e12 for float64, see Fractions), this
+// growth is not recorded: otelbridge.rejected counts it, and [otel.Handle] gets the first such error of an instrument.
 //
 // [otel.Handle] gets the errors of callbacks, whose observations are recorded nevertheless. Observations of an
 // instrument for which the callback is not registered, and those that are made after the callback has returned, are not
@@ -51,7 +52,8 @@
 //
 // # Attributes and scopes
 //
-// Attributes become tags. Their values become text, so the number 1 and the string "1" are the same.
+// Attributes become tags. Their values become text, so the number 1 and the string "1" are the same. The text of a map
+// that has a key twice has both values; the SDK keeps the last one.
 //
 // A scope becomes the tags otel.scope.name, otel.scope.version and otel.scope.schema_url, and one tag
 // otel.scope.KEY for each of its attributes. Empty parts have no tag. [WithoutScope] leaves all of them out;
@@ -103,10 +105,11 @@
 // recorded as zero, and counted in [metricsbuffer.Stats].
 //
 // The number of series has a limit ([WithMaxSeries]). Beyond it, updates go to a series of their instrument with the
-// one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The limit also
-// holds for instruments; those beyond it are one for each kind, with the name otelbridge.overflow. To create an
-// observable instrument beyond it is an error, and no callback is called for it: totals of instruments that have
-// nothing in common have no meaningful sum.
+// one attribute otel.metric.overflow=true, as in the SDK, and are counted in otelbridge.overflowed. The totals that a
+// callback observes for it are one total. It is smaller when one of them is no longer observed, and then counts anew,
+// so it counts too much: raise the limit if totals come and go. The limit also holds for instruments; those beyond it
+// are one for each kind, with the name otelbridge.overflow. To create an observable instrument beyond it is an error,
+// and no callback is called for it: totals of instruments that have nothing in common have no meaningful sum.
 //
 // Instruments hold their series, so the buffer's idle expiry does not forget them.
 package otelbridge

@@ -1,6 +1,8 @@
 package otelsink
 
 import (
+	"encoding/json"
+	"errors"
 	"reflect"
 	"regexp"
 	"slices"
@@ -43,6 +45,7 @@ func rejectedBy(err error) (points int64, partial bool) {
 const (
 	tooLarge = "too large"
 	invalid  = "refused as invalid"
+	notJSON  = "not in JSON"
 )
 
 // refusal returns the reason why a request with this content can never be taken, or "". Nothing of such a request has
@@ -51,7 +54,12 @@ const (
 // Other answers are final by the protocol, too, such as those to a wrong token or path. They are not about the content:
 // the points would be taken after somebody has mended the configuration. A ResourceExhausted may mean a quota, so its
 // message has to speak of a size.
+//
+// An exporter that writes JSON, such as stdoutmetric, has an error of encoding/json for NaN and infinities.
 func refusal(err error) (reason string) {
+	if unsupported := new(json.UnsupportedValueError); errors.As(err, &unsupported) {
+		return notJSON
+	}
 	s, ok := status.FromError(err)
 	if !ok {
 		return refusalOfHTTP(err)

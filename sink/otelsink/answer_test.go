@@ -1,9 +1,11 @@
 package otelsink_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -88,6 +91,30 @@ func TestManyLongTags(t *testing.T) {
 			require.Less(t, receiver.exports, 10, "too many requests")
 		})
 	}
+}
+
+// The exporter for a terminal or a file writes JSON, which has no NaN and no infinities. Such a gauge is dropped. All
+// others arrive, each once.
+func TestNotInJSON(t *testing.T) {
+	var written bytes.Buffer
+	exporter, err := stdoutmetric.New(stdoutmetric.WithWriter(&written))
+	require.NoError(t, err)
+	b := metricsbuffer.Must(metricsbuffer.New(
+		metricsbuffer.WithSink(newSink(t, exporter), metricsbuffer.SinkInterval(0))))
+	for i := range 1500 {
+		b.IncrCounter(fmt.Sprintf("fine%d.", i), 1)
+	}
+	b.Gauge("ratio").Set(math.NaN())
+	b.Gauge("limit").Set(math.Inf(1))
+	require.ErrorContains(t, b.Flush(t.Context()), `gauge "ratio" is dropped: otelsink: json: unsupported value: NaN`)
+	require.Equal(t, map[string]int64{"not in JSON": 2}, b.Stats().Sinks[0].Drops)
+	b.Gauge("ratio").Set(0.5)
+	require.NoError(t, b.Close())
+	for i := range 1500 {
+		require.Equal(t, 1, strings.Count(written.String(), fmt.Sprintf(`"fine%d."`, i)))
+	}
+	require.Contains(t, written.String(), `"ratio"`)
+	require.NotContains(t, written.String(), `"limit"`)
 }
 
 // An answeringExporter answers as the function says, and adds up what it has taken.

@@ -23,7 +23,7 @@
 // # Kinds
 //
 //	counter      monotonic sum of integers; of a FractionCounter, of floating-point numbers
-//	gauge        gauge; NaN and infinities are carried
+//	gauge        gauge; NaN and infinities are carried, unless the exporter writes JSON
 //	timer        exponential histogram in the unit ns
 //	histogram    exponential histogram in its unit
 //
@@ -40,7 +40,8 @@
 //
 // Some points cannot be carried. They are dropped, and [metricsbuffer.SinkStats] counts them by reason: strings that
 // are not UTF-8; series with a key twice; counters whose sum in the batch is negative, because the sum is monotonic. A
-// [Sink] also drops a point that the backend refuses alone, as too large or invalid ([Sink.Write]).
+// [Sink] also drops a point that the backend refuses alone, as too large or invalid, and one that the exporter cannot
+// write as JSON ([Sink.Write]).
 //
 // A timer and a histogram in the unit ns of the same name and tags are one series to a backend: name them differently.
 package otelsink

@@ -36,7 +36,7 @@ func NewProducer(opts ...Option) (*Producer, error) {
 		return nil, errors.New("otelsink: NewProducer: WithResource is for New; give the resource to the reader's " +
 			"MeterProvider, with metric.WithResource")
 	}
-	return &Producer{totals: cumulative.Totals[attribute.Set]{Admit: admit}}, nil
+	return new(Producer), nil
 }
 
 func admit(s *cumulative.Series[attribute.Set]) (refused string, err error) {
@@ -67,6 +67,7 @@ func (p *Producer) Write(_ context.Context, batch *metricsbuffer.Batch) error {
 	if p.end.Before(batch.End) {
 		p.end = batch.End
 	}
+	p.totals.Admit = admit // also if NewProducer has not made p
 	return p.totals.Add(batch)
 }
 

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
 )
 
 func collect(t *testing.T, reader *sdk.ManualReader) map[string]metricdata.Metrics {
@@ -149,6 +150,21 @@ func TestProducerSharesNothing(t *testing.T) {
 	require.Equal(t, []uint64{3, 0, 2}, first.PositiveBucket.Counts)
 	second := collect(t, r)["latency"].Data.(metricdata.ExponentialHistogram[int64]).DataPoints[0]
 	require.Equal(t, []uint64{12, 0, 8}, second.PositiveBucket.Counts)
+}
+
+// A Producer that NewProducer has not made tells series apart, too.
+func TestZeroProducer(t *testing.T) {
+	producer := new(otelsink.Producer)
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(producer)))
+	buffer.IncrCounter("jobs", 1, tag{Key: "queue", Value: "a"})
+	buffer.IncrCounter("jobs", 2, tag{Key: "queue", Value: "\xff"})
+	scopes, err := producer.Produce(t.Context())
+	require.NoError(t, err)
+	points := scopes[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints
+	require.Len(t, points, 1)
+	require.Equal(t, attribute.NewSet(attribute.String("queue", "a")), points[0].Attributes)
+	require.EqualValues(t, 2, buffer.Stats().Sinks[0].Dropped.Increments)
+	require.NoError(t, buffer.Close())
 }
 
 func TestProducerWithoutBuffer(t *testing.T) {

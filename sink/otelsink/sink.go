@@ -54,13 +54,15 @@ const pointsPerExport = 1000
 // Write exports the batch in requests of at most 1,000 points, and acknowledges each of them by itself. An export that
 // failed without an answer (a timeout, a broken connection) may have arrived. It is repeated all the same.
 //
-// A request that is refused because of its content is halved until the rest is taken: one that is too large, or that
-// the backend calls invalid. A point that is refused alone is dropped. The error tells of the first one.
+// A request that is refused because of its content is halved until the rest is taken: one that is too large, that the
+// backend calls invalid, or that has a number that the exporter cannot write as JSON. A point that is refused alone is
+// dropped. The error tells of the first one.
 //
 // An answer that rejects some points is an error too, but final, as the protocol demands: the rejected points are lost.
 // All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
 // such answers, also if a later export failed. They are known by the type of the error, which is that of otlpmetricgrpc
-// and otlpmetrichttp; so are the refusals, by the status of gRPC or HTTP. The export is repeated after any other error.
+// and otlpmetrichttp; so are the refusals, by the status of gRPC or HTTP, or by the error of encoding/json. The
+// export is repeated after any other error.
 //
 // An answer with a message that rejects no point is a warning, by the protocol: all points have been taken. Write gives
 // it to [otel.Handle], and returns no error for it.
