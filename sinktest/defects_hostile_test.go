@@ -125,7 +125,7 @@ var hostileDefects = map[string]flawed{
 			}
 			return nil
 		})},
-	"drops everything after a hostile batch": {"Hostile", `counter "conformance_jobs" "worker"="a" = 5 has not arrived`,
+	"drops everything after a hostile batch": {"Hostile", `dropped counter "conformance_jobs" "worker"="a" = 5: "blocked"`,
 		sending(func(s *sender) {
 			drop, seen := s.drop, false
 			s.drop = func(p *metricsbuffer.Point) string {

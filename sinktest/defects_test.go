@@ -32,7 +32,19 @@ var defects = map[string]flawed{
 		return subject
 	}},
 
-	"ignores decimals": {"Fractions", "has arrived as", sending(func(s *sender) {
+	"drops timers": {"New", "A sink must deliver counters and timers", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := slices.Clone(batch.Points)
+			for i, p := range slices.Backward(points) {
+				if p.Kind == metricsbuffer.KindTimer {
+					batch.Drop(i, "no timers")
+					points = slices.Delete(points, i, i+1)
+				}
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+
+	"ignores decimals": {"Fractions", "which is its Count; its amount is", sending(func(s *sender) {
 		s.value = func(p *metricsbuffer.Point) string {
 			if p.Kind == metricsbuffer.KindCounter {
 				return strconv.FormatInt(p.Count, 10)
@@ -137,7 +149,7 @@ var defects = map[string]flawed{
 				return s.Write(ctx, batch)
 			})
 		})},
-	"keeps the name of an ID": {"Ended", "with the ID of a series that has ended, has arrived as", remembering(
+	"keeps the name of an ID": {"Ended", "with the ID of a series that has ended, has not arrived", remembering(
 		func(p *metricsbuffer.Point) any { return [2]uint32{uint32(p.Kind), p.ID} })},
 	"takes one ID of two kinds for one series": {"Hostile", notApart, remembering(
 		func(p *metricsbuffer.Point) any { return p.ID })},
@@ -292,7 +304,7 @@ var defects = map[string]flawed{
 		func(from, to int) int { return min(from, 1) * to })},
 	"acknowledges no packet before the one that fails": {"Middle", "series have not arrived once", packing(
 		func(int, int) int { return 0 })},
-	"loses one in many": {"Exact", "has arrived as", writing(
+	"loses one in many": {"Exact", "has not arrived", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:min(3, len(batch.Points))]})
 		})},

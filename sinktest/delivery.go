@@ -24,11 +24,23 @@ func (s Subject) tryWrite(t *testing.T, batch *metricsbuffer.Batch) error {
 	return s.writeUntil(ctx, t, batch)
 }
 
-// write fails the test if Write returns an error.
+// write writes a batch of ordinary counters and timers. It fails the test if Write returns an error or drops one.
 func (s Subject) write(t *testing.T, batch *metricsbuffer.Batch) {
 	t.Helper()
 	if err := s.tryWrite(t, batch); err != nil {
 		t.Fatalf("Write: %v", err)
+	}
+	expectNoDrops(t, batch)
+}
+
+// expectNoDrops is for batches of ordinary series, also if the Write has failed.
+func expectNoDrops(t *testing.T, batch *metricsbuffer.Batch) {
+	t.Helper()
+	for i := range batch.Points {
+		if reason, dropped := batch.Dropped(i); dropped {
+			t.Fatalf("Write dropped %s: %q. A sink must deliver counters and timers with ordinary names, in some form",
+				describe(batch.Points[i]), reason)
+		}
 	}
 }
 
@@ -158,16 +170,13 @@ func testStalled(t *testing.T, s Subject) {
 // find a backend that has come back.
 func (s Subject) finish(t *testing.T, batch *metricsbuffer.Batch, err error) {
 	t.Helper()
+	expectNoDrops(t, batch)
 	for began := time.Now(); err != nil; time.Sleep(10 * time.Millisecond) {
-		for i := range batch.Points {
-			if reason, dropped := batch.Dropped(i); dropped {
-				t.Fatalf("Write dropped %s: %s", describe(batch.Points[i]), reason)
-			}
-		}
 		batch = batchOf(batch.Points[batch.Acknowledged():]...)
 		if err = s.tryWrite(t, batch); err != nil && time.Since(began) > patience {
 			t.Fatalf("Write still fails %v after one that failed: %v", patience, err)
 		}
+		expectNoDrops(t, batch)
 	}
 }
 
@@ -229,15 +238,23 @@ func testMiddle(t *testing.T, s Subject) {
 	}
 	t.Logf("a part of the batch was acknowledged in %d of %d tries", parts, tries)
 	var wrong []string
+	doubled := false
 	if s.Received != nil {
 		arrived := s.arrived(t)
 		for _, p := range points {
-			if got, ok := ordinary(arrived, &p); !ok || got.Count != 1+tries {
+			switch got, ok := ordinary(arrived, &p); {
+			case !ok:
+				wrong = append(wrong, describe(p)+" has not arrived")
+			case got.Count != 1+tries:
 				wrong = append(wrong, fmt.Sprintf("%s, want %d", describe(got), 1+tries))
+				doubled = doubled || got.Count > 1+tries
 			}
 		}
 	}
 	complain(t, "series have not arrived once in each batch, though the backend failed in the middle of some", wrong)
+	if doubled {
+		t.Error("some have arrived twice: call Batch.Acknowledge for the points that have arrived, before Write fails")
+	}
 }
 
 // testExact has everything at once: writers, flushes, and a backend that comes and goes.
@@ -295,7 +312,10 @@ func (s Subject) expectExact(t *testing.T, workers int, updates int64) {
 	}
 	arrived := s.arrived(t)
 	for _, p := range want {
-		if got, ok := ordinary(arrived, &p); !ok || got.Count != p.Count {
+		switch got, ok := ordinary(arrived, &p); {
+		case !ok:
+			t.Errorf("%s has not arrived", describe(p))
+		case got.Count != p.Count:
 			t.Errorf("%s has arrived as %s", describe(p), describe(got))
 		}
 	}

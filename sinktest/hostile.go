@@ -232,6 +232,9 @@ func testFractions(t *testing.T, s Subject) {
 		switch {
 		case !ok && want[i].Count != 0:
 			t.Errorf("%s has not arrived", describe(want[i]))
+		case ok && !sameValue(got, want[i]) && got.Count == want[i].Count:
+			t.Errorf("%s has arrived as %s, which is its Count; its amount is that of Point.Amount or AppendAmount",
+				describe(want[i]), describe(got))
 		case ok && !sameValue(got, want[i]):
 			t.Errorf("%s has arrived as %s", describe(want[i]), describe(got))
 		}

@@ -73,7 +73,10 @@ func testChanges(t *testing.T, s Subject) {
 				continue
 			}
 			want[j] = merge(want[j], p)
-			if got, ok := ordinary(arrived, &want[j]); !ok || !sameValue(got, want[j]) {
+			switch got, ok := ordinary(arrived, &want[j]); {
+			case !ok:
+				t.Errorf("%s has not arrived after %d changes of its value and its description", describe(want[j]), i)
+			case !sameValue(got, want[j]):
 				t.Errorf("%s has arrived as %s after %d changes of its value and its description",
 					describe(want[j]), describe(got), i)
 			}
@@ -111,7 +114,10 @@ func testEnded(t *testing.T, s Subject) {
 	s.write(t, others)
 	if arrived := s.arrived(t); s.Received != nil {
 		for _, want := range others.Points {
-			if got, ok := ordinary(arrived, &want); !ok || got.Count != want.Count {
+			switch got, ok := ordinary(arrived, &want); {
+			case !ok:
+				t.Errorf("%s, with the ID of a series that has ended, has not arrived", describe(want))
+			case got.Count != want.Count:
 				t.Errorf("%s, with the ID of a series that has ended, has arrived as %s", describe(want), describe(got))
 			}
 		}
