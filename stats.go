@@ -8,7 +8,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// Stats is an account of the updates that went through a buffer. In each, for every sink,
+// Stats is an account of the updates that went through a buffer. For each sink,
 //
 //	Recorded = Acknowledged + Pending + Dropped
 //

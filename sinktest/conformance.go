@@ -46,7 +46,8 @@ type Subject struct {
 	Stall func()
 }
 
-// Run tests that a sink does its part of the contract with a buffer. The subtests are:
+// Run tests that a sink keeps the rules of [metricsbuffer.Sink]. It must deliver counters and timers with ordinary
+// names. It may drop gauges and histograms, and names and values that its backend cannot take. The subtests are:
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
 //   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.

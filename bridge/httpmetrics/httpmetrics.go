@@ -27,8 +27,8 @@
 //	http.response.status_code  the status: the first one that is not informational
 //
 // The status of a handler that writes nothing is 200; it is 500 if the handler panics or calls [runtime.Goexit] before
-// it writes, and 101 if it hijacks the connection before it writes. All tags have few values, if the handlers' statuses
-// and [WithRoute] do.
+// it writes, and 101 if it hijacks the connection before it writes. The number of series stays small if the handlers
+// use few statuses, and the function of [WithRoute] returns few routes.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
 // response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
@@ -42,11 +42,14 @@
 //
 // # Response writers
 //
-// The ResponseWriter that the wrapped handler gets is an [http.Flusher] and an [http.Hijacker] if an
-// [http.ResponseController] can do so with the server's, or with that of the middleware around this handler. It is an
-// [io.ReaderFrom], too, if the server's is all of them, as that of HTTP/1 is; and an [http.Pusher] if the server's is
-// one and cannot be hijacked, as that of HTTP/2. It has a method Unwrap, so everything works that
-// [http.ResponseController] does.
+// The wrapped handler gets a ResponseWriter with optional interfaces of the outer one, which is the server's, or that
+// of the middleware around this handler:
+//
+//   - [http.Flusher] and [http.Hijacker], each if an [http.ResponseController] finds it in the outer one.
+//   - [io.ReaderFrom], if the outer one has all three, as that of HTTP/1 has.
+//   - [http.Pusher], if the outer one has it and [http.Flusher], and not [http.Hijacker], as that of HTTP/2.
+//
+// It also has the method Unwrap. So everything works that [http.ResponseController] does.
 //
 // If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
 // that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server
