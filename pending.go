@@ -20,12 +20,19 @@ import (
 // writes the batch made from it. Its size depends on the series touched and not on how often a batch failed.
 type pending struct {
 	start         time.Time // nothing in here is older
+	first         position  // the batch begins there, and goes around
 	totals        Totals
 	counters      []*[countersPerChunk]int64 // by chunk, nil if untouched
 	distributions []*distribution            // by slot, nil if untouched
 
 	marked [storages]slotSet // to be delivered even if they are zero: new series, and gauges that were set
 	ended  [storages]slotSet // series that have expired; nothing else is pending for them
+}
+
+// A position is one in the order of [pending.all].
+type position struct {
+	storage storage
+	slot    uint32
 }
 
 // These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most
@@ -313,7 +320,7 @@ func (p *pending) has(storage storage, slot uint32) bool {
 
 // reset empties p, whose next content is not older than start.
 func (p *pending) reset(start time.Time) {
-	p.start, p.totals = start, Totals{}
+	p.start, p.first, p.totals = start, position{}, Totals{}
 	for i, chunk := range p.counters {
 		if chunk != nil {
 			clear(chunk[:])
@@ -504,6 +511,21 @@ func (s *scratch) fill(p *pending, known *catalog) []Point {
 		}
 	}
 	return s.points
+}
+
+// turn turns the points of a batch around, so that they begin at a position. It returns the number of points that have
+// come to the end.
+func turn(points []Point, first position) (turned int) {
+	if first == (position{}) {
+		return 0
+	}
+	turned, _ = slices.BinarySearchFunc(points, first, func(p Point, first position) int {
+		return cmp.Or(cmp.Compare(p.Kind.storage(), first.storage), cmp.Compare(p.ID, first.slot))
+	})
+	slices.Reverse(points[:turned])
+	slices.Reverse(points[turned:])
+	slices.Reverse(points)
+	return turned
 }
 
 // fillEnded makes a point for every series that has ended.

@@ -81,7 +81,8 @@ func (k Kind) String() string {
 type Sink interface {
 	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer
 	// for good. After an error or a panic, points that were not acknowledged stay in the buffer, and are merged into
-	// the sink's next batch.
+	// the sink's next batch. That batch begins with the first of them, or behind it if nothing was acknowledged before it.
+	// So neither a point that always fails nor a sink that never gets to the end holds up the other points for ever.
 	//
 	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
 	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
