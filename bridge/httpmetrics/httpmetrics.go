@@ -27,8 +27,9 @@
 //	http.response.status_code  the status: the first one that is not informational
 //
 // The status of a handler that writes nothing is 200; it is 500 if the handler panics or calls [runtime.Goexit] before
-// it writes, and 101 if it hijacks the connection before it writes. All tags have few values, if the handlers' statuses
-// and [WithRoute] do.
+// it writes, and 101 if it hijacks the connection before it writes. A CONNECT request that ServeMux redirects to the
+// path with a slash at the end has the route _OTHER. All tags have few values, if the handlers' statuses and
+// [WithRoute] do.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
 // response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
@@ -58,6 +59,7 @@ package httpmetrics
 
 import (
 	"net/http"
+	"path"
 	"runtime"
 	"strings"
 	"time"
@@ -223,8 +225,18 @@ func schemeOf(r *http.Request) string {
 
 // routeOf returns the path of the pattern that matched, without its method and host.
 func routeOf(r *http.Request) string {
+	if r.Method == http.MethodConnect && redirected(r) {
+		return ""
+	}
 	if slash := strings.IndexByte(r.Pattern, '/'); slash >= 0 {
 		return r.Pattern[slash:]
 	}
 	return ""
+}
+
+// redirected says whether a ServeMux answered a CONNECT request with the address that has a slash at the end. It then
+// has written the path of that address into the request, and not a pattern. A client could make any number of these.
+func redirected(r *http.Request) bool {
+	return strings.HasSuffix(r.Pattern, "/") && !strings.HasSuffix(r.URL.EscapedPath(), "/") &&
+		path.Clean(r.Pattern) == path.Clean(r.URL.Path)
 }

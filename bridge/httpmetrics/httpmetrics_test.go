@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -587,6 +588,40 @@ func TestRoute(t *testing.T) {
 	registerDefault()
 	request(httpmetrics.Handler(buffer, nil), "/default/1")
 	require.EqualValues(t, 1, count("/default/{id}"))
+}
+
+// A client cannot make routes. ServeMux takes the path of a CONNECT request that it redirects for the pattern.
+func TestRouteOfRedirect(t *testing.T) {
+	buffer := metricstest.New(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/orders/{id}/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/{a}/{b}/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/tree", func(http.ResponseWriter, *http.Request) {})
+	handler := httpmetrics.Handler(buffer, mux, httpmetrics.WithoutSizes())
+	request := func(method, path string) int {
+		recorder := httptest.NewRecorder()
+		request := httptest.NewRequest(method, "/", nil)
+		request.URL = metricsbuffer.Must(url.ParseRequestURI(path))
+		handler.ServeHTTP(recorder, request)
+		return recorder.Code
+	}
+	count := func(route string, status int) int64 {
+		at := tags("CONNECT", route, status)
+		return metricstest.Timer(t, buffer, "http.server.request.duration", at...).Count
+	}
+	redirected := []string{"/orders/1", "/orders/{id}", "/orders/1%2F", "/a/%2F%2F", "/a/%2E", "/a/%252F"}
+	status := request("GET", "/orders/1")
+	for _, path := range redirected {
+		require.Equal(t, status, request("CONNECT", path), path)
+	}
+	require.EqualValues(t, len(redirected), count("_OTHER", status))
+
+	for _, path := range []string{"/orders/1/", "/orders/1/x", "/tree", "/a/b/"} {
+		require.Equal(t, 200, request("CONNECT", path), path)
+	}
+	require.EqualValues(t, 2, count("/orders/{id}/", 200))
+	require.EqualValues(t, 1, count("/tree", 200))
+	require.EqualValues(t, 1, count("/{a}/{b}/", 200))
 }
 
 // An option without its function is not left out silently.
