@@ -46,8 +46,8 @@
 // The ResponseWriter that the wrapped handler gets is an [http.Flusher] and an [http.Hijacker] if an
 // [http.ResponseController] can do so with the server's, or with that of the middleware around this handler. It is an
 // [io.ReaderFrom], too, if the server's is all of them, as that of HTTP/1 is; and an [http.Pusher] if the server's is
-// one and cannot be hijacked, as that of HTTP/2. It has a method Unwrap, so everything works that
-// [http.ResponseController] does.
+// one and cannot be hijacked, as that of HTTP/2. With Flush it also has CloseNotify, which gin and older programs need.
+// It has a method Unwrap, so everything works that [http.ResponseController] does.
 //
 // If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
 // that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server
@@ -156,7 +156,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	of := activeLabels{methodOf(r.Method), schemeOf(r)}
 	active := h.active.With(of)
 	active.Add(1)
-	x := &exchange{writer: w, head: r.Method == http.MethodHead}
+	x := &exchange{writer: w, request: r, head: r.Method == http.MethodHead}
 	if r.Body != nil && r.Body != http.NoBody && !h.withoutSizes {
 		x.body = r.Body
 		r.Body = (*requestBody)(x)
