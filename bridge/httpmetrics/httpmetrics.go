@@ -17,9 +17,9 @@
 //	http.server.panics              counter    method, scheme, route          http_server_panics_total
 //
 // The last one is not in the conventions. It counts each panic, also one with [http.ErrAbortHandler], by which
-// httputil.ReverseProxy ends a response that it cannot copy to its end. The number of requests is the count of the timer, at Prometheus
-// http_server_request_duration_seconds_count. A request is recorded when its handler returns or panics. Its duration
-// and its sizes arrive in the same batch of a sink. [WithoutSizes] leaves the sizes out.
+// httputil.ReverseProxy ends a response that it cannot copy to its end. The number of requests is the count of the
+// timer, at Prometheus http_server_request_duration_seconds_count. A request is recorded when its handler returns or
+// panics. Its duration and its sizes arrive in the same batch of a sink. [WithoutSizes] leaves the sizes out.
 //
 //	tag                        value
 //	http.request.method        GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, or _OTHER for any other one
