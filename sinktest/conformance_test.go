@@ -187,3 +187,6 @@ func TestEverySubtestCanFail(t *testing.T) {
 			strings.Contains(string(source), ", "+subtest[1]+":"), "Run's documentation lacks %s", subtest[1])
 	}
 }
+
+// The sink of ExampleRun passes. An Example has no *testing.T, and so cannot run the suite itself.
+func TestExampleRun(t *testing.T) { sinktest.Run(t, begin) }
