@@ -43,8 +43,9 @@
 //     records for the first time, or a P starts to use the series often and gets memory of its own for it. Calls that
 //     are larger than usual say when they allocate.
 //  5. Until Close, a point leaves the buffer only when its sink acknowledges it, by returning nil or by
-//     [Batch.Acknowledge], or drops it. A failed batch is merged into the next one. The merged batch has the start time of the failed one.
-//     While a sink fails, the buffer keeps one value for each series that was used. More failures add no memory.
+//     [Batch.Acknowledge], or drops it. A failed batch is merged into the next one. The merged batch has the start time
+//     of the failed one. While a sink fails, the buffer keeps one value for each series that was used. More failures
+//     add no memory.
 //  6. A sink that is slow, hangs, fails or panics affects itself only.
 //  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); above it, totals per name are still
 //     correct, and tags are lost. If there are more names than that, too, the totals of the rest are together. The
