@@ -25,6 +25,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sinktest"
@@ -37,6 +38,7 @@ var recordings sync.Map
 type recording struct {
 	sinktest.Recorder
 	flush func(context.Context) error
+	made  time.Time // by the clock of the test or of its bubble
 }
 
 func (r *recording) Attach(flush func(context.Context) error) error {
@@ -51,7 +53,7 @@ func (r *recording) String() string { return "metricstest" }
 // further sinks, may be given.
 func New(t testing.TB, opts ...metricsbuffer.Option) *metricsbuffer.Buffer {
 	t.Helper()
-	r := new(recording)
+	r := &recording{made: time.Now()}
 	buffer, err := metricsbuffer.New(append([]metricsbuffer.Option{metricsbuffer.WithSink(r)}, opts...)...)
 	if err != nil {
 		t.Fatalf("metricstest: New: %v", err)
@@ -80,7 +82,12 @@ func read(t testing.TB, buffer *metricsbuffer.Buffer) *sinktest.Recorder {
 		t.Fatalf("metricstest: the buffer is not one of metricstest.New, or its test is over: make one by metricstest.New(t)")
 		return nil
 	}
-	r := value.(*recording) //nolint:forcetypeassert // nothing else is stored
+	r := value.(*recording)                //nolint:forcetypeassert // nothing else is stored
+	if time.Now().Year() < r.made.Year() { // the clock of a bubble begins in the year 2000
+		t.Fatalf("metricstest: the buffer was made outside of this bubble of testing/synctest: " +
+			"call metricstest.New inside it")
+		return nil
+	}
 	if err := r.flush(context.WithoutCancel(t.Context())); err != nil && !errors.Is(err, metricsbuffer.ErrClosed) {
 		t.Fatalf("metricstest: reading the buffer: %v", err)
 		return nil

@@ -150,6 +150,19 @@ func TestSynctest(t *testing.T) {
 	})
 }
 
+// Package testing/synctest ends the process if a bubble waits for a buffer of outside. So it is not tried.
+func TestBufferFromOutsideTheBubble(t *testing.T) {
+	buffer := metricstest.New(t)
+	buffer.IncrCounter("sold", 1)
+	synctest.Test(t, func(t *testing.T) {
+		buffer.IncrCounter("sold", 1)
+		require.Equal(t, "metricstest: the buffer was made outside of this bubble of testing/synctest: "+
+			"call metricstest.New inside it",
+			outputOf(func(t testing.TB) { metricstest.Equal(t, buffer, "counter sold 2") }))
+	})
+	metricstest.Equal(t, buffer, "counter sold 2")
+}
+
 // The buffer and its goroutine end with the test.
 func TestCleanup(t *testing.T) {
 	var buffer *metricsbuffer.Buffer

@@ -74,9 +74,10 @@ type config struct {
 type Option func(*config) error
 
 // WithSampleUnit tells the unit of samples. The function gets the name they are for, which is the parts of the key
-// joined by dots. If it returns 0 or less, the samples are not durations, and go to a histogram. Without the option all
+// joined by dots. If it returns 0 or less, the samples are not durations, and go to a histogram. Without the option
 // samples are milliseconds: MeasureSince measures in them if go-metrics is not configured otherwise, and sinks for
-// StatsD expect them.
+// StatsD expect them. The only other ones are those of runtime.gc_pause_ns, which go-metrics records in nanoseconds by
+// itself if it is not configured otherwise.
 func WithSampleUnit(unit func(name string) time.Duration) Option {
 	return func(c *config) error {
 		if unit == nil {
@@ -91,7 +92,7 @@ func WithSampleUnit(unit func(name string) time.Duration) Option {
 // option is nil or has a value that makes no sense.
 func New[L Label](buffer *metricsbuffer.Buffer, opts ...Option) (*Sink[L], error) {
 	s := &Sink[L]{
-		config: config{unit: func(string) time.Duration { return time.Millisecond }},
+		config: config{unit: unit},
 		buffer: buffer,
 	}
 	rests := new(fraction.Rests)
@@ -112,6 +113,14 @@ func New[L Label](buffer *metricsbuffer.Buffer, opts ...Option) (*Sink[L], error
 		}
 	}
 	return s, nil
+}
+
+// unit is the unit of samples without [WithSampleUnit].
+func unit(name string) time.Duration {
+	if strings.HasSuffix(name, "runtime.gc_pause_ns") {
+		return time.Nanosecond
+	}
+	return time.Millisecond
 }
 
 func join(key []string) string { return strings.Join(key, ".") }
@@ -211,8 +220,9 @@ func (s *Sink[L]) AddSampleWithLabels(key []string, v float32, labels []L) {
 
 const shutdownTimeout = 5 * time.Second
 
-// Shutdown flushes the buffer, and waits at most 5 seconds for it. Errors go to the buffer's error handler, and
-// undelivered updates stay in the buffer. The owner of the buffer closes it.
+// Shutdown flushes the buffer, and waits at most 5 seconds for it. Errors of sinks go to the buffer's error handler,
+// and undelivered updates stay in the buffer. It is no error if a sink has not answered by then. The owner of the
+// buffer closes it; [metricsbuffer.Buffer.Close] returns an error for such a sink.
 func (s *Sink[L]) Shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()

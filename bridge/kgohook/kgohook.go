@@ -28,9 +28,11 @@
 // The updates of one request arrive in the same batch of a sink, and so do those of one Kafka batch.
 //
 // Records are counted on the goroutine that calls the promise or polls, before the promise is called and before the
-// poll returns. So after [kgo.Client.Flush] the counter of produced records is complete. Batches that a broker stored
-// are reported by the client on a goroutine of its own, somewhat later. A fetched batch may contain control records,
-// which the client does not return, and the records of a batch that the client discards.
+// poll returns. So after [kgo.Client.Flush] the counter of produced records is complete. Batches that a broker stored,
+// and discarded records, are reported by the client on a goroutine of its own, somewhat later. A batch counts as stored
+// when it was sent if no answer is asked for ([kgo.NoAck]). A fetched batch may contain control records, which the
+// client does not return, and the records of a batch that the client discards. The client does not report the batches
+// that it fetches for a share group ([kgo.ShareGroup]).
 //
 // # Tags
 //

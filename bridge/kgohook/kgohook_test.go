@@ -352,6 +352,19 @@ func TestTopicsAreCopied(t *testing.T) {
 	runtime.KeepAlive(hooks)
 }
 
+// The cost of a new topic does not grow with the number of topics.
+func TestManyTopics(t *testing.T) {
+	const topics = 5000
+	hooks := kgohook.New(nil, kgohook.WithMaxTopics(topics))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range topics {
+		hooks.OnFetchRecordUnbuffered(&kgo.Record{Topic: fmt.Sprint("topic", i)}, true)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(topics*2000), "bytes were allocated")
+}
+
 func TestSeeds(t *testing.T) {
 	buffer, total := record(t)
 	kgohook.New(buffer).OnBrokerDisconnect(kgo.BrokerMetadata{NodeID: math.MinInt32 + 2}, nil)

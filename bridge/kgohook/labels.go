@@ -3,10 +3,10 @@ package kgohook
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"sync/atomic"
 
+	"github.com/puzpuzpuz/xsync/v3"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,38 +99,39 @@ func produceOutcome(err error) string {
 }
 
 // An admission limits the values of a tag: the first ones are admitted, and another value stands for all that follow.
-// Admitted values are never given up, so a lookup takes no lock.
+// Admitted values are never given up, and a lookup takes no lock.
 type admission[V comparable] struct {
 	limit     uint
 	other     V
-	clone     func(V) V                      // a topic's name may be a part of a long string
-	admitted  atomic.Pointer[map[V]struct{}] // never changed, but replaced
-	admitting sync.Mutex
+	clone     func(V) V // a topic's name may be a part of a long string
+	admitted  *xsync.MapOf[V, struct{}]
+	size      atomic.Uint64 // of admitted, which would count anew at each call
+	admitting sync.Mutex    // so that the size never passes the limit
 }
 
 func newAdmission[V comparable](limit uint, other V, clone func(V) V) *admission[V] {
-	a := &admission[V]{limit: limit, other: other, clone: clone}
-	a.admitted.Store(new(map[V]struct{}))
-	return a
+	return &admission[V]{limit: limit, other: other, clone: clone, admitted: xsync.NewMapOf[V, struct{}]()}
 }
+
+func (a *admission[V]) full() bool { return a.size.Load() >= uint64(a.limit) }
 
 // label returns the value, or the one that stands for it.
 func (a *admission[V]) label(v V) V {
-	admitted := *a.admitted.Load()
-	if _, ok := admitted[v]; ok {
+	if _, ok := a.admitted.Load(v); ok {
 		return v
 	}
-	if uint(len(admitted)) >= a.limit {
+	if a.full() {
 		return a.other
 	}
 	a.admitting.Lock()
 	defer a.admitting.Unlock()
-	admitted = *a.admitted.Load()
-	if _, ok := admitted[v]; !ok && uint(len(admitted)) >= a.limit {
+	if _, ok := a.admitted.Load(v); ok {
+		return v
+	}
+	if a.full() {
 		return a.other
 	}
-	next := map[V]struct{}{a.clone(v): {}}
-	maps.Copy(next, admitted)
-	a.admitted.Store(&next)
+	a.admitted.Store(a.clone(v), struct{}{})
+	a.size.Add(1)
 	return v
 }

@@ -23,6 +23,9 @@
 // Clear, do as those of go-metrics' own NilMeter, NilCounter and so on: they return zero, and do nothing. A buffer has
 // no rates; a backend computes them from a counter. Clear sets a counter to zero if [Series.Level] is set.
 //
+// Registries of metrics.NewPrefixedChildRegistry work, with a [Registry] as the parent, except for their method Each.
+// It looks for a parent of go-metrics' own, and panics.
+//
 // # Metrics that the registry does not make
 //
 // The registry makes its metrics in GetOrRegister, which all functions metrics.GetOrRegister… call. It takes from its

@@ -16,6 +16,8 @@ import (
 //	protocol-requests-rate-18-for-broker-3       protocol-requests-rate-for-broker{broker=3, request=18}
 //	consumer-group-join-total-billing            consumer-group-join-total{group=billing}
 //
+// A prefix that ends in a dot, such as one of metrics.NewPrefixedChildRegistry, stays before the name.
+//
 // The series without a broker or topic is sarama's own sum over all of them, so it has another name than its parts.
 // Sarama writes underscores for the dots of topics. The counters of requests in flight are recorded as gauges. The unit
 // of a histogram is "bytes", "records", "ms" or "percent", by its name.
@@ -24,14 +26,16 @@ import (
 func Sarama(name string) Series {
 	for _, metric := range []string{"join-total", "join-failed", "sync-total", "sync-failed"} {
 		metric = "consumer-group-" + metric
-		if group, found := strings.CutPrefix(name, metric+"-"); found {
-			return Series{Name: metric, Tags: []metricsbuffer.Tag{{Key: "group", Value: group}}}
+		prefix, group, found := strings.Cut(name, metric+"-")
+		if found && (prefix == "" || strings.HasSuffix(prefix, ".")) {
+			return Series{Name: prefix + metric, Tags: []metricsbuffer.Tag{{Key: "group", Value: group}}}
 		}
 	}
 	metric, of, _ := strings.Cut(name, "-for-")
-	s := Series{Name: metric, Unit: units[metric], Level: metric == "requests-in-flight"}
-	if request, found := strings.CutPrefix(metric, "protocol-requests-rate-"); found {
-		s.Name = "protocol-requests-rate"
+	own := metric[strings.LastIndex(metric, ".")+1:] // sarama's own names have no dots
+	s := Series{Name: metric, Unit: units[own], Level: own == "requests-in-flight"}
+	if request, found := strings.CutPrefix(own, "protocol-requests-rate-"); found {
+		s.Name = strings.TrimSuffix(metric, "-"+request)
 		s.Tags = append(s.Tags, metricsbuffer.Tag{Key: "request", Value: request})
 	}
 	if key, value, _ := strings.Cut(of, "-"); key == "broker" || key == "topic" {

@@ -193,6 +193,15 @@ func TestSaramaNames(t *testing.T) {
 		},
 		"consumer-group-join-total-a-for-topic-b": of("consumer-group-join-total", "", "group", "a-for-topic-b"),
 		"time-for-lunch": {Name: "time-for-lunch"},
+
+		// Sarama's own example has a prefix.
+		"sarama.request-size":                  {Name: "sarama.request-size", Unit: "bytes"},
+		"sarama.request-size-for-broker-3":     of("sarama.request-size-for-broker", "bytes", "broker", "3"),
+		"a.b.consumer-batch-size":              {Name: "a.b.consumer-batch-size", Unit: "records"},
+		"sarama.requests-in-flight":            {Name: "sarama.requests-in-flight", Level: true},
+		"sarama.protocol-requests-rate-18":     of("sarama.protocol-requests-rate", "", "request", "18"),
+		"sarama.consumer-group-join-total-a.b": of("sarama.consumer-group-join-total", "", "group", "a.b"),
+		"not-consumer-group-join-total-a":      {Name: "not-consumer-group-join-total-a"},
 	} {
 		require.Equal(t, want, rcrowleybridge.Sarama(name), name)
 	}

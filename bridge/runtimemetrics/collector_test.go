@@ -110,6 +110,22 @@ func TestUnknown(t *testing.T) {
 	require.InDelta(t, float64(1<<40), recorder.Total(metricsbuffer.KindGauge, "go.memory.limit").Value, 0)
 }
 
+// GOGC=off is not recorded. The runtime tells it as the largest number.
+func TestCollectorIsOff(t *testing.T) {
+	buffer, recorder := newBuffer(t)
+	c := newCollector(buffer, &openTelemetry, nil)
+	percent := debug.SetGCPercent(-1)
+	defer debug.SetGCPercent(percent)
+	c.collect()
+	require.NoError(t, buffer.Flush(t.Context()))
+	_, err := recorder.Find(metricsbuffer.KindGauge, "go.config.gogc")
+	require.Error(t, err)
+	debug.SetGCPercent(70)
+	c.collect()
+	require.NoError(t, buffer.Flush(t.Context()))
+	require.InDelta(t, 70, recorder.Total(metricsbuffer.KindGauge, "go.config.gogc").Value, 0)
+}
+
 // Each series of a naming is recorded once, each name is described once, and each source exists.
 func TestNamings(t *testing.T) {
 	distributions := make(map[source]bool)

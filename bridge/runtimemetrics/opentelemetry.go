@@ -12,7 +12,12 @@ var openTelemetry = naming{
 		gauges: []gauge{
 			{"go.goroutine.count", nil, levels(goroutines)},
 			{"go.processor.limit", nil, levels(processors)},
-			{"go.config.gogc", nil, levels(gcPercent)},
+			{"go.config.gogc", nil, func(r *reading) float64 {
+				if percent := r.level(gcPercent); percent < math.MaxInt32 {
+					return percent
+				}
+				return unknown // GOGC=off, which the runtime tells as the largest number
+			}},
 			{"go.memory.used", tagged("go.memory.type", "stack"), levels(stacks)},
 			{"go.memory.used", tagged("go.memory.type", "other"), func(r *reading) float64 {
 				return r.level(memoryTotal) - r.level(heapReleased, stacks)

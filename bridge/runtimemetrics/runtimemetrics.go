@@ -13,7 +13,7 @@
 //
 //	go.goroutine.count                  gauge
 //	go.processor.limit                  gauge    GOMAXPROCS
-//	go.config.gogc                      gauge    GOGC, in percent
+//	go.config.gogc                      gauge    GOGC, in percent; not recorded while it is off
 //	go.memory.used                      gauge    bytes; go.memory.type is stack or other
 //	go.memory.limit                     gauge    bytes; GOMEMLIMIT, if it is set
 //	go.memory.allocated                 counter  bytes

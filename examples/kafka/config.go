@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,14 +85,17 @@ func (cfg config) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q: there are flags only", rest[0])
+	case slices.Contains(cfg.brokers, ""):
+		return fmt.Errorf("--brokers %s: an address is empty, and would mean port 9092 of this machine: leave a comma out",
+			strings.Join(cfg.brokers, ","))
 	case cfg.messages < 1:
 		return fmt.Errorf("--messages %d: must be at least 1", cfg.messages)
 	case cfg.producers < 1:
 		return fmt.Errorf("--producers %d: must be at least 1", cfg.producers)
 	case cfg.duration < 0:
 		return fmt.Errorf("--duration %v: must not be negative", cfg.duration)
-	case cfg.interval <= 0:
-		return fmt.Errorf("--interval %v: must be positive", cfg.interval)
+	case cfg.interval < time.Millisecond:
+		return fmt.Errorf("--interval %v: must be at least 1ms", cfg.interval)
 	case cfg.injectErrors < 0:
 		return fmt.Errorf("--inject-errors %d: must not be negative", cfg.injectErrors)
 	case cfg.injectErrors > 0 && len(cfg.brokers) > 0:

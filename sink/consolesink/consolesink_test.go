@@ -205,6 +205,7 @@ func TestLongName(t *testing.T) {
 func TestWideNames(t *testing.T) {
 	for name, width := range map[string]int{
 		"größe": 5, "日本語": 6, "キー": 4, "한국": 4, "Ａ": 2, "e\u0301": 1, "🚀": 2, "–": 1, "。": 2,
+		"✅": 2, "⚡": 2, "⚠": 1, "🌡": 1, "㎡": 2, "ㄅ": 2, "𗀀": 2, "\u1112\u1161\u11ab": 2, "\uffa1": 1,
 	} {
 		line := strings.Split(printed(t, second(counter(name, 1))), "\n")[3]
 		require.Equal(t, name+strings.Repeat(" ", 22-width+8)+"1        1", line)

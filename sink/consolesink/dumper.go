@@ -120,12 +120,19 @@ func (d *Dumper) Dump(ctx context.Context) error {
 	}
 	note := time.Now().Format("2006-01-02 15:04:05.000") + "  no update since the last table\n\n"
 	cut := d.sink.cut
+	if cut { // it was such a note: a table that is torn is printed again
+		note = "\n" + note
+	}
 	d.sink.cut = true // as in Sink.Write
 	n, err := io.WriteString(d.sink.w, note)
-	d.sink.cut = cut || err != nil && n > 0
+	if err == nil && n < len(note) {
+		err = io.ErrShortWrite
+	}
 	if err != nil {
+		d.sink.cut = cut || n > 0
 		return fmt.Errorf("consolesink: Dump: %w", err)
 	}
+	d.sink.cut = false
 	return nil
 }
 

@@ -84,15 +84,36 @@ func TestDumpThatIsCut(t *testing.T) {
 	require.Contains(t, w.text.String(), "\n(writing the table above failed")
 }
 
+// A line that says that there is no update is torn, too, if the writer takes a part of it. The next one begins below.
+func TestNoteThatIsCut(t *testing.T) {
+	var w cuttingWriter
+	dump, err := consolesink.DumpOnSignal(&w)
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(dump))
+	require.NoError(t, err)
+	w.cut, w.silent = true, true
+	require.ErrorIs(t, dump.Dump(t.Context()), io.ErrShortWrite)
+	w.cut = false
+	require.NoError(t, dump.Dump(t.Context()))
+	require.Regexp(t, `^.{5}\n.*  no update since the last table\n\n$`, w.text.String())
+	buffer.IncrCounter("jobs", 3)
+	require.NoError(t, buffer.Close())
+	require.NotContains(t, w.text.String(), "failed")
+}
+
 // A cuttingWriter takes a part of each text only, if cut is set.
 type cuttingWriter struct {
-	text strings.Builder
-	cut  bool
+	text   strings.Builder
+	cut    bool
+	silent bool // it breaks the rule that a short write returns an error
 }
 
 func (w *cuttingWriter) Write(p []byte) (int, error) {
 	if w.cut {
 		n, _ := w.text.Write(p[:5])
+		if w.silent {
+			return n, nil
+		}
 		return n, errSwitchedOff
 	}
 	return w.text.Write(p)

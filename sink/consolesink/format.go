@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/internal/decimal"
@@ -33,24 +32,6 @@ func formatWord(s string) string {
 		return quoted
 	}
 	return s
-}
-
-// displayWidth returns how many columns a terminal needs for s, which contains only printable characters: two for the
-// wide ones of East Asia and most emoji, none for combining marks.
-func displayWidth(s string) (n int) {
-	for _, r := range s {
-		switch {
-		case r < 0x300:
-			n++
-		case unicode.In(r, unicode.Mn, unicode.Me):
-		case unicode.In(r, unicode.Han, unicode.Hangul), r >= 0x3000 && r <= 0x30ff,
-			r >= 0xff01 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff:
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
 }
 
 // formatTimes leaves out the second date if it is the same as the first.

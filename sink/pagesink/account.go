@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/metricsbuffer/metricsbuffer"
 )
 
 // A tick is the data of the event that ends an interval.
 type tick struct {
-	Time   int64   `json:"time"`  // milliseconds since 1970
-	Flush  float64 `json:"flush"` // seconds that the page waited for its batch
-	Error  string  `json:"error"` // for which there was no batch
-	Buffer *buffer `json:"buffer"`
+	Time     int64   `json:"time"`     // milliseconds since 1970
+	Interval float64 `json:"interval"` // seconds between ticks
+	Flush    float64 `json:"flush"`    // seconds that the page waited for its batch
+	Error    string  `json:"error"`    // for which there was no batch
+	Buffer   *buffer `json:"buffer"`
 }
 
 // A buffer is the part of [metricsbuffer.Stats] that the page shows.
@@ -63,7 +65,9 @@ func (n exact) MarshalJSON() ([]byte, error) { return event(nil).integer(int64(n
 
 // tickEvent returns the account after a batch for which the page waited so long. s.mu need not be locked.
 func (s *Sink) tickEvent(took time.Duration, err error) []byte {
-	t := tick{Time: time.Now().UnixMilli(), Flush: took.Seconds(), Buffer: s.account()}
+	t := tick{
+		Time: time.Now().UnixMilli(), Interval: s.interval.Seconds(), Flush: took.Seconds(), Buffer: s.account(),
+	}
 	if err != nil {
 		t.Error = textOf(err)
 	}
@@ -123,7 +127,11 @@ func textOf(err error) (text string) {
 	const longest = 300
 	text = err.Error()
 	if len(text) > longest {
-		text = text[:longest] + "… (" + strconv.Itoa(len(text)) + " bytes)"
+		end := longest
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end] + "… (" + strconv.Itoa(len(text)) + " bytes)"
 	}
 	return visible(text)
 }

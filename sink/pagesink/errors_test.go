@@ -2,8 +2,10 @@ package pagesink_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +63,20 @@ func TestAccountOfErrorThatPanics(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, seen.tick.Buffer.Sinks[0].Pending.Increments)
 	require.Contains(t, seen.tick.Buffer.Sinks[0].LastError, "a *pagesink_test.hostileError whose methods panic")
+}
+
+// A long text is cut between two characters: half a character would have the whole text quoted.
+func TestLongError(t *testing.T) {
+	for _, beginning := range []string{"", "a"} {
+		failing := metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error {
+			return errors.New(beginning + strings.Repeat("é", 200))
+		})
+		buffer, address := newPage(t, metricsbuffer.WithCloseTimeout(time.Second), metricsbuffer.WithSink(failing))
+		buffer.IncrCounter("jobs", 1)
+		require.Error(t, buffer.Flush(t.Context()))
+		seen, err := look(t, address)
+		require.NoError(t, err)
+		text := seen.tick.Buffer.Sinks[0].LastError
+		require.Regexp(t, "^[^\"].*é… \\(4[0-9]+ bytes\\)$", text)
+	}
 }

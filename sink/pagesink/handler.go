@@ -53,7 +53,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 //	http.Handle("/debug/metrics/", page)
 //
 // The response to a viewer has no end until the viewer leaves, so a handler around the page must not limit its time or
-// its size. The page overrides [net/http.Server.WriteTimeout].
+// its size, and must let it flush: its own [http.ResponseWriter] has the method Unwrap, see [http.ResponseController].
+// The page overrides [net/http.Server.WriteTimeout].
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", policy)

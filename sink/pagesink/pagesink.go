@@ -8,7 +8,7 @@
 //	http.Handle("/debug/metrics/", page)
 //
 // Each series has a row with its total or value, its rate, a sparkline, and the quantiles p50, p90 and p99. A click
-// opens charts of the rate and the quantiles, and a heat map of the buckets, over the last five minutes, and shows the
+// opens charts of the rate and the quantiles, and a heat map of the buckets, over the last 300 intervals, and shows the
 // unit and the help text of [metricsbuffer.Buffer.Describe]. Rows can be searched and sorted. Above them is the account
 // of the buffer: recorded, acknowledged, pending and dropped updates, per sink, with the durations of the last
 // deliveries and the names that overflow.
@@ -22,7 +22,8 @@
 //
 // While somebody looks, the page asks the buffer for a batch each second, and sends all viewers the same bytes, about
 // 20 for a counter that has changed and 50 to 150 for a timer. There are at most 32 viewers. A viewer that is eight
-// messages behind is disconnected, and its browser connects again.
+// messages behind, or that takes more than ten seconds for one, is disconnected, and its browser connects again. The
+// first message has all series, with about 180 bytes for a timer with two tags.
 //
 // The history is in the browser: 300 values (five minutes) of each series, in 1.2 KB for a counter or gauge and 5 to
 // 20 KB for a timer or histogram. It begins when the page is opened.

@@ -48,6 +48,11 @@ func (s *Sink) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.leave(v)
+	if err := stream.Flush(); errors.Is(err, http.ErrNotSupported) { // nothing has been sent yet, so an error can be
+		http.Error(w, "pagesink: a handler around the page hides http.Flusher, so that no events can be sent; take it away, "+
+			"or give its http.ResponseWriter the method Unwrap() http.ResponseWriter", http.StatusInternalServerError)
+		return
+	}
 	if err := send(append(begin, s.tickEvent(took, err))); err != nil {
 		return
 	}

@@ -159,3 +159,26 @@ func TestHeldGaugeStays(t *testing.T) {
 	runtime.KeepAlive(version)
 	require.NoError(t, buffer.Close())
 }
+
+// A handler around the page may hide that the server can send parts of an answer. A viewer is told so: it would get the
+// totals only, connect again every second, and never have a history.
+func TestHandlerThatHidesFlush(t *testing.T) {
+	page, err := pagesink.New()
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(page))
+	require.NoError(t, err)
+	for name, handler := range map[string]http.Handler{
+		"wrapped":        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { page.ServeHTTP(hiding{w}, r) }),
+		"TimeoutHandler": http.TimeoutHandler(page, time.Minute, "too late"),
+	} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/events", nil))
+		require.Equal(t, http.StatusInternalServerError, answer.Code, name)
+		require.Contains(t, answer.Body.String(), "Unwrap() http.ResponseWriter", name)
+		require.Equal(t, "text/plain; charset=utf-8", answer.Header().Get("Content-Type"), name)
+	}
+	require.NoError(t, buffer.Close())
+}
+
+// A hiding writer has none of the optional methods.
+type hiding struct{ http.ResponseWriter }

@@ -107,7 +107,7 @@ export class Detail {
       facts.push(["total", format.exact(series.total)], ["rate", format.short(store.rate(series)) + " /s"]);
     }
     if (series.distributed) {
-      const of = (v) => format.quantity(series, Number(v));
+      const of = (v) => Number(series.total) === 0 ? "–" : format.quantity(series, Number(v));
       const mean = Number(series.sum) / Number(series.total);
       facts.push(["mean", of(mean)], ["min", of(series.min)], ["max", of(series.max)]);
       facts.push(["p50", of(series.p50)], ["p90", of(series.p90)], ["p99", of(series.p99)]);

@@ -7,7 +7,7 @@ const shownIntervals = 120; // in a sparkline
 const columns = [
   { key: "name", label: "Series" },
   { key: "total", label: "Total" },
-  { key: "spark", label: "Last 2 min", fixed: true },
+  { key: "spark", fixed: true }, // setInterval gives it a label
   { key: "rate", label: "Rate/s" },
   { key: "p50", label: "p50" },
   { key: "p90", label: "p90" },
@@ -38,7 +38,7 @@ export class Grid {
       const cell = document.createElement("div");
       cell.className = "cell " + column.key;
       cell.setAttribute("role", "columnheader");
-      if (column.fixed) cell.textContent = column.label;
+      if (column.fixed) this.span = cell;
       else {
         const button = document.createElement("button");
         button.type = "button";
@@ -50,6 +50,11 @@ export class Grid {
       this.head.append(cell);
     }
     this.showSort();
+  }
+
+  // setInterval takes the seconds between two values of a sparkline.
+  setInterval(seconds) {
+    setText(this.span, "Last " + format.duration(shownIntervals * seconds * 1e9));
   }
 
   sortBy(key) {
@@ -85,7 +90,10 @@ export class Grid {
     this.order = store.all.filter((series) =>
       (kind === "" || series.kind === kind) && words.every((word) => series.search.includes(word)));
     this.arrange();
-    if (this.active && !store.byID.has(this.active.id)) this.active = null;
+    if (this.active) { // after a new connection, the series are new objects
+      const now = store.byID.get(this.active.id);
+      this.active = now?.isSameAs(this.active) ? now : null;
+    }
     this.grid.setAttribute("aria-rowcount", this.order.length + 1);
     const empty = document.getElementById("empty");
     empty.hidden = this.order.length > 0;
@@ -135,7 +143,10 @@ export class Grid {
 
   // recolour makes the sparklines again, for another scheme of colours.
   recolour() {
-    for (const row of this.rows) row.element.remove();
+    for (const row of this.rows) {
+      row.chart.destroy(); // it listens to the window
+      row.element.remove();
+    }
     this.rows = [];
     this.draw();
   }

@@ -26,24 +26,54 @@ function state(name, text) {
   if (stateText.textContent !== text) stateText.textContent = text;
 }
 
-const events = new EventSource("events");
+const pause = 3000; // milliseconds after a refusal
+const takers = new Map(); // functions that take the data of events, by the name of the event
+let events = null; // the connection
 let fresh = false; // the next series are the first of a connection
 let opened = null; // the series in the charts when the connection was lost
 
-events.onopen = () => {
-  opened = detail.series;
-  fresh = true;
-};
-events.onerror = () => state("lost", events.readyState === EventSource.CLOSED ? "not connected" : "connecting again");
+function connect() {
+  events = new EventSource("events");
+  events.onopen = () => {
+    opened = detail.series;
+    fresh = true;
+  };
+  events.onerror = () => {
+    if (events.readyState === EventSource.CLOSED) refused();
+    else state("lost", "connecting again");
+  };
+  for (const [name, take] of takers) events.addEventListener(name, (event) => received(take, event));
+}
+
+function received(take, event) {
+  if (fresh) {
+    store.clear();
+    fresh = false;
+  }
+  take(JSON.parse(event.data));
+}
+
+// refused shows why there are no events, and connects again later. A browser does not do that if the answer is an
+// error, as that of a proxy while the program is started again. An EventSource does not tell the answer, so the page
+// asks once more.
+async function refused() {
+  state("lost", "not connected");
+  setTimeout(connect, pause);
+  const asked = new AbortController();
+  try {
+    const answer = await fetch("events", { signal: asked.signal });
+    if (answer.ok) return;
+    const plain = (answer.headers.get("Content-Type") ?? "").startsWith("text/plain");
+    const reason = plain ? (await answer.text()).split("\n")[0].slice(0, 200) : answer.statusText;
+    if (stateText.dataset.state === "lost") state("lost", "not connected: " + answer.status + " " + reason);
+  } catch { // the server is not there at all
+  } finally {
+    asked.abort(); // otherwise it would be a viewer
+  }
+}
 
 function on(name, take) {
-  events.addEventListener(name, (event) => {
-    if (fresh) {
-      store.clear();
-      fresh = false;
-    }
-    take(JSON.parse(event.data));
-  });
+  takers.set(name, take);
 }
 
 on("series", (list) => store.add(list));
@@ -58,6 +88,7 @@ on("tick", (tick) => {
     opened = null;
   }
   account.set(tick);
+  grid.setInterval(tick.interval);
   grid.update();
   detail.update();
   if (tick.error) state("failed", tick.error);
@@ -107,3 +138,4 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   detail.make();
 });
 grid.update();
+connect();

@@ -36,6 +36,8 @@ type live struct {
 	*testing.T
 	buffer *metricsbuffer.Buffer
 	server *httptest.Server
+	mux    *http.ServeMux
+	page   *pagesink.Sink // which mux has
 	url    string
 	tab    context.Context
 
@@ -79,7 +81,7 @@ func open(t *testing.T, width, height int64, opts ...metricsbuffer.Option) *live
 	t.Cleanup(stop)
 	tab, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	l := &live{T: t, buffer: buffer, server: server, url: server.URL + "/debug/metrics/", tab: tab}
+	l := &live{T: t, buffer: buffer, server: server, mux: mux, page: sink, url: server.URL + "/debug/metrics/", tab: tab}
 	l.do(chromedp.EmulateViewport(width, height))
 	require.NoError(t, chromedp.Listen(tab, l.listen))
 	call(l, network.Enable, network.EnableParams{})

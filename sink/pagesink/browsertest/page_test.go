@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
+	"github.com/metricsbuffer/metricsbuffer/sink/pagesink"
 )
 
 // fill records a little of everything.
@@ -277,6 +280,101 @@ func TestReconnect(t *testing.T) {
 	require.Equal(t, "latency", read[string](l, `document.querySelector("#detail h2").textContent`))
 }
 
+// The mark of the keyboard stays on its series, too.
+func TestReconnectKeepsTheMark(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	fill(l.buffer)
+	l.start()
+	l.eval(`document.getElementById("grid").focus()`)
+	l.key(kb.ArrowDown + kb.ArrowDown)
+	marked := `document.querySelector(".row.active:not([hidden]) b")?.textContent ?? ""`
+	name := read[string](l, marked)
+	require.NotEmpty(t, name)
+	l.server.CloseClientConnections()
+	l.until(`document.getElementById("state").textContent === "connecting again"`)
+	l.until(`document.getElementById("state").textContent === "live"`)
+	require.Equal(t, name, read[string](l, marked))
+}
+
+// While a program is started again, the proxy before it answers with an error. A browser then gives up its connection,
+// so the page connects again by itself, and shows the reason until then.
+func TestProxyRefuses(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	fill(l.buffer)
+	var down atomic.Bool
+	l.mux.HandleFunc("/debug/metrics/events", func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			http.Error(w, "<b>no upstream</b>\nsecond line", http.StatusBadGateway)
+			return
+		}
+		l.page.ServeHTTP(w, r)
+	})
+	l.start()
+	l.openCharts("latency")
+	down.Store(true)
+	l.server.CloseClientConnections()
+	l.until(`document.getElementById("state").textContent === "not connected: 502 <b>no upstream</b>"`)
+	l.buffer.IncrCounter("balance", 1)
+	down.Store(false)
+	l.until(`document.getElementById("state").textContent === "live"`)
+	require.Equal(t, "-41", l.row("balance")["total"])
+	require.Equal(t, "latency", read[string](l, `document.querySelector("#detail h2").textContent`))
+}
+
+// The page says why the server refuses a viewer, and connects as soon as it can.
+func TestTooManyViewers(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	fill(l.buffer)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	for range 32 {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url+"events", nil)
+		require.NoError(t, err)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+	}
+	l.do(chromedp.Navigate(l.url))
+	l.until(`document.getElementById("state").textContent.includes("there are 32 viewers already")`)
+	leave()
+	l.until(`document.getElementById("state").textContent === "live"`)
+	require.Equal(t, "8 series", l.shown())
+}
+
+// What is not known has no figure.
+func TestNoObservation(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	timer := l.buffer.Timer("latency")
+	l.start()
+	l.openCharts("latency")
+	facts := `[...document.querySelectorAll("#detail dl > div")].map((d) => d.innerText.replace(/\s+/, " ")).join(", ")`
+	require.Equal(t, "total 0, rate 0 /s, mean –, min –, max –, p50 –, p90 –, p99 –", read[string](l, facts))
+	timer.Observe(3 * time.Millisecond)
+	l.until(facts + `.includes("mean 3 ms, min 3 ms, max 3 ms")`)
+}
+
+// The head of the sparklines tells their time, which depends on the interval.
+func TestInterval(t *testing.T) {
+	t.Parallel()
+	l := open(t, 1280, 800)
+	l.start()
+	head := `document.querySelector("#head .spark").textContent === "Last %s"`
+	l.until(fmt.Sprintf(head, "2 min"))
+	slow, err := pagesink.New(pagesink.WithInterval(10 * time.Second))
+	require.NoError(t, err)
+	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(slow))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = buffer.Close() })
+	l.mux.Handle("/slow/", slow)
+	l.url = l.server.URL + "/slow/"
+	l.start()
+	l.until(fmt.Sprintf(head, "20 min"))
+}
+
 // The colours follow the scheme of the system, those of the charts, too.
 func TestDark(t *testing.T) {
 	t.Parallel()
@@ -299,5 +397,16 @@ func TestDark(t *testing.T) {
 	require.Less(t, brightness("backgroundColor", "#grid"), 200)
 	require.Greater(t, brightness("color", ".row"), 600)
 	l.until(`document.querySelectorAll(".row:not([hidden]) canvas").length > 5`)
+
+	// The charts of the other scheme are given up: each of them listens to the window.
+	l.eval(`window.listeners = 0;
+		for (const [name, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+			const original = window[name];
+			window[name] = (...args) => { window.listeners += by; original.apply(window, args); };
+		}`)
+	scheme("light")
+	l.until(`getComputedStyle(document.body).getPropertyValue("--paper").trim() !== "#191d23"`)
+	l.until(`document.querySelectorAll(".row:not([hidden]) canvas").length > 5`)
+	require.Zero(t, read[int](l, "listeners"))
 	l.clean()
 }
