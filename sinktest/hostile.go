@@ -15,7 +15,7 @@ var hostileStrings = []string{
 	"", "_", ".", "-", "plain", "with space", "a.b", "a-b", "a:b|c", "a#b,c", "a;b=c", `a"b\c'd`, "{a}", "%s%n", "a/b",
 	"__a", "1st", "le", "quantile", "constructor", "\x00", "\n", "a\nb:1|c", "a\r\nb", "\t", "\x7f\x1b[0m",
 	"é", "e\u0301", "日本", "\u2028", "\ufeff", "\xff", "\ufffd", "a\xc3", "\xed\xa0\x80", strings.Repeat("long", 2560),
-	strings.Repeat("long", 2560) + "er", // becomes the one before when a length is limited
+	strings.Repeat("long", 256) + "er", // becomes the one before when texts are cut at 1 KiB or less
 	"evil\nroot", "evil\nroot,admin", "evil\r\nroot", "evil\rroot", "evil\u2028root", "x 7\nroot", "x,k=v value=7\nroot",
 	"x:7|c\nroot", "x:7|c|#root", "root:7|c\nx", "root|c", "root\x00", "root\\", `root"} 7`, `root{admin="x"}`,
 	"root{admin=x}", "root,admin=x", "root;admin=x", "root|#admin:x", "root[admin:x]", " root", "root ", "root\t",
