@@ -560,8 +560,15 @@ func (f *flusher) announce(name string) {
 
 // account states the updates that the flusher has collected, and those that it still holds.
 func (f *flusher) account(late map[*series]int64) Stats {
-	stats := Stats{Recorded: f.recorded, Flips: f.flips, Demotions: f.dropped.total}
+	stats := f.accountInShort()
 	stats.Overflowed, stats.Overflows = f.overflows.account(&f.series, late, f.registry)
+	return stats
+}
+
+// accountInShort leaves out the names of overflow series. To find those with the most updates takes time with all of
+// them, and with self-metrics each collection needs an account.
+func (f *flusher) accountInShort() Stats {
+	stats := Stats{Recorded: f.recorded, Overflowed: f.overflows.totals, Flips: f.flips, Demotions: f.dropped.total}
 	stats.Bytes = f.shards.bytes()
 	for _, o := range f.sinks {
 		s := o.stats

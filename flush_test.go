@@ -349,8 +349,9 @@ func TestMissedIntervalsAreSkipped(t *testing.T) {
 func TestCloseIsHeardAtOnce(t *testing.T) {
 	for range 100 {
 		var batches []Batch
-		b, err := New(WithInterval(time.Millisecond), WithCloseTimeout(1), WithSink(keep(&batches)))
+		b, err := New(WithInterval(time.Millisecond), WithSink(keep(&batches)))
 		require.NoError(t, err)
+		b.closeTimeout = 1 // less than WithCloseTimeout takes
 		b.IncrCounter("c", 1)
 		_ = b.Close() // it may have too little time for the last batch
 		select {
@@ -913,6 +914,29 @@ func TestSeriesOfALostRaceIsNotNew(t *testing.T) {
 	require.NotEqualValues(t, 1000, slot, "given back once")
 	require.Len(t, pointsOf(batches), 1)
 	require.NoError(t, b.Close())
+}
+
+// TestSelfMetricsOfManyOverflows: a collection does not sort the names of overflow series for its self-metrics.
+func TestSelfMetricsOfManyOverflows(t *testing.T) {
+	var allocated [2]float64
+	for i, names := range []int{0, 1000} {
+		var batches []Batch
+		b, err := New(WithInterval(0), WithMaxSeries(1000), WithSelfMetrics(), WithSink(keep(&batches)))
+		require.NoError(t, err)
+		for n := range names {
+			b.IncrCounter(fmt.Sprint(n), 1, T("k", "v"))
+			b.IncrCounter(fmt.Sprint(n), 1, T("k", "w"))
+		}
+		overflowed := b.Stats().Overflowed.Increments
+		require.Equal(t, names > 0, overflowed > 0, overflowed)
+		require.NoError(t, b.Flush(t.Context()))
+		f := b.flusher
+		require.True(t, f.do(t.Context(), func() {
+			allocated[i] = testing.AllocsPerRun(10, func() { f.self.record(f) })
+		}))
+		require.NoError(t, b.Close())
+	}
+	require.InDelta(t, allocated[0], allocated[1], 0)
 }
 
 // TestEndedSeries: every sink is told of the end of a series. Until all have acknowledged it, no other series has its

@@ -34,13 +34,21 @@ func (c *config) reject(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("metricsbuffer: "+format, args...))
 }
 
-// minInterval is the shortest interval accepted; anything shorter is almost certainly a bare number meant as seconds.
-const minInterval = time.Millisecond
+// shortest is the shortest interval or timeout accepted; anything shorter is almost certainly a bare number meant as
+// seconds.
+const shortest = time.Millisecond
 
 func (c *config) checkInterval(option string, d time.Duration) {
-	if d != 0 && d < minInterval {
+	if d != 0 && d < shortest {
 		c.reject("%s: %v is less than %v; write 10*time.Second for ten seconds, and 0 to flush on demand only",
-			option, d, minInterval)
+			option, d, shortest)
+	}
+}
+
+func (c *config) checkTimeout(option string, d time.Duration) {
+	if d < shortest {
+		c.reject("%s: %v is less than %v; write 10*time.Second for ten seconds, or leave the option out for 5s",
+			option, d, shortest)
 	}
 }
 
@@ -101,13 +109,11 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks: 5 seconds if not given. The final flush of a
-// buffer that was dropped without Close has the same time.
+// WithCloseTimeout limits how long [Buffer.Close] waits for the sinks: 5 seconds if not given, and at least a
+// millisecond. The final flush of a buffer that was dropped without Close has the same time.
 func WithCloseTimeout(d time.Duration) Option {
 	return func(c *config) {
-		if d <= 0 {
-			c.reject("WithCloseTimeout: %v is not positive", d)
-		}
+		c.checkTimeout("WithCloseTimeout", d)
 		c.closeTimeout = d
 	}
 }
@@ -223,13 +229,12 @@ func SinkInterval(d time.Duration) SinkOption {
 	}
 }
 
-// SinkTimeout limits one Write of the sink: 5 seconds if not given. After that time the context of the Write ends. Go
-// cannot interrupt a Write that ignores the end of its context, but nobody waits for it any longer.
+// SinkTimeout limits one Write of the sink: 5 seconds if not given, and at least a millisecond. After that time the
+// context of the Write ends. Go cannot interrupt a Write that ignores the end of its context, but nobody waits for it
+// any longer.
 func SinkTimeout(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
-		if d <= 0 {
-			c.reject("SinkTimeout: %v is not positive", d)
-		}
+		c.checkTimeout("SinkTimeout", d)
 		o.timeout = d
 	}
 }

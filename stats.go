@@ -174,7 +174,7 @@ func newSelfMetrics(s *shards, r *registry, c *config) *selfMetrics {
 }
 
 func (m *selfMetrics) record(f *flusher) {
-	stats := f.account(nil)
+	stats := f.accountInShort()
 	describe(&stats, f.shards, f.registry)
 	m.series.set(float64(stats.Series))
 	m.shards.set(float64(stats.Shards))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"go/scanner"
 	"go/token"
 	"io"
@@ -89,11 +90,12 @@ func get(t *testing.T, url string) []byte {
 
 // Without a port in the address no server starts.
 func TestWrongArguments(t *testing.T) {
+	noWay := "there is no way %q: the ways are VictoriaMetrics, client_golang, metricsbuffer, nothing"
 	for want, args := range map[string][]string{
-		`unexpected argument "surplus": -h shows the options`:                                            {"surplus"},
-		`unexpected argument "nothing": -h shows the options`:                                            {"-with", "nothing", "nothing"},
-		`there is no way "": the ways are VictoriaMetrics, client_golang, metricsbuffer, nothing`:        {"-with", ""},
-		`there is no way "surplus": the ways are VictoriaMetrics, client_golang, metricsbuffer, nothing`: {"-with=surplus"},
+		`unexpected argument "surplus": -h shows the options`: {"surplus"},
+		`unexpected argument "nothing": -h shows the options`: {"-with", "nothing", "nothing"},
+		fmt.Sprintf(noWay, ""):                                {"-with", ""},
+		fmt.Sprintf(noWay, "surplus"):                         {"-with=surplus"},
 	} {
 		require.EqualError(t, serve(append([]string{"-listen", "nowhere"}, args...)), want)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,6 +68,9 @@ func (p *process) Stop() {
 	p.cmd = nil
 }
 
+// given has the addresses that freeAddress has returned. Some servers have two, which have to be different.
+var given sync.Map
+
 // freeAddress returns an address of this machine that is free for TCP and for UDP.
 func freeAddress(t testing.TB) string {
 	t.Helper()
@@ -76,8 +80,11 @@ func freeAddress(t testing.TB) string {
 		address := stream.Addr().String()
 		packets, err := net.ListenPacket("udp", address)
 		_ = stream.Close()
-		if err == nil {
-			_ = packets.Close()
+		if err != nil {
+			continue
+		}
+		_ = packets.Close()
+		if _, again := given.LoadOrStore(address, true); !again {
 			return address
 		}
 	}

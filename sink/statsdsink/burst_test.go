@@ -2,6 +2,7 @@ package statsdsink
 
 import (
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -64,7 +65,7 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		s.conn = sent
 		require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
 		last := refused + 1 // fails because of the refusal, and is not sent
-		if refused%burst == 0 {
+		if refused == 1 || refused%burst == 0 {
 			last = refused
 		}
 		require.Equal(t, last, sent.packets)
@@ -79,6 +80,86 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 		read(packets - refused + 1)
 		requireRecorded(t, received, packets, 1)
 		require.NoError(t, receiver.Close())
+	}
+}
+
+// A distant connection leads to another machine without a server. Its refusal takes so long that many packets could be
+// written before it comes, and less than a pause.
+type distant struct {
+	*net.UDPConn
+	packets int
+}
+
+func (d *distant) Write(packet []byte) (int, error) { d.packets++; return len(packet), nil }
+
+func (d *distant) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}
+}
+
+// The first packet of a batch finds out whether there is a server. So no other packet is lost while there is none.
+func TestUDPRefusedFromAfar(t *testing.T) {
+	for _, packets := range []int{1, 2, burst, 3 * burst} {
+		conn, err := net.Dial("udp", "127.0.0.1:9")
+		require.NoError(t, err)
+		s, err := New("udp://127.0.0.1:9", WithMaxPacket(13))
+		require.NoError(t, err)
+		server := &distant{UDPConn: conn.(*net.UDPConn)}
+		s.conn = server
+		b := buffer(t, s, nil)
+		record(b, packets)
+		require.ErrorIs(t, b.Flush(t.Context()), syscall.ECONNREFUSED)
+		require.Zero(t, b.Stats().Sinks[0].Acknowledged.Increments, packets)
+		require.Equal(t, 1, server.packets)
+	}
+}
+
+// A cut connection writes no more packets after the first ones, and returns an error that is not the server's.
+type cut struct {
+	*net.UDPConn
+	left   int
+	err    error
+	before func() // the last packet that is written
+}
+
+func (c *cut) Write(packet []byte) (int, error) {
+	if c.left--; c.left < 0 {
+		return 0, &net.OpError{Op: "write", Err: c.err}
+	}
+	if c.left == 0 {
+		c.before()
+	}
+	return c.UDPConn.Write(packet)
+}
+
+// A Write that runs out of time, or that meets a packet that the system does not take, was not refused: the packets
+// before are acknowledged, and arrive once. If the last of them is refused, that one is not.
+func TestUDPStopsBetweenPackets(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("when a refusal is known depends on the system")
+	}
+	const limit, packets = 13, burst + 2
+	for _, cause := range []error{os.ErrDeadlineExceeded, syscall.EMSGSIZE} {
+		for _, refused := range []int{0, 1} {
+			for written := 1; written < packets; written++ {
+				receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+				require.NoError(t, err)
+				address := receiver.LocalAddr().String()
+				conn, err := net.Dial("udp", address)
+				require.NoError(t, err)
+				s, err := New("udp://"+address, WithMaxPacket(limit))
+				require.NoError(t, err)
+				s.conn = &cut{conn.(*net.UDPConn), written, cause, func() {
+					if refused > 0 {
+						require.NoError(t, receiver.Close())
+					}
+				}}
+				b := buffer(t, s, nil)
+				record(b, packets)
+				require.Error(t, b.Flush(t.Context()))
+				require.Equal(t, total(int64(written-refused)), b.Stats().Sinks[0].Acknowledged.Increments, written)
+				_ = receiver.Close()
+			}
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package statsdsink
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -23,8 +25,11 @@ func (s *Sink) connect(ctx context.Context) error {
 	if s.conn != nil {
 		return nil
 	}
-	dialer := net.Dialer{Resolver: s.names.resolver}
-	conn, err := dialer.DialContext(ctx, s.target.network, s.target.address)
+	dial := s.names.dial
+	if s.target.isUDP() && s.target.host != "" {
+		dial = s.names.dialUDP
+	}
+	conn, err := dial(ctx, s.target)
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,8 @@ func (s *Sink) isStale(ctx context.Context) bool {
 }
 
 // UDP does not tell that a server has moved to another address: packets to the old one vanish. So a host's name is
-// looked up again before the first batch after lookupInterval. A lookup delays that batch by lookupTimeout at most.
+// looked up again before the first batch after lookupInterval. A lookup delays that batch by lookupTimeout at most, and
+// by half of the time that the batch has.
 const (
 	lookupInterval = 30 * time.Second
 	lookupTimeout  = time.Second
@@ -65,6 +71,42 @@ type names struct {
 	resolver *net.Resolver // nil: the default one
 	interval time.Duration // 0: lookupInterval
 	lookedUp time.Time
+}
+
+func (n *names) dial(ctx context.Context, t target) (net.Conn, error) {
+	dialer := net.Dialer{Resolver: n.resolver}
+	return dialer.DialContext(ctx, t.network, t.address)
+}
+
+// dialUDP connects to the first address of the host that this machine has a way to, and takes those of IPv4 first.
+// Package net takes those of IPv6 first, and tries another one if nobody answers there; but nobody answers when UDP
+// connects. The name localhost is mostly ::1, too, and servers that listen there mostly listen on 127.0.0.1 only.
+func (n *names) dialUDP(ctx context.Context, t target) (net.Conn, error) {
+	found, err := n.lookUp(ctx, t)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: t.network, Err: err}
+	}
+	slices.SortStableFunc(found, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+	_, port, _ := net.SplitHostPort(t.address) // New has checked it
+	var errs []error
+	for _, ip := range found {
+		conn, err := n.dial(ctx, target{network: t.network, address: net.JoinHostPort(ip.String(), port)})
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// lookUp returns the addresses of the host, at least one.
+func (n *names) lookUp(ctx context.Context, t target) ([]netip.Addr, error) {
+	kind := "ip" + strings.TrimPrefix(t.network, "udp")
+	found, err := cmp.Or(n.resolver, net.DefaultResolver).LookupNetIP(ctx, kind, t.host)
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	return found, err
 }
 
 // haveMoved reports whether the lookup is due and does not find the address that is in use. If the lookup fails, the
@@ -79,16 +121,15 @@ func (n *names) haveMoved(ctx context.Context, t target, inUse net.Addr) bool {
 		return false
 	}
 	n.lookedUp = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	resolver := n.resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
+	timeout := lookupTimeout
+	if end, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(end)/2)
 	}
-	found, err := resolver.LookupNetIP(ctx, "ip"+strings.TrimPrefix(t.network, "udp"), t.host)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	found, err := n.lookUp(ctx, t)
 	if err != nil {
 		return false
 	}
-	used := address.AddrPort().Addr().Unmap()
-	return !slices.ContainsFunc(found, func(a netip.Addr) bool { return a.Unmap() == used })
+	return !slices.Contains(found, address.AddrPort().Addr().Unmap())
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,6 +55,31 @@ func TestUnixgramServerIsStartedAgain(t *testing.T) {
 		require.Equal(t, "jobs:2|c\n", read(server))
 	}
 	require.NoError(t, server.Close())
+}
+
+// A unixgram server that was started again between two batches gets the next one, which may be the last: no error tells
+// of the restart, and nothing is lost.
+func TestUnixgramServerWasStartedAgain(t *testing.T) {
+	path := socket(t)
+	s, err := New("unixgram://" + path)
+	b := buffer(t, s, err)
+	for i := range 3 {
+		server, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		require.NoError(t, err)
+		b.IncrCounter("jobs", 1)
+		if i < 2 {
+			require.NoError(t, b.Flush(t.Context()))
+		} else {
+			require.NoError(t, b.Close())
+		}
+		packet := make([]byte, 100)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(5*time.Second)))
+		n, err := server.Read(packet)
+		require.NoError(t, err)
+		require.Equal(t, "jobs:1|c\n", string(packet[:n]))
+		require.NoError(t, server.Close())
+		_ = os.Remove(path)
+	}
 }
 
 // A lineServer reads lines from one connection at a time.
@@ -143,6 +170,36 @@ func TestKeptConnection(t *testing.T) {
 	}
 }
 
+// A talkative server has said something before the end of the connection, or before the end of the pause.
+type talkative struct {
+	net.Conn
+	words int
+	last  error
+}
+
+func (c *talkative) SetReadDeadline(time.Time) error { return nil }
+
+func (c *talkative) Read([]byte) (int, error) {
+	if c.words--; c.words < 0 {
+		return 0, c.last
+	}
+	return 1, nil
+}
+
+// An answer of the server, such as "too many connections", does not hide that it closes the connection, and does not
+// end a pause.
+func TestListeningToATalkativeServer(t *testing.T) {
+	for _, last := range []error{io.EOF, syscall.ECONNRESET, os.ErrDeadlineExceeded} {
+		conn := &talkative{words: 100, last: last}
+		err := listen(conn, pause)
+		require.Equal(t, -1, conn.words)
+		if errors.Is(last, os.ErrDeadlineExceeded) {
+			last = nil
+		}
+		require.Equal(t, last, err)
+	}
+}
+
 // If the server closes the connection while a batch is under way, the batch is not acknowledged.
 func TestKeptConnectionThatBreaksDuringABatch(t *testing.T) {
 	server := startLineServer(t, "tcp")
@@ -170,10 +227,11 @@ func TestKeptConnectionThatBreaksDuringABatch(t *testing.T) {
 	require.Equal(t, total(series), pending(b))
 }
 
-// A nameServer answers questions for the IPv4 address of any name.
+// A nameServer answers questions for the addresses of any name.
 type nameServer struct {
 	conn      net.PacketConn
-	address   atomic.Pointer[netip.Addr] // nil: no answer at all
+	address   atomic.Pointer[netip.Addr] // of IPv4; nil: no answer at all
+	six       atomic.Bool                // ::1 is an address, too
 	questions atomic.Int64
 }
 
@@ -189,7 +247,7 @@ func startNameServer(t *testing.T) *nameServer {
 
 // serve follows RFC 1035, sections 4.1 and 4.2.1.
 func (n *nameServer) serve() {
-	const headerSize, typeA, classIN = 12, 1, 1
+	const headerSize, typeA, typeAAAA, classIN = 12, 1, 28, 1
 	packet := make([]byte, 512)
 	for {
 		size, from, err := n.conn.ReadFrom(packet)
@@ -205,15 +263,22 @@ func (n *nameServer) serve() {
 			end += 1 + int(packet[end])
 		}
 		end += 1 + 4 // type and class
-		asksForA := binary.BigEndian.Uint16(packet[end-4:]) == typeA
+		kind := binary.BigEndian.Uint16(packet[end-4:])
 		answer := append([]byte(nil), packet[:end]...)
 		answer[2], answer[3] = 0x84, 0 // an authoritative answer without an error
 		copy(answer[4:], []byte{0, 1, 0, 0, 0, 0, 0, 0})
-		if asksForA {
+		var ip []byte
+		switch {
+		case kind == typeA:
+			ip = address.AsSlice()
+		case kind == typeAAAA && n.six.Load():
+			ip = net.IPv6loopback
+		}
+		if ip != nil {
 			answer[7] = 1
-			ip := address.As4()
-			answer = append(answer, 0xc0, headerSize, 0, typeA, 0, classIN, 0, 0, 0, 0, 0, 4) // the name is the question's
-			answer = append(answer, ip[:]...)
+			answer = append(answer, 0xc0, headerSize) // the name is the question's
+			answer = append(answer, 0, byte(kind), 0, classIN, 0, 0, 0, 0, 0, byte(len(ip)))
+			answer = append(answer, ip...)
 		}
 		_, _ = n.conn.WriteTo(answer, from)
 	}
@@ -292,6 +357,56 @@ func TestUDPNameIsLookedUpAgain(t *testing.T) {
 	require.Error(t, b.Flush(t.Context()))
 	require.NoError(t, b.Flush(t.Context()))
 	require.Equal(t, "jobs:1|c\n", read(old))
+}
+
+// The name localhost is ::1 and then 127.0.0.1 on most machines, and most servers listen on 127.0.0.1 only. Nobody
+// answers when UDP connects, so package net would take ::1, and all batches would be refused.
+func TestUDPNameWithAddressesOfBothKinds(t *testing.T) {
+	names := startNameServer(t)
+	ip := netip.MustParseAddr("127.0.0.1")
+	names.address.Store(&ip)
+	names.six.Store(true)
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.LocalAddr().String())
+	require.NoError(t, err)
+	s, err := New("udp://localhost.test.:" + port)
+	require.NoError(t, err)
+	s.names.resolver, s.names.interval = names.resolver(), time.Nanosecond
+	b := buffer(t, s, nil)
+	for range 2 {
+		b.IncrCounter("jobs", 1)
+		require.NoError(t, b.Flush(t.Context()))
+		packet := make([]byte, 100)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(5*time.Second)))
+		n, _, err := server.ReadFrom(packet)
+		require.NoError(t, err)
+		require.Equal(t, "jobs:1|c\n", string(packet[:n]))
+	}
+}
+
+// A name server that does not answer leaves half of the time of a Write to the batch: it goes to the address in use.
+func TestUDPNameServerThatIsDown(t *testing.T) {
+	names := startNameServer(t)
+	ip := netip.MustParseAddr("127.0.0.1")
+	names.address.Store(&ip)
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.LocalAddr().String())
+	require.NoError(t, err)
+	s, err := New("udp://statsd.test.:" + port)
+	require.NoError(t, err)
+	s.names.resolver, s.names.interval = names.resolver(), time.Nanosecond
+	b := buffer(t, s, nil) // whose Writes have less time than a lookup
+	b.IncrCounter("jobs", 1)
+	require.NoError(t, b.Flush(t.Context()))
+	names.address.Store(nil)
+	for range 2 {
+		b.IncrCounter("jobs", 1)
+		require.NoError(t, b.Flush(t.Context()))
+	}
 }
 
 // An IP address needs no lookup, and the defaults are those of the documentation.

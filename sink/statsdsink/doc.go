@@ -189,15 +189,19 @@
 //
 // unixgram: a packet is acknowledged when the server's socket has it. If the server is slow, the sink waits until the
 // context ends; the rest of the batch then stays in the buffer. Packets are lost only if the server ends before it
-// reads its socket. They are never sent twice.
+// reads its socket. They are never sent twice. Each batch goes to the socket that is at the path by then, so a
+// server may start again between two batches.
 //
 // udp: a packet is acknowledged if it was sent and not refused. A machine refuses packets to a port on which nobody
-// listens. The sink gets this error at the next write, or within 2 milliseconds after the last one. So little is lost
-// while a server on the same machine, or in the same network, is down. The sink cannot notice other losses. A refusal
-// that comes later makes the next Write fail, although that Write was not refused. The sink pauses between bursts of
-// packets, so that a server can keep up. It sends at most about 70,000 series per second. If the target has a name
-// instead of an address, the name is looked up again after 30 seconds and after each error, and packets go to the new
-// address.
+// listens. The sink gets this error at the next write, or within 2 milliseconds after the first packet of a batch,
+// after each eighth one and after the last one. So little is lost while a server on the same machine, or in the same
+// network, is down: nothing, or up to 7 packets if it ends during a batch. The sink cannot notice other losses. A
+// refusal that comes later makes the next Write fail, although that Write was not refused. The sink pauses between
+// bursts of packets, so that a server can keep up. It sends at most about 70,000 series per second.
+//
+// If the target of udp has a name instead of an address, the name is looked up again after 30 seconds and after each
+// error, and packets go to the new address. If a name has addresses of both kinds, as localhost has, packets go to the
+// one of IPv4; for a server that listens on IPv6 only, write udp6.
 //
 // A writer: a packet is acknowledged if Write of the writer returned no error.
 //

@@ -108,8 +108,9 @@ func WithContainerID(id string) Option {
 }
 
 // WithTimestamps adds the time to counters and gauges, |T and Unix seconds (protocol 1.3, agent 7.40). The time is the
-// end of the batch. Datadog's agent then passes the values on without aggregating them. Negative gauges are sent as
-// with [WithSignedGauges].
+// end of the batch. Datadog's agent then passes the values on without aggregating them. Datadog keeps one of two values
+// of a series that have the same second: so use intervals of several seconds. Negative gauges are sent as with
+// [WithSignedGauges].
 func WithTimestamps() Option {
 	return func(s *Sink) error {
 		s.encoder.stamped, s.encoder.signed = true, true
@@ -173,8 +174,10 @@ func WithMaxPacket(bytes int) Option {
 // The sink looks whether the server has closed the connection before each batch, and connects again if so. After each
 // batch it listens for another 2 milliseconds. If the server closes or resets the connection in that time, the batch
 // counts as failed and is sent again. The sink cannot know more: a nil error means that this machine's kernel has the
-// batch. The batch is lost if the server or the network fails before the server has read it. It is doubled if the
-// server has read it, wholly or in part, and then fails in these 2 milliseconds or during the batch.
+// batch. The batch is lost if the server or the network fails before the server has read it. If the server's machine is
+// cut off, batches count as delivered until TCP gives up, which takes 15 minutes on Linux: all of them are lost, unless
+// the machine comes back before. A batch is doubled if the server has read it, wholly or in part, and then fails in
+// these 2 milliseconds or during the batch.
 func WithKeptConnection() Option {
 	return func(s *Sink) error {
 		s.kept = true
@@ -203,7 +206,7 @@ func (s *Sink) configure(opts []Option) error {
 	e := &s.encoder
 	switch {
 	case s.kept && !s.target.isStream():
-		return errors.New("WithKeptConnection is for targets of tcp and unix: leave it out; other sockets are always kept")
+		return errors.New("WithKeptConnection is for targets of tcp and unix: leave it out; others have no connections")
 	case e.graphite && e.container != "":
 		return errors.New("WithContainerID and WithGraphiteTags: no server reads both: leave one out")
 	case e.graphite && e.stamped:

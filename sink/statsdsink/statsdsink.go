@@ -120,9 +120,10 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		err = s.writeDatagrams(ctx, conn, batch)
 	}
 
-	// A connection whose deadline has been set is closed as well: the deadline must not hit the next batch.
+	// A connection whose deadline has been set is closed as well: the deadline must not hit the next batch. A socket for
+	// unixgram leads to a server that may be another one by then, and costs little.
 	inTime := stop()
-	if err != nil || !inTime || s.target.isStream() && !s.kept {
+	if err != nil || !inTime || !s.kept && !s.target.isUDP() {
 		_ = s.disconnect()
 	}
 	if err == nil {

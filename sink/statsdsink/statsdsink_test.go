@@ -279,6 +279,26 @@ func TestUDPPauses(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// A server's buffer holds fewer large packets. So the sink sends no more bytes per second in large packets.
+func TestUDPPausesAfterLargePackets(t *testing.T) {
+	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer receiver.Close()
+	for _, limit := range []int{4096, 8192, 32768} {
+		s, err := New("udp://"+receiver.LocalAddr().String(), WithMaxPacket(limit))
+		require.NoError(t, err)
+		batch := hundredThousand(counter)
+		batch.Points = batch.Points[:5000]
+		bytes := 0
+		require.NoError(t, s.pack(batch, func(packet []byte, _ place) error { bytes += len(packet); return nil }))
+		began := time.Now()
+		require.NoError(t, s.Write(t.Context(), batch))
+		bursts := bytes / (burst * 1432)
+		require.GreaterOrEqual(t, time.Since(began), time.Duration(bursts-1)*pause, limit)
+		require.NoError(t, s.Close())
+	}
+}
+
 // A point that can never be sent is dropped and counted. The points around it are sent.
 func TestDrops(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -24,7 +24,7 @@ func (s *Sink) writeStream(conn stream, batch *metricsbuffer.Batch) error {
 		return fmt.Errorf("batch not delivered: %w", err)
 	}
 	if s.kept {
-		if err := listen(conn); err != nil {
+		if err := listen(conn, pause); err != nil {
 			return fmt.Errorf("batch sent, but the server closed the connection; it may not have read the batch: %w", err)
 		}
 		return nil

@@ -428,6 +428,8 @@ func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 		"option 1 of 1 is nil":  {metricsbuffer.WithSink(recorder, nil)},
 		"10ns is less than":     {metricsbuffer.WithInterval(10)},
 		"5µs is less than":      {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
+		"CloseTimeout: 10ns is": {metricsbuffer.WithCloseTimeout(10)},
+		"SinkTimeout: 5ns is":   {metricsbuffer.WithSink(recorder, metricsbuffer.SinkTimeout(5))},
 		"given twice":           {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
 		"*sinktest.Recorder":    {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},
 		"the sink is nil: ":     {metricsbuffer.WithSink(nil)},
