@@ -111,8 +111,8 @@ func (f *flusher) write(d *delivery) {
 	d.err = readable(d.outlet.sink.Write(ctx, batch))
 }
 
-// settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone;
-// the rest is pending again, from the batch's start on.
+// settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone.
+// The rest is pending again, and the next batch has the start of this one.
 func (f *flusher) settle(d *delivery) {
 	o := d.outlet
 	o.stats.LastDuration = d.duration
@@ -329,7 +329,7 @@ func (o *outlet) countDrop(reason string, s *series) {
 	}
 }
 
-// A report holds the errors of a sink that the error handler has not been told yet.
+// A report holds the errors of a sink that the error handler has not been told of yet.
 type report struct {
 	failure error   // the latest
 	drops   []error // all: there is one for each reason

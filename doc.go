@@ -18,7 +18,7 @@
 // ([Buffer.FractionCounter]), and timers may keep traces of some observations ([Timer.ObserveExemplar]). A scope
 // ([Buffer.With], [Buffer.WithPrefix]) adds tags and a prefix to all of that. The buffer can poll values that are kept
 // elsewhere, such as the length of a queue ([Buffer.GaugeFunc]). [Buffer.Describe] tells sinks the meaning of a name.
-// The buffer's flusher gives every [Sink] one aggregated [Batch] at each interval.
+// The buffer's flusher gives every [Sink] one aggregated [Batch] at each interval, or when the sink asks for one.
 //
 // There are sinks for StatsD (sink/statsdsink), Prometheus (sink/promsink, or sink/openmetricssink without
 // dependencies), OpenTelemetry (sink/otelsink), a terminal (sink/consolesink), log/slog (sink/slogsink), JSON lines
@@ -42,14 +42,16 @@
 //     is new, it was idle, an observation or an exemplar is outside of the range so far or a bucket is full, a P
 //     records for the first time, or a P starts to use the series often and gets memory of its own for it. Calls that
 //     are larger than usual say when they allocate.
-//  5. A point leaves the buffer only when its sink acknowledges it, by returning nil or by [Batch.Acknowledge], or
-//     drops it. A failed batch is merged into the next one. The merged batch has the start time of the failed one.
-//     While a sink fails, the buffer keeps one value for each series that was used. More failures add no memory.
+//  5. Until Close, a point leaves the buffer only when its sink acknowledges it, by returning nil or by
+//     [Batch.Acknowledge], or drops it. A failed batch is merged into the next one. The merged batch has the start time
+//     of the failed one. While a sink fails, the buffer keeps one value for each series that was used. More failures
+//     add no memory.
 //  6. A sink that is slow, hangs, fails or panics affects itself only.
 //  7. Memory is bounded. The number of series is limited ([WithMaxSeries]); above it, totals per name are still
 //     correct, and tags are lost. If there are more names than that, too, the totals of the rest are together. The
 //     memory of idle values is given back, and idle series can be forgotten ([WithIdleExpiry]); no update is lost.
-//  8. [Buffer.Close] flushes. A buffer that is dropped without Close leaves no goroutine, and still tries to flush.
+//  8. [Buffer.Close] flushes. Updates that are not acknowledged then are counted as dropped. A buffer that is dropped
+//     without Close leaves no goroutine, and still tries to flush.
 //  9. A nil *[Buffer], nil instruments and zero values do nothing. So a library can always record, and needs no if.
 //
 // # How it works

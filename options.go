@@ -58,8 +58,8 @@ type Option func(*config)
 // A SinkOption configures one sink of a [Buffer].
 type SinkOption func(*config, *outlet)
 
-// WithSink adds a sink. The sink gets every update recorded in the buffer, at its own interval. Of several sinks each
-// gets every update, and none affects another.
+// WithSink adds a sink. It gets every update that is recorded in the buffer, also if there are several sinks. Each sink
+// has its own interval, and none affects another.
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
@@ -120,8 +120,9 @@ func WithCloseTimeout(d time.Duration) Option {
 
 // WithErrorHandler calls f for every failure to deliver, also of flushes that nobody waits for. The error names
 // the sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink
-// drops a point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only
-// [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
+// drops a point for a reason for which it has not dropped one before, and when a polled function fails ([Buffer.Poll]).
+// Without a handler, or if f is nil, only [Buffer.Flush], [Buffer.Close] and [Stats] tell of failures to deliver, and
+// only [Stats] tells of the others.
 //
 // f is called on goroutines of its own, one for each sink and one for each polled function that fails. While it is busy
 // with one failure of a sink, only the latest of the failures that follow is kept for it; all drops are kept. Close
@@ -134,10 +135,10 @@ func WithErrorHandler(f func(error)) Option {
 }
 
 // WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
-// overflow series of its name: it has the same name, kind and unit, and the one tag overflow=true. So totals per name
-// stay right. [Stats] counts these updates. A new series counts once for each goroutine that uses it first at the same
-// moment, until one of them has added it. If there are also more than n overflow series, the rest goes to an overflow
-// series with the name "metricsbuffer.overflow", of the same kind and unit.
+// overflow series of its name: it has the same name, kind, unit and decimals, and the one tag overflow=true. So totals
+// per name stay right. [Stats] counts these updates. A new series counts once for each goroutine that uses it first at
+// the same moment, until one of them has added it. If there are also more than n overflow series, the rest goes to an
+// overflow series with the name "metricsbuffer.overflow", of the same kind, unit and decimals.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
 // overflowed. A series that has expired counts until every sink has acknowledged its end, so that a sink which hangs
@@ -228,8 +229,9 @@ func SinkInterval(d time.Duration) SinkOption {
 	}
 }
 
-// SinkTimeout limits one Write of the sink: 5 seconds if not given, and at least a millisecond. Then the context of the
-// Write ends. Go cannot interrupt a Write that ignores the end of its context, but nobody waits for it any longer.
+// SinkTimeout limits one Write of the sink: 5 seconds if not given, and at least a millisecond. After that time the
+// context of the Write ends. Go cannot interrupt a Write that ignores the end of its context, but nobody waits for it
+// any longer.
 func SinkTimeout(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		c.checkTimeout("SinkTimeout", d)

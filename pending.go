@@ -25,7 +25,7 @@ type pending struct {
 	counters      []*[countersPerChunk]int64 // by chunk, nil if untouched
 	distributions []*distribution            // by slot, nil if untouched
 
-	marked [storages]slotSet // to be delivered even if they are zero: new series, and gauges that were set
+	marked [storages]slotSet // to be delivered even if they are zero: series new or described, and gauges that were set
 	ended  [storages]slotSet // series that have expired; nothing else is pending for them
 }
 
@@ -36,7 +36,7 @@ type position struct {
 }
 
 // These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most
-// of the time. Everything in them is zero.
+// of the time. All counts in them are zero.
 var (
 	counterSums   = sync.Pool{New: func() any { return new([countersPerChunk]int64) }}
 	distributions = sync.Pool{New: func() any { return new(distribution) }}
@@ -256,7 +256,7 @@ func (p *pending) series() (n int) {
 	return n
 }
 
-// absorb adds all of other, which is empty then.
+// absorb adds all of other, in which no ends are pending. Other stays as it is.
 func (p *pending) absorb(other *pending) {
 	p.totals.add(other.totals)
 	for i, chunk := range other.counters {
@@ -424,7 +424,7 @@ type keeper struct {
 	weak   weak.Pointer[scratch]
 }
 
-const littleMemory = 200_000 // bytes that are not worth to be dropped
+const littleMemory = 200_000 // bytes that are not worth dropping
 
 // take returns memory for a batch.
 func (k *keeper) take() *scratch {

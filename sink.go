@@ -79,10 +79,11 @@ func (k Kind) String() string {
 //     through it. A method of the wrapper comes first.
 //   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
 type Sink interface {
-	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer
-	// for good. After an error or a panic, points that were not acknowledged stay in the buffer, and are merged into
-	// the sink's next batch. That batch begins with the first of them, or behind it if nothing was acknowledged before it.
-	// So neither a point that always fails nor a sink that never gets to the end holds up the other points for ever.
+	// Write delivers one batch. Returning nil acknowledges every point that was not dropped ([Batch.Drop]): all points
+	// leave the buffer for good. After an error or a panic, points that were neither dropped nor acknowledged
+	// ([Batch.Acknowledge]) stay in the buffer, and are merged into the sink's next batch. That batch begins with the
+	// first of them, or behind it if that one was the first of its batch. So neither a point that always fails, nor a
+	// sink that never gets to the end in time, holds up the other points for ever.
 	//
 	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
 	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
@@ -94,7 +95,8 @@ type Sink interface {
 }
 
 // An Attacher is a [Sink] that is asked for its values: a scraped page, or a reader that collects. [New] gives it a
-// function that fetches them. Such a sink gets a batch only when it asks for one, unless [SinkInterval] says otherwise.
+// function that fetches them. Such a sink gets a batch when it asks for one, and by [Buffer.Flush] and [Buffer.Close],
+// but at an interval only if [SinkInterval] says so.
 type Attacher interface {
 	Sink
 
@@ -126,9 +128,10 @@ type Batch struct {
 	Points     []Point
 
 	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
-	// each series can drop it. Name and tags may have come back as a new series, with another ID; so a sink looks at
-	// Ended first. A sink that hands points on to another one hands them on, too. They are acknowledged if Write returns
-	// nil, and by [Batch.Acknowledge]. A batch may have nothing else.
+	// each series can drop it. Name and tags may have come back as a new series, with another ID. So a sink looks at
+	// Ended before Points, and compares the ID: after a Write that failed, an end comes again, and the new series may be
+	// known by then. A sink that hands points on to another one hands Ended on, too. Ends are acknowledged if Write
+	// returns nil, and by [Batch.Acknowledge]. A batch may have nothing else.
 	Ended []Point
 
 	outcome outcome

@@ -215,8 +215,8 @@ func TestAnswersNotAboutTheContent(t *testing.T) {
 	}
 }
 
-// A server that calls each request invalid, such as VictoriaMetrics for a wrong path, gets no point, and loses none. The
-// buffer delivers them once the configuration is mended.
+// If a server calls each request invalid, as VictoriaMetrics does for a wrong path, no point is lost. The buffer
+// delivers them once the configuration is mended.
 func TestEachRequestIsInvalid(t *testing.T) {
 	for name, startReceiver := range transports {
 		t.Run(name, func(t *testing.T) {

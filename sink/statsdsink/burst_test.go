@@ -83,8 +83,8 @@ func TestUDPRefusedAroundBursts(t *testing.T) {
 	}
 }
 
-// A distant connection leads to another machine, to which no packet gets. The error that says so takes so long that many
-// packets could be written before it comes, and less than a pause. The system tells it once.
+// A distant connection leads to another machine, to which no packet gets. The error that says so takes so long that
+// many packets could be written before it comes, and less than a pause. The system tells it once.
 type distant struct {
 	*net.UDPConn
 	packets int
