@@ -52,6 +52,10 @@ func (c *config) checkTimeout(option string, d time.Duration) {
 	}
 }
 
+// shortestExpiry is the shortest idle expiry accepted. Tests use one that is far below any interval, and a bare number
+// of seconds is less up to 2.7 hours.
+const shortestExpiry = 10 * time.Microsecond
+
 // An Option configures a [Buffer].
 type Option func(*config)
 
@@ -155,16 +159,18 @@ func WithMaxSeries(n int) Option {
 }
 
 // WithIdleExpiry forgets series that were not used for d, and frees their memory. A name that comes back is a new
-// series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
-// without the option, no series is forgotten.
+// series; no update is lost in between. Series that an instrument refers to are never forgotten. d is at least
+// 10 microseconds, for a shorter one is nearly always a bare number meant as seconds. Without the option, no series is
+// forgotten.
 //
 // The check runs at deliveries. A series is removed between d and 1.25 d plus three intervals after its last use, and
 // not before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it. A
 // buffer without sinks forgets nothing.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
-		if d <= 0 {
-			c.reject("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
+		if d < shortestExpiry {
+			c.reject("WithIdleExpiry: %v is less than %v; write 10*time.Minute for ten minutes, or leave the option out "+
+				"to keep all series", d, shortestExpiry)
 		}
 		c.idleExpiry = d
 	}
