@@ -63,7 +63,7 @@ type Option func(*config)
 type SinkOption func(*config, *outlet)
 
 // WithSink adds a sink. The sink gets every update recorded in the buffer, at its own interval. Of several sinks each
-// gets every update, and none affects another.
+// gets every update, and none affects another. It is an error if the sink is nil, or is given twice.
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
@@ -137,11 +137,12 @@ func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
 
-// WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
-// overflow series of its name: it has the same name, kind and unit, and the one tag overflow=true. So totals per name
-// stay right. [Stats] counts these updates. A new series counts once for each goroutine that uses it first at the same
-// moment, until one of them has added it. If there are also more than n overflow series, the rest goes to an overflow
-// series with the name "metricsbuffer.overflow", of the same kind and unit.
+// WithMaxSeries limits the number of series, 100,000 if not given, and at least one. Updates of a series beyond the
+// limit go to the overflow series of its name: it has the same name, kind, unit and decimals, and the one tag
+// overflow=true. So totals per name stay right. [Stats] counts these updates. A new series counts once for each
+// goroutine that uses it first at the same moment, until one of them has added it. If there are also more than n
+// overflow series, the rest goes to an overflow series with the name "metricsbuffer.overflow", of the same kind, unit
+// and decimals.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
 // overflowed. A series that has expired counts until every sink has acknowledged its end, so that a sink which hangs
@@ -203,7 +204,8 @@ func WithTags(tags ...Tag) Option {
 // WithSelfMetrics makes the buffer record figures of [Stats] as series of its own, which count against [WithMaxSeries].
 // Their names begin with "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and
 // sink.last_duration_seconds; the counters are flips, negatives, rejected, overflowed, sink.batches,
-// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name.
+// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name. A buffer without sinks
+// has none of them.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
@@ -225,8 +227,8 @@ func SinkName(name string) SinkOption {
 	}
 }
 
-// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval. 0 means only on [Buffer.Flush]
-// and [Buffer.Close].
+// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval: at least a millisecond. 0 means
+// only on [Buffer.Flush] and [Buffer.Close], and when an [Attacher] asks.
 func SinkInterval(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		c.checkInterval("SinkInterval", d)

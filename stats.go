@@ -31,7 +31,7 @@ type Stats struct {
 	// "atomics".
 	Fence string
 
-	PollFailures int64 // polled functions that panicked, ended their goroutine or took longer than 100 ms
+	PollFailures int64 // how often polled functions panicked, ended their goroutine or took longer than 100 ms
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock
