@@ -1265,7 +1265,7 @@ func TestStressExpiry(t *testing.T) {
 		{t: t, always: always, got: make(amounts)},
 		{t: t, always: always, got: make(amounts), fault: atRandom},
 	}
-	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(time.Microsecond), WithMaxSeries(50),
+	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(shortestExpiry), WithMaxSeries(50),
 		WithSink(sinks[0]), WithSink(sinks[1]))
 	require.NoError(t, err)
 	var stopped atomic.Bool

@@ -52,6 +52,10 @@ func (c *config) checkTimeout(option string, d time.Duration) {
 	}
 }
 
+// shortestExpiry is the shortest idle expiry accepted. Tests use one that is far below any interval, and a bare number
+// of seconds is less up to 2.7 hours.
+const shortestExpiry = 10 * time.Microsecond
+
 // An Option configures a [Buffer].
 type Option func(*config)
 
@@ -59,7 +63,7 @@ type Option func(*config)
 type SinkOption func(*config, *outlet)
 
 // WithSink adds a sink. It gets every update that is recorded in the buffer, also if there are several sinks. Each sink
-// has its own interval, and none affects another.
+// has its own interval, and none affects another. It is an error if the sink is nil, or is given twice.
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
@@ -134,11 +138,12 @@ func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
 
-// WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
-// overflow series of its name: it has the same name, kind, unit and decimals, and the one tag overflow=true. So totals
-// per name stay right. [Stats] counts these updates. A new series counts once for each goroutine that uses it first at
-// the same moment, until one of them has added it. If there are also more than n overflow series, the rest goes to an
-// overflow series with the name "metricsbuffer.overflow", of the same kind, unit and decimals.
+// WithMaxSeries limits the number of series, 100,000 if not given, and at least one. Updates of a series beyond the
+// limit go to the overflow series of its name: it has the same name, kind, unit and decimals, and the one tag
+// overflow=true. So totals per name stay right. [Stats] counts these updates. A new series counts once for each
+// goroutine that uses it first at the same moment, until one of them has added it. If there are also more than n
+// overflow series, the rest goes to an overflow series with the name "metricsbuffer.overflow", of the same kind, unit
+// and decimals.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
 // overflowed. A series that has expired counts until every sink has acknowledged its end, so that a sink which hangs
@@ -156,16 +161,18 @@ func WithMaxSeries(n int) Option {
 }
 
 // WithIdleExpiry forgets series that were not used for d, and frees their memory. A name that comes back is a new
-// series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
-// without the option, no series is forgotten.
+// series; no update is lost in between. Series that an instrument refers to are never forgotten. d is at least
+// 10 microseconds, for a shorter one is nearly always a bare number meant as seconds. Without the option, no series is
+// forgotten.
 //
 // The check runs at deliveries. A series is removed between d and 1.25 d plus three intervals after its last use, and
 // not before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it. A
 // buffer without sinks forgets nothing.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
-		if d <= 0 {
-			c.reject("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
+		if d < shortestExpiry {
+			c.reject("WithIdleExpiry: %v is less than %v; write 10*time.Minute for ten minutes, or leave the option out "+
+				"to keep all series", d, shortestExpiry)
 		}
 		c.idleExpiry = d
 	}
@@ -198,7 +205,8 @@ func WithTags(tags ...Tag) Option {
 // WithSelfMetrics makes the buffer record figures of [Stats] as series of its own, which count against [WithMaxSeries].
 // Their names begin with "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and
 // sink.last_duration_seconds; the counters are flips, negatives, rejected, overflowed, sink.batches,
-// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name.
+// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name. A buffer without sinks
+// has none of them.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
@@ -220,8 +228,8 @@ func SinkName(name string) SinkOption {
 	}
 }
 
-// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval. 0 means only on [Buffer.Flush]
-// and [Buffer.Close].
+// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval: at least a millisecond. 0 means
+// only on [Buffer.Flush] and [Buffer.Close], and when an [Attacher] asks.
 func SinkInterval(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		c.checkInterval("SinkInterval", d)

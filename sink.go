@@ -103,8 +103,9 @@ type Attacher interface {
 	// Attach is called once by [New]. The function flush delivers to this sink alone, as [Buffer.Flush] does to all
 	// sinks, and returns when this sink has acknowledged. No other sink delays it or makes it fail. It may be called
 	// from any goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep
-	// the buffer from being collected as garbage. If Attach returns an error or panics, New
-	// returns an error. It does not close the sinks then, and sinks that were attached before cannot be attached again.
+	// the buffer from being collected as garbage. If Attach returns an error or panics, New returns an error. It does not
+	// close the sinks then. The flush of a sink that was attached before returns [ErrClosed] from then on, and this
+	// library's sinks cannot be attached a second time.
 	Attach(flush func(context.Context) error) error
 }
 
@@ -204,8 +205,8 @@ func (b *Batch) Acknowledge(n int) {
 // Drop tells the buffer that Points[i] can never be delivered by this sink (its name cannot be expressed in the
 // protocol, say). The point leaves the buffer and is counted as dropped, under the reason, in [SinkStats]; other sinks
 // still get it. The error handler ([WithErrorHandler]) is told of the first point of each reason. Reasons should be few
-// and constant: beyond 100 they are counted together as "other reasons". Drop may be called from Write's goroutine
-// only, and panics if there is no Points[i].
+// and constant: beyond 100 they are counted together as "other reasons". Of a reason the first 200 bytes are kept. Drop
+// may be called from Write's goroutine only, and panics if there is no Points[i].
 func (b *Batch) Drop(i int, reason string) {
 	_ = b.Points[i]
 	if b.outcome.dropped == nil {
