@@ -92,9 +92,9 @@ func (b *Buffer) root() *Buffer {
 // record work on a scope, and [Vec] and [Local], too. Its Flush, Close and Stats are those of the whole buffer. A scope
 // of a scope adds the tags of both.
 //
-// If tags have the same key, the tag of the call is taken before that of the scope, an inner scope's before an outer
-// one's, and that of [WithTags] last. Tags that were given together are all taken. An overflow series ([WithMaxSeries])
-// has no tags of scopes.
+// If a key is given in several places, only one of them counts: the call, or else the innermost scope that has it, or
+// else [WithTags]. Tags with the same key that are given in one place are all taken. An overflow series
+// ([WithMaxSeries]) has no tags of scopes.
 //
 // Make a scope once, and keep it. A call by name on a scope allocates nothing if the call and the scope have up to 16
 // tags together, and the whole name has up to 128 bytes. A scope keeps its buffer reachable. A scope of a nil buffer is
@@ -118,9 +118,10 @@ func (b *Buffer) within(prefix string, tags []Tag) *Buffer {
 	}
 }
 
-// Resolve returns the buffer that b is a scope of, or b itself, and the name and tags that a series of b with the given
-// ones has in a [Point]. It is for code that looks for a series in a batch. The tags are sorted, and must not be
-// changed. A nil buffer has no series: the buffer that is returned is nil.
+// Resolve tells under which name and tags a series of b is delivered: the name with the prefixes of scopes, and the
+// given tags with those of scopes and of [WithTags]. It also returns the buffer that b is a scope of, or b itself. It
+// is for code that looks for a series in a batch. The tags are sorted, and must not be changed. A nil buffer has no
+// series: the buffer that is returned is nil.
 func (b *Buffer) Resolve(name string, tags ...Tag) (*Buffer, string, []Tag) {
 	root := b.root()
 	if root == nil {
@@ -218,7 +219,8 @@ func (b *Buffer) hold(kind Kind, unit, name string, tags []Tag) (*Buffer, *serie
 	return root, root.registry.hold(root.registry.family(kind, unit), name, tags)
 }
 
-// IncrCounter adds delta to the counter with that name and these tags, in any order. The caller may reuse the slice.
+// IncrCounter adds delta to the counter with that name and these tags, in any order. It does not keep tags: the caller
+// may reuse the slice. A program that records the same series often keeps its [Buffer.Counter] instead.
 func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 	if !b.isNil() {
 		b.addNamed(name, delta, tags)

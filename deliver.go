@@ -109,6 +109,9 @@ func (f *flusher) write(d *delivery) {
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
 	}()
 	d.err = readable(d.outlet.sink.Write(ctx, batch))
+	if d.err != nil {
+		d.err = d.outlet.explain(ctx, d.err)
+	}
 }
 
 // settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone.
@@ -139,7 +142,7 @@ func (f *flusher) settle(d *delivery) {
 	}
 }
 
-var errTimeToClose = errors.New("the buffer's time to close is over")
+var errTimeToClose = errors.New("the buffer's time to close (WithCloseTimeout) is over")
 
 // deliverTo polls, has the sinks deliver, and waits for their replies or the end of ctx.
 func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) error {
@@ -179,8 +182,12 @@ func (f *flusher) deliverTo(ctx context.Context, sinks []*outlet, last bool) err
 				errs = append(errs, r.outlet.wrap(r.err))
 			}
 		case <-ctx.Done():
+			ended := ctx.Err()
+			if last {
+				ended = context.Cause(ctx) // it names the option
+			}
 			for o := range waiting {
-				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ctx.Err())))
+				errs = append(errs, o.wrap(fmt.Errorf("it has not acknowledged yet: %w", ended)))
 			}
 			f.do(context.Background(), func() {
 				for o := range waiting {
@@ -244,6 +251,19 @@ func (o *outlet) isDue(now time.Time) bool { return !o.due.IsZero() && !o.due.Af
 func (o *outlet) overdueError() error {
 	return fmt.Errorf("Write has not returned within %v; the updates of its batch stay pending until it does: %w",
 		o.timeout, context.DeadlineExceeded)
+}
+
+// explain adds to a Write's error that its context had ended, and by which option. The error itself often is "i/o
+// timeout" or "context deadline exceeded", and does not tell.
+func (o *outlet) explain(ctx context.Context, err error) error {
+	deadline, _ := ctx.Deadline()
+	switch {
+	case !time.Now().Before(deadline): // a connection with that deadline may fail before ctx.Err is set
+		return fmt.Errorf("the %v of SinkTimeout are over: %w", o.timeout, err)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", errTimeToClose, err)
+	}
+	return err
 }
 
 // wrap says which sink an error is about.
@@ -323,8 +343,12 @@ func (o *outlet) countDrop(reason string, s *series) {
 		key = otherReasons
 	}
 	if o.stats.Drops[key]++; o.stats.Drops[key] == 1 {
-		err := fmt.Errorf("it dropped the %v %.200q with tags %.200q: %.200q; "+
-			"further drops for this reason are counted in Stats only", s.Value.kind, s.Name, fmt.Sprint(s.Tags()), reason)
+		of := ""
+		for i, tag := range s.Tags() {
+			of += []string{" with the tags ", ", "}[min(i, 1)] + fmt.Sprintf("%.200q=%.200q", tag.Key, tag.Value)
+		}
+		err := fmt.Errorf("it dropped the %v %.200q%.200s: %.200q; "+
+			"further drops for this reason are counted in Stats only", s.Value.kind, s.Name, of, reason)
 		o.add(report{drops: []error{err}})
 	}
 }
@@ -429,7 +453,7 @@ func (o *outlet) awaitClosed(ctx context.Context) error {
 		select {
 		case <-o.closed: // if both are ready, the outer select chooses either
 		default:
-			return o.wrap(fmt.Errorf("it is not closed yet: %w", ctx.Err()))
+			return o.wrap(fmt.Errorf("it is not closed yet: %w", context.Cause(ctx)))
 		}
 	}
 	if o.closeErr != nil {

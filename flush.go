@@ -600,7 +600,8 @@ func (f *flusher) accountInShort() Stats {
 
 // shutdown closes the flusher, in at most the given time.
 func (f *flusher) shutdown(timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), timeout,
+		fmt.Errorf("%w after %v: %w", errTimeToClose, timeout, context.DeadlineExceeded))
 	defer cancel()
 	err := f.deliverTo(ctx, f.sinks, true)
 	if err == nil {

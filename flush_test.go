@@ -579,7 +579,7 @@ func TestFirstDropOfEachReasonIsReported(t *testing.T) {
 		require.Len(t, handled, 3)
 		for i, unit := range []string{"bytes", "lines", "seconds"} {
 			require.Contains(t, handled[i], `metricsbuffer: sink "strict": it dropped the histogram "name\nof\xff`)
-			require.Contains(t, handled[i], `[{k yyy`)
+			require.Contains(t, handled[i], `with the tags "k"="yyy`)
 			require.Contains(t, handled[i], "too long: "+unit)
 			require.Less(t, len(handled[i]), 800)
 		}

@@ -130,8 +130,8 @@ func (t *Timer) ObserveExemplar(d time.Duration, span TraceContext) {
 // Observe, but as long again for each further million. Each further billion takes memory until the next flush. The sum
 // wraps around as in Observe. It does nothing if n is not positive.
 //
-// It is for counts of a source that has buckets of its own, and counts in them faster than one by one: record for each
-// bucket how many observations are new, with one value that stands for the bucket.
+// Use it for a source that counts observations in buckets of its own. Record for each bucket how many observations are
+// new, with one value that stands for the bucket.
 func (t *Timer) ObserveN(d time.Duration, n int64) {
 	if t != nil && t.shards != nil {
 		t.shards.observeMany(t.slot, int64(d), n)
@@ -139,7 +139,9 @@ func (t *Timer) ObserveN(d time.Duration, n int64) {
 	}
 }
 
-// Start starts a stopwatch for the timer.
+// Start starts a stopwatch, whose [Stopwatch.Stop] records in the timer. A function can time itself:
+//
+//	defer timer.Start().Stop()
 func (t *Timer) Start() Stopwatch { return Stopwatch{timer: t, start: clock.Now()} }
 
 // Took returns the update that [Timer.Observe] makes. [Stopwatch.Elapsed] measures the duration for it.
@@ -159,7 +161,7 @@ func (t *Timer) Since(s Stopwatch) time.Duration {
 }
 
 // A Stopwatch measures a duration. It is a value: it may be copied, and stopped by another goroutine. [Timer.Start] and
-// [Start] make one. The duration of a zero Stopwatch is zero, which [Timer.Since] records.
+// [Start] make one. A zero Stopwatch has the duration zero, and [Timer.Since] records that.
 //
 // It measures by the processor's time-stamp counter where that is sound, and otherwise by Go's monotonic clock;
 // [Stats] tells which. The two differ by at most 100 ppm and 50 ns. Time while the system is suspended does not count,

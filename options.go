@@ -103,9 +103,9 @@ func sinkName(sink Sink) string {
 	return fmt.Sprintf("%T", sink)
 }
 
-// WithInterval sets how often sinks get a batch: 1 second if not given, and at least a millisecond. 0 means only on
-// [Buffer.Flush] and [Buffer.Close]. [SinkInterval] overrides it for one sink. A sink that is an [Attacher] asks for
-// its batches instead.
+// WithInterval sets how often sinks get a batch: 1 second if not given, and at least a millisecond. If d is 0, sinks
+// get batches only by [Buffer.Flush] and [Buffer.Close]. [SinkInterval] sets another interval for one sink. A sink that
+// is an [Attacher], such as a page for Prometheus, asks for its batches instead.
 func WithInterval(d time.Duration) Option {
 	return func(c *config) {
 		c.checkInterval("WithInterval", d)
@@ -140,14 +140,14 @@ func WithErrorHandler(f func(error)) Option {
 
 // WithMaxSeries limits the number of series, 100,000 if not given, and at least one. Updates of a series beyond the
 // limit go to the overflow series of its name: it has the same name, kind, unit and decimals, and the one tag
-// overflow=true. So totals per name stay right. [Stats] counts these updates. A new series counts once for each
-// goroutine that uses it first at the same moment, until one of them has added it. If there are also more than n
-// overflow series, the rest goes to an overflow series with the name "metricsbuffer.overflow", of the same kind, unit
-// and decimals.
+// overflow=true. So totals per name stay right. [Stats] counts these updates. If several goroutines are the first to
+// use a series, at the same moment, it counts once for each of them until one has added it. If there are more than n
+// overflow series, too, the updates of the others go to an overflow series with the name "metricsbuffer.overflow", of
+// the same kind, unit and decimals.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
-// overflowed. A series that has expired counts until every sink has acknowledged its end, so that a sink which hangs
-// costs no memory.
+// overflowed. A series that has expired ([WithIdleExpiry]) counts against the limit until every sink has acknowledged
+// its end. So memory is bounded also while a sink hangs.
 //
 // For any n there can be at most 7,798,724 counters, 196,606 timers and histograms, and 2,097,152 gauges, and about as
 // many overflow series of each. Histograms can have 256 units; those of further units all get the unit "other".
@@ -179,9 +179,9 @@ func WithIdleExpiry(d time.Duration) Option {
 }
 
 // WithTags adds constant tags, such as host, service and version, to every series that sinks get. Recording is not
-// slower for them. A tag of the series itself with the same key is taken instead, also one of a scope ([Buffer.With]).
-// Overflow series have the constant tags, too. A call by name need not repeat a constant tag. If it does, the tag is
-// left out at each call, which allocates if there are more than 16 tags.
+// slower for them. If a series or its scope ([Buffer.With]) has a tag with the same key, that tag is taken instead.
+// Overflow series have the constant tags, too. A call by name need not repeat a constant tag. If it does, each call
+// removes the tag again, which allocates if there are more than 16 tags.
 //
 // It is an error if a key is empty, is given twice, also by two such options, or is "overflow", which is the key of
 // overflow series.
@@ -228,8 +228,8 @@ func SinkName(name string) SinkOption {
 	}
 }
 
-// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval: at least a millisecond. 0 means
-// only on [Buffer.Flush] and [Buffer.Close], and when an [Attacher] asks.
+// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval: at least a millisecond. If d is
+// 0, the sink gets batches only by [Buffer.Flush] and [Buffer.Close], and when an [Attacher] asks.
 func SinkInterval(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		c.checkInterval("SinkInterval", d)

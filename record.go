@@ -9,7 +9,8 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// An Update is one update of an instrument, for [Record] to make together with others. The zero Update does nothing.
+// An Update is one update of an instrument, which [Record] makes together with others. [Counter.Delta],
+// [FractionCounter.Delta], [Timer.Took], [Gauge.Level] and [Histogram.Size] return one. The zero Update does nothing.
 // The update of a nil instrument does nothing either.
 type Update struct {
 	of    *lease // the instrument's; it never changes, unlike a variable that holds an instrument

@@ -68,7 +68,7 @@ func (k Kind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
-// A Sink delivers batches to a backend.
+// A Sink delivers batches to a backend. Package sinktest tests a sink.
 //
 // It may have more methods, which the buffer looks for:
 //
@@ -79,11 +79,12 @@ func (k Kind) String() string {
 //     through it. A method of the wrapper comes first.
 //   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
 type Sink interface {
-	// Write delivers one batch. Returning nil acknowledges every point that was not dropped ([Batch.Drop]): all points
-	// leave the buffer for good. After an error or a panic, points that were neither dropped nor acknowledged
-	// ([Batch.Acknowledge]) stay in the buffer, and are merged into the sink's next batch. That batch begins with the
-	// first of them, or behind it if that one was the first of its batch. So neither a point that always fails, nor a
-	// sink that never gets to the end in time, holds up the other points for ever.
+	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: all points leave the buffer
+	// for good. A Write that delivers in pieces acknowledges each of them by [Batch.Acknowledge]. It gives up a point that
+	// it can never deliver by [Batch.Drop]. After an error or a panic, points that were neither dropped nor acknowledged
+	// stay in the buffer, and are merged into the sink's next batch. That batch begins with the first of them, or behind
+	// it if that one was the first of its batch. So neither a point that always fails, nor a sink that never gets to the
+	// end in time, holds up the other points for ever.
 	//
 	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
 	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
@@ -121,18 +122,19 @@ func (f SinkFunc) Write(ctx context.Context, batch *Batch) error { return f(ctx,
 // was described ([Buffer.Describe]). A gauge has no value before it is set, and is in no batch before that. A Batch is
 // valid during [Sink.Write] only.
 type Batch struct {
-	// All updates of the batch were recorded before End. Start is the End of the batch before, or the time of a later
-	// flush that had nothing to deliver: no update is between them. Collecting a batch takes some microseconds, or as long
-	// as the longest commit of more than 64 updates that is under way. An update that is recorded in that time may be in
-	// either batch. A failed batch is merged into the next one, whose Start is that of the failed batch.
+	// All updates of the batch were recorded before End. Start is the End of the sink's previous batch. If a later flush
+	// had nothing to deliver, it is the time of that flush: no update was recorded in between. Collecting a batch takes
+	// some microseconds, or as long as the longest commit of more than 64 updates that is under way. An update that is
+	// recorded in that time may be in either batch. A failed batch is merged into the next one, whose Start is that of the
+	// failed batch.
 	Start, End time.Time
 	Points     []Point
 
 	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
 	// each series can drop it. Name and tags may have come back as a new series, with another ID. So a sink looks at
 	// Ended before Points, and compares the ID: after a Write that failed, an end comes again, and the new series may be
-	// known by then. A sink that hands points on to another one hands Ended on, too. Ends are acknowledged if Write
-	// returns nil, and by [Batch.Acknowledge]. A batch may have nothing else.
+	// known by then. A sink that hands points on to another sink hands Ended on, too. Write acknowledges Ended by
+	// returning nil, or by [Batch.Acknowledge]. A batch may have Ended and no Points.
 	Ended []Point
 
 	outcome outcome
@@ -165,7 +167,7 @@ type Point struct {
 }
 
 // An Exemplar is an observation with the span in which it was measured: see [Timer.ObserveExemplar]. It is in the same
-// batch as its observation. Of the exemplars of an octave that a sink failed to deliver, the latest is kept.
+// batch as its observation. If a sink fails to deliver several exemplars of an octave, the latest of them is kept.
 type Exemplar struct {
 	TraceContext
 

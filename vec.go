@@ -39,8 +39,8 @@ type Vec[K comparable, I any] struct {
 	instrument func(*Buffer, *series) *I
 }
 
-// NewCounterVec returns a set of counters. It is an error if the fields of K cannot be tags; the error names the field.
-// If b is nil, so is the set.
+// NewCounterVec returns a set of counters. [Vec] says which fields K may have. It is an error if a field of K cannot be
+// a tag; the error names the field. The set is nil if b is nil.
 func NewCounterVec[K comparable](b *Buffer, name string) (*Vec[K, Counter], error) {
 	return newVec[K](b, KindCounter, name, "", newCounter)
 }

@@ -58,7 +58,7 @@ func TestFailures(t *testing.T) {
 `},
 		{"Contains", func(t testing.TB, buffer *metricsbuffer.Buffer) {
 			metricstest.Contains(t, buffer, "timer latency 3")
-		}, `metricstest: the recorded series are not the wanted ones (- wanted, + recorded):
+		}, `metricstest: a wanted line was not recorded (- wanted, + recorded):
 	  counter requests{route=/a,status=200} 2
 	  counter requests{route=/a,status=500} 1
 	  gauge queue 2.5
@@ -67,9 +67,21 @@ func TestFailures(t *testing.T) {
 	- timer latency 3
 	+ timer latency 2
 `},
+		{"Contains without a kind", func(t testing.TB, buffer *metricsbuffer.Buffer) {
+			metricstest.Contains(t, buffer, "latency 2")
+		}, `metricstest: the wanted line "latency 2" does not begin with counter, timer, gauge or histogram: ` +
+			`write it like counter requests{status=200} 3metricstest: a wanted line was not recorded (- wanted, + recorded):
+	  counter requests{route=/a,status=200} 2
+	  counter requests{route=/a,status=500} 1
+	  gauge queue 2.5
+	  histogram size[bytes] 1
+	  histogram size[rows] 1
+	- latency 2
+	  timer latency 2
+`},
 		{"Contains zero", func(t testing.TB, buffer *metricsbuffer.Buffer) {
 			metricstest.Contains(t, buffer, "counter errors 0")
-		}, `metricstest: the recorded series are not the wanted ones (- wanted, + recorded):
+		}, `metricstest: a wanted line was not recorded (- wanted, + recorded):
 	- counter errors 0
 	  counter requests{route=/a,status=200} 2
 	  counter requests{route=/a,status=500} 1

@@ -75,6 +75,10 @@ func compare(t testing.TB, buffer *metricsbuffer.Buffer, lines string, others bo
 	}
 	var d diff
 	failed := false
+	complaint := "the recorded series are not the wanted ones"
+	if others {
+		complaint = "a wanted line was not recorded"
+	}
 	for _, p := range recorder.Totals() {
 		line := sinktest.Line(p)
 		switch {
@@ -91,10 +95,25 @@ func compare(t testing.TB, buffer *metricsbuffer.Buffer, lines string, others bo
 	for line := range wanted {
 		failed = true
 		d.add("- ", line)
+		if !hasKind(line) {
+			t.Errorf("metricstest: the wanted line %q does not begin with counter, timer, gauge or histogram: "+
+				"write it like counter requests{status=200} 3", line)
+		}
 	}
 	if failed {
-		t.Errorf("metricstest: the recorded series are not the wanted ones (- wanted, + recorded):\n%s", d)
+		t.Errorf("metricstest: %s (- wanted, + recorded):\n%s", complaint, d)
 	}
+}
+
+// hasKind says whether the first word of a line is a kind.
+func hasKind(line string) bool {
+	kind, _, _ := strings.Cut(line, " ")
+	for k := metricsbuffer.KindCounter; k <= metricsbuffer.KindHistogram; k++ {
+		if kind == k.String() {
+			return true
+		}
+	}
+	return false
 }
 
 // seriesOf returns a line without its value.

@@ -137,7 +137,8 @@ func Amount(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...met
 	return p.Amount()
 }
 
-// Gauge returns the value that a gauge was set to last. It fails the test if there is no such gauge.
+// Gauge returns the value that a gauge was set to last. It fails the test if there is no such gauge, or if it was never
+// set.
 func Gauge(t testing.TB, buffer *metricsbuffer.Buffer, name string, tags ...metricsbuffer.Tag) float64 {
 	t.Helper()
 	return find(t, buffer, named(buffer, metricsbuffer.KindGauge, name, tags)).Value

@@ -73,11 +73,11 @@ type config struct {
 // An Option configures a [Sink].
 type Option func(*config) error
 
-// WithSampleUnit tells the unit of samples. The function gets the name they are for, which is the parts of the key
-// joined by dots. If it returns 0 or less, the samples are not durations, and go to a histogram. Without the option
-// samples are milliseconds: MeasureSince measures in them if go-metrics is not configured otherwise, and sinks for
-// StatsD expect them. The only other ones are those of runtime.gc_pause_ns, which go-metrics records in nanoseconds by
-// itself if it is not configured otherwise.
+// WithSampleUnit tells the unit of samples, by their name. The name is the parts of the key joined by dots. If the
+// function returns 0 or less, the samples are not durations, and go to a histogram. Without the option samples are
+// milliseconds, with one exception. MeasureSince measures in milliseconds if go-metrics is not configured otherwise,
+// and sinks for StatsD expect them. The exception is runtime.gc_pause_ns: go-metrics records it by itself, in
+// nanoseconds, if it is not configured otherwise.
 func WithSampleUnit(unit func(name string) time.Duration) Option {
 	return func(c *config) error {
 		if unit == nil {

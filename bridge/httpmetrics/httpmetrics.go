@@ -29,8 +29,8 @@
 //
 // The status of a handler that writes nothing is 200; it is 500 if the handler panics or calls [runtime.Goexit] before
 // it writes, and 101 if it hijacks the connection before it writes. A CONNECT request that ServeMux redirects to the
-// path with a slash at the end has the route _OTHER. All tags have few values, if the handlers' statuses and
-// [WithRoute] do.
+// path with a slash at the end has the route _OTHER. The number of series stays small if the handlers use few statuses,
+// and the function of [WithRoute] returns few routes.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
 // response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
@@ -44,11 +44,15 @@
 //
 // # Response writers
 //
-// The ResponseWriter that the wrapped handler gets is an [http.Flusher] and an [http.Hijacker] if an
-// [http.ResponseController] can do so with the server's, or with that of the middleware around this handler. It is an
-// [io.ReaderFrom], too, if the server's is all of them, as that of HTTP/1 is; and an [http.Pusher] if the server's is
-// one and cannot be hijacked, as that of HTTP/2. With Flush it also has CloseNotify, which gin and older programs need.
-// It has a method Unwrap, so everything works that [http.ResponseController] does.
+// The wrapped handler gets a ResponseWriter with optional interfaces of the outer one, which is the server's, or that
+// of the middleware around this handler:
+//
+//   - [http.Flusher] and [http.Hijacker], each if an [http.ResponseController] finds it in the outer one. With Flush it
+//     also has CloseNotify, which gin and older programs need.
+//   - [io.ReaderFrom], if the outer one has all three, as that of HTTP/1 has.
+//   - [http.Pusher], if the outer one has it and [http.Flusher], and not [http.Hijacker], as that of HTTP/2.
+//
+// It also has the method Unwrap. So everything works that [http.ResponseController] does.
 //
 // If [http.MaxBytesReader] gets this ResponseWriter, it cannot tell the server to close the connection after a body
 // that is too large: it looks for a method of the server's own ResponseWriter that no other type can have. The server

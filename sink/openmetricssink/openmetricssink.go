@@ -7,8 +7,8 @@
 //	http.Handle("/metrics", sink)
 //
 // A request flushes the buffer's updates into totals, and is answered with the totals. Any number of scrapers may come,
-// at any time. A program that has a registry of client_golang already uses package promsink instead, which serves the
-// same series under the same names.
+// at any time. If a program has a registry of client_golang already, use package promsink instead. It serves the same
+// series under the same names.
 //
 // # Kinds
 //
@@ -47,7 +47,7 @@
 // every count is exact. [WithBuckets] sets other bounds for a unit.
 //
 // OpenMetrics writes a whole number with a fraction, so that the label le="4" of the classic text is le="4.0" there.
-// Prometheus before version 3 takes them for different series, with client_golang's pages as well.
+// Prometheus before version 3 takes the two for different series. This also happens with the pages of client_golang.
 //
 // Buckets are most of the cost of a histogram: each bound is a line of some 60 bytes in every scrape, and a series in
 // Prometheus. A timer with the 27 default bounds is 30 series, and one with 5 bounds is 8. Count and sum are exact in
@@ -59,16 +59,16 @@
 //
 // In names and in keys of tags, each character that is not a letter of ASCII, a digit or an underscore becomes an
 // underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins
-// with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key
-// loses one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is
-// left out: Prometheus does not tell the two apart. HELP is the description of the name
+// with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key loses
+// one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is left out,
+// because to Prometheus an empty label is no label. HELP is the description of the name
 // ([metricsbuffer.Buffer.Describe]), or else has the name as it was recorded. The unit of a described counter or gauge
 // is served if its name ends with it.
 //
-// So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
-// metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's
-// samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the buffer has forgotten the
-// first one, a dropped series is served from its next update on, and begins at zero.
+// So two series can get the same name and labels. Then the first one is served, and the other one is dropped. A name
+// belongs to one metric: if a.b and a-b are recorded, all series of the second one are dropped. The names of a
+// histogram's and a counter's samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the
+// buffer has forgotten the first one, a dropped series is served from its next update on, and begins at zero.
 //
 // Points without an equivalent in Prometheus are dropped, too: series without a name; a tag without a key; series with
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last

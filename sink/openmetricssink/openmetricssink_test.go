@@ -248,8 +248,8 @@ func TestOptionErrors(t *testing.T) {
 	for want, opt := range map[string]openmetricssink.Option{
 		"openmetricssink: New: option 1 of 1 is nil":        nil,
 		`openmetricssink: New: WithLabels: "a.b" cannot be`: openmetricssink.WithLabels(tag{Key: "a.b", Value: "c"}),
-		`WithLabels: "le" cannot be a label's name`:         openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
-		`WithLabels: "__a" cannot be a label's name`:        openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
+		`"le" cannot be a label's name, because buckets`:    openmetricssink.WithLabels(tag{Key: "le", Value: "c"}),
+		`"__a" cannot be a label's name; write letters`:     openmetricssink.WithLabels(tag{Key: "__a", Value: "c"}),
 		`WithLabels: a="": the value is empty`:              openmetricssink.WithLabels(tag{Key: "a"}),
 		`WithLabels: "a" is given twice`: openmetricssink.WithLabels(
 			tag{Key: "a", Value: "1"}, tag{Key: "a", Value: "2"}),

@@ -42,14 +42,14 @@
 // In names and in keys of tags, each character that is not a letter of ASCII, a digit or an underscore becomes an
 // underscore. A suffix that a name has already (_total, _seconds, the unit) is not added. A name or key that begins
 // with a digit gets an underscore in front. Keys that begin with two underscores are Prometheus' own: such a key loses
-// one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is left out:
-// Prometheus does not tell the two apart. HELP is the description of the name ([metricsbuffer.Buffer.Describe]), or
-// else has the name as it was recorded.
+// one until it begins with one. The key le of a histogram's tag becomes exported_le. A tag without a value is left out,
+// because to Prometheus an empty label is no label. HELP is the description of the name
+// ([metricsbuffer.Buffer.Describe]), or else has the name as it was recorded.
 //
-// So two series can become one. Then the first one has the name, and the other one is dropped. A name belongs to one
-// metric: if a.b and a-b are recorded, the second is dropped with any tags. The names of a histogram's and a counter's
-// samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the buffer has forgotten the
-// first one, a dropped series is served from its next update on, and begins at zero.
+// So two series can get the same name and labels. Then the first one is served, and the other one is dropped. A name
+// belongs to one metric: if a.b and a-b are recorded, all series of the second one are dropped. The names of a
+// histogram's and a counter's samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the
+// buffer has forgotten the first one, a dropped series is served from its next update on, and begins at zero.
 //
 // Points without an equivalent in Prometheus are dropped, too: series without a name; a tag without a key; series with
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last

@@ -143,7 +143,7 @@ func WithPrefix(prefix string) Option {
 	return func(s *Sink) error {
 		for i := range len(prefix) {
 			if c := class[prefix[i]]; c&special != 0 || i == 0 && c&punctuation != 0 {
-				return fmt.Errorf("prefix %q: use letters, digits and, but not first, '.', '-' and '_'", prefix)
+				return fmt.Errorf("prefix %q: use letters, digits, '.', '-' and '_', and begin with a letter or a digit", prefix)
 			}
 		}
 		s.encoder.prefix = prefix
@@ -226,7 +226,7 @@ func (s *Sink) configure(opts []Option) error {
 	shortest, _ := e.append(nil, &metricsbuffer.Point{Name: "a", Count: 1})
 	if s.maxPacket < len(shortest) {
 		return fmt.Errorf("a packet of %d bytes has no room for any line: the shortest, %.200q, has %d bytes: "+
-			"shorten the prefix and the constant tags, or use WithMaxPacket", s.maxPacket, shortest, len(shortest))
+			"shorten the prefix and the constant tags, or give WithMaxPacket more bytes", s.maxPacket, shortest, len(shortest))
 	}
 	// A point is encoded before its length is known: there is room for one of the longest behind a full packet, and
 	// a point that is sent never makes the memory grow.

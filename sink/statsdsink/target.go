@@ -29,12 +29,18 @@ var examples = map[string]string{
 func parseTarget(s string) (target, error) {
 	network, address, isURL := strings.Cut(s, "://")
 	example, known := examples[network]
+	scheme, rest, _ := strings.Cut(s, ":")
 	switch {
 	case s == "":
 		return target{}, fmt.Errorf("the target is empty: write %s or %s", examples["udp"], examples["unixgram"])
 	case !isURL && strings.HasPrefix(s, "/"):
 		return target{}, fmt.Errorf("target %q has no network: write unixgram://%s or unix://%s", s, s, s)
-	case !isURL && strings.Contains(s, ":"):
+	case !isURL && examples[scheme] != "" && strings.Trim(rest, "/") != "":
+		if !strings.HasPrefix(scheme, "unix") {
+			rest = strings.TrimLeft(rest, "/")
+		}
+		return target{}, fmt.Errorf("target %q has no slashes after the network: write %s://%s", s, scheme, rest)
+	case !isURL && strings.Contains(s, ":") && examples[scheme] == "":
 		return target{}, fmt.Errorf("target %q has no network: write udp://%s or tcp://%s", s, s, s)
 	case !isURL:
 		return target{}, fmt.Errorf("target %q has no network: write a target like %s or %s",
@@ -49,6 +55,9 @@ func parseTarget(s string) (target, error) {
 		fault = faultOfPath(address)
 	} else {
 		t.host, fault = hostOf(network, address)
+	}
+	if fault == bare && !strings.HasSuffix(network, "4") {
+		example = network + "://[::1]:8125"
 	}
 	if fault != "" {
 		return target{}, fmt.Errorf("target %q %s: write a target like %s", s, fault, example)
@@ -88,12 +97,14 @@ func faultOfPath(path string) (fault string) {
 	return ""
 }
 
+const bare = "has an IPv6 address without brackets"
+
 // hostOf returns the host of host:port if it is a name, and the mistake in the address, or "".
 func hostOf(network, address string) (name, fault string) {
 	host, port, err := net.SplitHostPort(address)
 	switch {
 	case err != nil && !strings.HasSuffix(address, "]") && strings.Count(address, ":") > 1:
-		return "", "has an IPv6 address without brackets"
+		return "", bare
 	case err != nil:
 		return "", "has no port"
 	case host == "":

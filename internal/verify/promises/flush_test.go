@@ -258,6 +258,35 @@ func TestSinkPastItsTimeout(t *testing.T) {
 	})
 }
 
+// TestErrorsNameTheOptionOfTime: "context deadline exceeded" alone does not tell which time is over.
+func TestErrorsNameTheOptionOfTime(t *testing.T) {
+	obedient := metricsbuffer.SinkFunc(func(ctx context.Context, _ *metricsbuffer.Batch) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+			metricsbuffer.WithSink(obedient, metricsbuffer.SinkTimeout(2*time.Second)))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		err = b.Flush(t.Context())
+		require.ErrorContains(t, err, "the 2s of SinkTimeout are over: context deadline exceeded")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, b.Close(), "the 2s of SinkTimeout are over")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		handled := make(chan error, 1)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithCloseTimeout(3*time.Second),
+			metricsbuffer.WithErrorHandler(func(err error) { handled <- err }), metricsbuffer.WithSink(obedient))
+		require.NoError(t, err)
+		b.IncrCounter("c", 1)
+		err = b.Close()
+		require.ErrorContains(t, err, "the buffer's time to close (WithCloseTimeout) is over after 3s")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, <-handled, "the buffer's time to close (WithCloseTimeout) is over: context canceled")
+	})
+}
+
 // TestErrorHandlerThatEndsItsGoroutine is told of the next failure all the same.
 func TestErrorHandlerThatEndsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,12 +18,16 @@ type Label = metricsbuffer.Tag
 func AddConstant(to []Label, add ...Label) ([]Label, error) {
 	for _, l := range add {
 		switch {
-		case l.Key != labelName(0, l.Key) || l.Key == "" || l.Key == "le":
-			return nil, fmt.Errorf("%q cannot be a label's name; write letters, digits and underscores", l.Key)
-		case l.Value == "" || !utf8.ValidString(l.Value):
-			return nil, fmt.Errorf("%s=%q: the value is empty or not UTF-8", l.Key, l.Value)
+		case l.Key == "le":
+			return nil, fmt.Errorf("%q cannot be a label's name, because buckets have it; give another name", l.Key)
+		case l.Key != labelName(0, l.Key) || l.Key == "":
+			return nil, fmt.Errorf("%q cannot be a label's name; write letters, digits and underscores, a letter first", l.Key)
+		case l.Value == "":
+			return nil, fmt.Errorf("%s=%q: the value is empty; give it one, or leave the label out", l.Key, l.Value)
+		case !utf8.ValidString(l.Value):
+			return nil, fmt.Errorf("%s=%q: the value is not UTF-8; Prometheus takes nothing else", l.Key, l.Value)
 		case slices.ContainsFunc(to, func(other Label) bool { return other.Key == l.Key }):
-			return nil, fmt.Errorf("%q is given twice", l.Key)
+			return nil, fmt.Errorf("%q is given twice; remove one", l.Key)
 		}
 		to = append(to, l)
 	}
