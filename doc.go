@@ -32,9 +32,9 @@
 // A series is a kind (counter, timer, histogram or gauge) with a name and tags; see [Tag]. An instrument, such as a
 // [Counter], records in one series. An update is an increment, an observation, or a new value of a gauge. The flusher
 // is the buffer's goroutine. At each interval, or when the sink asks, it gives every [Sink] one [Batch], which has a
-// [Point] for each series with updates. The sink acknowledges the points that it has delivered; until then their updates are pending. A point
-// that the sink can never deliver is dropped, and counted. A P is the Go scheduler's notion of a processor; there are
-// GOMAXPROCS of them.
+// [Point] for each series with updates. The sink acknowledges the points that it has delivered; until then their
+// updates are pending. A point that the sink can never deliver is dropped, and counted. A P is the Go scheduler's
+// notion of a processor; there are GOMAXPROCS of them.
 //
 // # Promises
 //
