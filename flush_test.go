@@ -1566,3 +1566,19 @@ func TestNameThatExpiresAndComesBack(t *testing.T) {
 		require.NoError(t, b.Close())
 	})
 }
+
+// TestStoppedPollIsFreed: a stopped function is kept no longer.
+func TestStoppedPollIsFreed(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	b.Poll(func() {}).Stop()
+	require.Empty(t, *b.polls.all.Load())
+}
+
+// TestReserveThatFails: a series that finds no place in its storage does not count against the limit.
+func TestReserveThatFails(t *testing.T) {
+	r := newRegistry(10, false, false)
+	r.places[ordinary][sums].limit = 0
+	require.False(t, r.reserve(sums, ordinary))
+	require.Zero(t, r.series[ordinary].used.Load())
+}
