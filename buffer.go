@@ -46,6 +46,9 @@ type Buffer struct {
 
 // New returns a buffer. It delivers to each sink ([WithSink]) at the interval of that sink, until it is closed. Without
 // any sink it only counts, and has no goroutine.
+//
+// If options are wrong, or if a sink refuses to be attached ([Attacher]), New returns an error that names all of the
+// wrong options, or that sink. It has closed no sink then: they are still the caller's.
 func New(opts ...Option) (*Buffer, error) {
 	c, err := configure(opts)
 	if err != nil {
@@ -93,8 +96,9 @@ func (b *Buffer) root() *Buffer {
 // else [WithTags]. Tags with the same key that are given in one place are all taken. An overflow series
 // ([WithMaxSeries]) has no tags of scopes.
 //
-// Make a scope once, and keep it. A call by name on a scope allocates nothing if the series has up to 16 tags, and its
-// name up to 128 bytes. A scope keeps its buffer reachable. A scope of a nil buffer is nil.
+// Make a scope once, and keep it. A call by name on a scope allocates nothing if the call and the scope have up to 16
+// tags together, and the whole name has up to 128 bytes. A scope keeps its buffer reachable. A scope of a nil buffer is
+// nil.
 func (b *Buffer) With(tags ...Tag) *Buffer { return b.within("", tags) }
 
 // WithPrefix returns a scope of the buffer that puts the prefix before every name. It is like [Buffer.With] otherwise.
@@ -132,9 +136,9 @@ func (b *Buffer) Resolve(name string, tags ...Tag) (*Buffer, string, []Tag) {
 // with each [Point]. Backends that know descriptions are told: Prometheus, OpenMetrics and OpenTelemetry. The unit is
 // for counters and gauges; timers and histograms have one already. Either may be empty.
 //
-// A later description of the name replaces an earlier one. Bytes that are not UTF-8 are replaced by U+FFFD. The next
-// batch has all series of the name that have a value, also those without updates, so that each sink learns of the
-// description. Describe looks at all series for that. It waits for the flusher, but not for any sink.
+// A later description of the name replaces an earlier one. Bytes that are not UTF-8 are replaced by U+FFFD. If the
+// description is new, the next batch has all series of the name that have a value, also those without updates, so that
+// each sink learns of it. Describe looks at all series for that. It waits for the flusher, but not for any sink.
 //
 // A buffer has descriptions of as many names as it may have series ([WithMaxSeries]), and keeps them for ever.
 // Descriptions of further names are ignored, and counted in [Stats].
@@ -224,7 +228,8 @@ func (b *Buffer) IncrCounter(name string, delta int64, tags ...Tag) {
 	}
 }
 
-// IncrTimer records one observation in the timer with that name and these tags, in any order. It does not keep tags.
+// IncrTimer records one observation in the timer with that name and these tags, in any order, as [Timer.Observe] does.
+// The caller may reuse the slice.
 func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
 	if b != nil && b.registry != nil { // written out: isNil would not be inlined here
 		b.observeNamed(name, int64(d), tags, b.timers)
@@ -233,7 +238,7 @@ func (b *Buffer) IncrTimer(name string, d time.Duration, tags ...Tag) {
 }
 
 // ObserveHistogram records a value in the histogram with that name and these tags, in any order, of values in the given
-// unit. It does not keep tags.
+// unit, as [Histogram.Observe] does. The caller may reuse the slice.
 func (b *Buffer) ObserveHistogram(name, unit string, v int64, tags ...Tag) {
 	if !b.isNil() {
 		b.observeNamed(name, v, tags, b.registry.family(KindHistogram, unit))
@@ -241,7 +246,8 @@ func (b *Buffer) ObserveHistogram(name, unit string, v int64, tags ...Tag) {
 	}
 }
 
-// SetGauge sets the gauge with that name and these tags, in any order. It does not keep tags.
+// SetGauge sets the gauge with that name and these tags, in any order, as [Gauge.Set] does. The caller may reuse the
+// slice.
 func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
 	if !b.isNil() {
 		b.setNamed(name, v, tags)
@@ -249,7 +255,7 @@ func (b *Buffer) SetGauge(name string, v float64, tags ...Tag) {
 	}
 }
 
-// Local returns a new, empty accumulator.
+// Local returns a new, empty accumulator for instruments of the buffer and of all its scopes.
 func (b *Buffer) Local() *Local {
 	root := b.root()
 	if root == nil {
@@ -260,8 +266,9 @@ func (b *Buffer) Local() *Local {
 
 // Flush delivers all updates that were recorded before the call to every sink, and waits until the sinks have
 // acknowledged them. It returns nil if all sinks have. Otherwise it returns one error for each sink that failed, or
-// that had not answered when ctx ended. The errors are joined, and name the sinks. If ctx ended before the flush began,
-// there is one error for all. Updates that were not acknowledged stay pending for the next flush.
+// that had not answered when ctx ended. The errors are joined. Each names its sink, and wraps the error of the sink or
+// of ctx. If ctx ended before the flush began, there is one error for all. Updates that were not acknowledged stay
+// pending for the next flush.
 //
 // After [Buffer.Close], Flush returns [ErrClosed]. Without sinks it does nothing and returns nil.
 //

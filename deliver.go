@@ -18,6 +18,8 @@ type delivery struct {
 	content *pending
 	scratch *scratch // the memory of the batch
 	end     time.Time
+	points  int // in the batch
+	turned  int // so many are at its end instead of at its beginning
 
 	// The series known when it began. They are not a parameter of write: the garbage collector may free a parameter that
 	// is no longer used, and yet reads its frame once more while Sink.Write panics.
@@ -101,6 +103,7 @@ func (f *flusher) write(d *delivery) {
 		Start: d.content.start, End: d.end,
 		Points: d.scratch.fill(d.content, &d.known), Ended: d.scratch.fillEnded(d.content, &d.known),
 	}
+	d.points, d.turned = len(batch.Points), turn(batch.Points, d.content.first)
 	defer func() {
 		d.outcome = batch.outcome
 		*batch = Batch{} // a sink that has kept it cannot change the outcome any more
@@ -111,8 +114,8 @@ func (f *flusher) write(d *delivery) {
 	}
 }
 
-// settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone;
-// the rest is pending again, from the batch's start on.
+// settle takes a delivery back from the goroutine that wrote it. Points that the sink acknowledged or dropped are gone.
+// The rest is pending again, and the next batch has the start of this one.
 func (f *flusher) settle(d *delivery) {
 	o := d.outlet
 	o.stats.LastDuration = d.duration
@@ -282,7 +285,10 @@ func (o *outlet) dismiss(replies chan<- reply) {
 	}
 }
 
-// account counts each point of a delivery as acknowledged or dropped, or makes it pending again.
+// account counts each point of a delivery as acknowledged or dropped, or makes it pending again. The next batch begins
+// with the first of those that are pending again. Otherwise a sink that has no time for all points would deliver the
+// same ones each time, and the others never. If that point was the first of its batch, it may be one that always fails:
+// the next batch begins behind it.
 func (o *outlet) account(d *delivery, series [storages][]*series) {
 	if d.err == nil && len(d.outcome.dropped) == 0 {
 		o.stats.Acknowledged.add(d.content.totals)
@@ -294,8 +300,11 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 		}
 		o.pending.start = d.content.start
 	}
-	i := 0
+	i, failed := d.points-d.turned, d.points
 	for storage, slot := range d.content.all() {
+		if i == d.points {
+			i = 0
+		}
 		reason, dropped := d.outcome.dropped[i]
 		switch {
 		case dropped:
@@ -306,8 +315,14 @@ func (o *outlet) account(d *delivery, series [storages][]*series) {
 		default:
 			o.pending.merge(d.content, storage, slot)
 			o.pending.start = d.content.start
+			if i < failed {
+				failed, o.pending.first = i, position{storage, slot}
+			}
 		}
 		i++
+	}
+	if failed == 0 {
+		o.pending.first.slot++
 	}
 }
 
@@ -338,7 +353,7 @@ func (o *outlet) countDrop(reason string, s *series) {
 	}
 }
 
-// A report holds the errors of a sink that the error handler has not been told yet.
+// A report holds the errors of a sink that the error handler has not been told of yet.
 type report struct {
 	failure error   // the latest
 	drops   []error // all: there is one for each reason

@@ -31,10 +31,10 @@
 //
 // A series is a kind (counter, timer, histogram or gauge) with a name and tags; see [Tag]. An instrument, such as a
 // [Counter], records in one series. An update is an increment, an observation, or a new value of a gauge. The flusher
-// is the buffer's goroutine. At each interval it gives every [Sink] one [Batch], which has a [Point] for each series
-// with updates. The sink acknowledges the points that it has delivered; until then their updates are pending. A point
-// that the sink can never deliver is dropped, and counted. A P is the Go scheduler's notion of a processor; there are
-// GOMAXPROCS of them.
+// is the buffer's goroutine. At each interval, or when the sink asks, it gives every [Sink] one [Batch], which has a
+// [Point] for each series with updates. The sink acknowledges the points that it has delivered; until then their
+// updates are pending. A point that the sink can never deliver is dropped, and counted. A P is the Go scheduler's
+// notion of a processor; there are GOMAXPROCS of them.
 //
 // # Promises
 //
@@ -52,7 +52,7 @@
 //     only: the series is new; it was idle; an observation or an exemplar is outside of the range so far, or a bucket
 //     is full; a P records for the first time; a P starts to use the series often, and gets memory of its own for it.
 //     Calls that are larger than usual may allocate, too. Their documentation says when.
-//  5. A point leaves the buffer in two cases only: its sink acknowledges it, by returning nil or by
+//  5. Until Close, a point leaves the buffer in two cases only: its sink acknowledges it, by returning nil or by
 //     [Batch.Acknowledge], or its sink drops it, by [Batch.Drop]. A failed batch is merged into the next one. The
 //     merged batch has the start time of the failed one. While a sink fails, the buffer keeps one value for each series
 //     that was used. More failures add no memory.
@@ -61,8 +61,8 @@
 //     is still correct, but tags are lost. If there are more names than the limit, too, the names beyond it share their
 //     totals. The memory of idle values is given back. Idle series can be forgotten ([WithIdleExpiry]); no update is
 //     lost by that.
-//  8. [Buffer.Close] flushes. A buffer that becomes unreachable without Close leaves no goroutine, and still tries to
-//     flush.
+//  8. [Buffer.Close] flushes. Updates that are not acknowledged then are counted as dropped. A buffer that becomes
+//     unreachable without Close leaves no goroutine, and still tries to flush.
 //  9. A nil *[Buffer], nil instruments and zero values do nothing. So a library can always record, and needs no if.
 //
 // # How it works

@@ -2,12 +2,14 @@ package metricsbuffer_test
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -176,7 +178,7 @@ func (l *lines) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		var err error
 		switch p.Kind {
 		case metricsbuffer.KindCounter:
-			_, err = fmt.Fprintln(l.to, p.Name, p.Count)
+			_, err = fmt.Fprintln(l.to, p.Name, string(p.AppendAmount(nil)))
 		case metricsbuffer.KindTimer:
 			_, err = fmt.Fprintln(l.to, p.Name, p.Count, time.Duration(p.Max))
 		case metricsbuffer.KindHistogram:
@@ -308,33 +310,87 @@ func (*file) Close() error {
 	return nil
 }
 
-// SinkFunc makes a sink of a function.
+// SinkFunc makes a sink of a function. This one prints every kind of point.
 func ExampleSinkFunc() {
 	toStdout := metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
-		for _, p := range batch.Points {
+		for i := range batch.Points {
+			p := &batch.Points[i]
 			switch p.Kind {
 			case metricsbuffer.KindCounter:
-				fmt.Println(p.Name, p.Tags, p.Count)
+				fmt.Println(p.Name, p.Tags, string(p.AppendAmount(nil))) // Count alone is in steps, if it has Decimals
+			case metricsbuffer.KindGauge:
+				fmt.Println(p.Name, p.Tags, p.Value)
 			case metricsbuffer.KindTimer:
-				fmt.Println(p.Name, p.Count, time.Duration(p.Sum), time.Duration(p.Max))
+				fmt.Println(p.Name, p.Tags, p.Count, time.Duration(p.Sum), time.Duration(p.Quantile(0.5)), time.Duration(p.Max))
+			case metricsbuffer.KindHistogram:
+				fmt.Println(p.Name, p.Tags, p.Count, p.Sum, p.Quantile(0.5), p.Max, p.Unit)
 			}
 		}
 		return nil // an error here would keep the batch in the buffer
 	})
-	buffer, err := metricsbuffer.New(metricsbuffer.WithSink(toStdout), metricsbuffer.WithInterval(0))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	buffer.IncrCounter("messages", 2, metricsbuffer.Tag{Key: "topic", Value: "orders"})
-	buffer.IncrCounter("messages", 1, metricsbuffer.Tag{Key: "topic", Value: "orders"})
-	buffer.IncrTimer("callback_latency", 20*time.Millisecond)
-	buffer.IncrTimer("callback_latency", 10*time.Millisecond)
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(toStdout), metricsbuffer.WithInterval(0)))
+	buffer.IncrCounter("messages", 2, metricsbuffer.T("topic", "orders"))
+	buffer.IncrCounter("messages", 1, metricsbuffer.T("topic", "orders"))
+	buffer.FractionCounter("cost.usd", 2).Add(0.25)
+	buffer.SetGauge("queue.depth", -1.5)
+	buffer.IncrTimer("callback.latency", 20*time.Millisecond)
+	buffer.Histogram("message.size", "bytes").Observe(7)
 	fmt.Println(buffer.Flush(context.Background()))
 	fmt.Println(buffer.Close())
 	// Output:
 	// messages [{topic orders}] 3
-	// callback_latency 2 30ms 20ms
+	// cost.usd [] 0.25
+	// callback.latency [] 1 20ms 20ms 20ms
+	// message.size [] 1 7 7 7 bytes
+	// queue.depth [] -1.5
 	// <nil>
 	// <nil>
+}
+
+// A slow request is found by the trace that its exemplar names. Here the trace is in the header traceparent. With a
+// SpanContext of OpenTelemetry it is TraceContext{TraceID: span.TraceID(), SpanID: span.SpanID()}.
+func ExampleTimer_ObserveExemplar() {
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(metricsbuffer.SinkFunc(
+		func(_ context.Context, batch *metricsbuffer.Batch) error {
+			for _, p := range batch.Points {
+				fmt.Println(p.Name, p.Count)
+				for _, e := range p.Exemplars {
+					fmt.Printf("trace %x, span %x\n", e.TraceID, e.SpanID)
+				}
+			}
+			return nil
+		}))))
+	latency := buffer.Timer("http.latency")
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		stopwatch := latency.Start()
+		// … serve the request …
+		span, sampled := traceOf(r.Header.Get("traceparent"))
+		if !sampled {
+			stopwatch.Stop()
+			return
+		}
+		latency.ObserveExemplar(stopwatch.Elapsed(), span)
+	})
+	for _, flags := range []string{"00", "01"} {
+		request := httptest.NewRequest(http.MethodGet, "/", nil)
+		request.Header.Set("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-"+flags)
+		handler.ServeHTTP(nil, request)
+	}
+	fmt.Println(buffer.Close())
+	// Output:
+	// http.latency 2
+	// trace 4bf92f3577b34da6a3ce929d0e0e4736, span 00f067aa0ba902b7
+	// <nil>
+}
+
+// traceOf reads a header as in https://www.w3.org/TR/trace-context. Only a trace that is sampled is stored anywhere.
+func traceOf(traceparent string) (span metricsbuffer.TraceContext, sampled bool) {
+	parts := strings.Split(traceparent, "-")
+	if len(parts) != 4 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 {
+		return span, false
+	}
+	_, badTrace := hex.Decode(span.TraceID[:], []byte(parts[1]))
+	_, badSpan := hex.Decode(span.SpanID[:], []byte(parts[2]))
+	flags, badFlags := strconv.ParseUint(parts[3], 16, 8)
+	return span, badTrace == nil && badSpan == nil && badFlags == nil && flags&1 != 0
 }

@@ -24,9 +24,9 @@ import (
 // and read only fields that do not change. It never waits for a sink: each Write has a goroutine of its own, which owns
 // the batch it writes until it hands it back.
 //
-// Guarantees: an update that was recorded before a Flush is in a bank when run comes to it, hence in the pending of
-// every sink when collect returns. From there it goes with a batch, and comes back with it unless the sink acknowledged
-// it.
+// Guarantees: an update that was recorded before a Flush is in a bank when run calls flush for it, hence in the pending
+// of every sink when collect returns. From there it goes with a batch, and comes back with it unless the sink
+// acknowledged or dropped it.
 //
 // Progress: run waits for writers that are inside a gate (shard.go) and for nothing else.
 
@@ -50,7 +50,7 @@ type flusher struct {
 	sinks     []*outlet
 	arriving  []*series // registered, but not published yet
 	set       slotSet   // gauges that have a value
-	collected time.Time // when the last collection began
+	collected time.Time // just after the latest flip: the end of the batches made from it
 	drained   *pending  // from the banks in this collection; empty otherwise
 	dropped   dropped
 	recorded  Totals // collected so far
@@ -164,8 +164,8 @@ func (f *flusher) run() {
 	}
 }
 
-// do makes the flusher's goroutine run call, and returns after that. It returns false if ctx ended before that began,
-// or the flusher has ended.
+// do makes the flusher's goroutine call the function, and returns true after that. It returns false, and the function
+// is not called, if ctx ends before its turn comes, or the flusher has ended.
 func (f *flusher) do(ctx context.Context, call func()) bool {
 	called := make(chan struct{})
 	select {
@@ -253,8 +253,9 @@ func (f *flusher) collect() {
 }
 
 // flip makes the other bank the active one, at every gate, and returns the bank to be drained, to which nobody writes
-// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. Shards
-// that began with the old bank are in the table after that, and are flipped then.
+// any more. A long commit may be inside the common gate. So all gates are flipped before that one is awaited. A shard
+// that is made meanwhile may begin with the old bank. When the common gate has been left it is in the table, and the
+// second round flips it.
 func (f *flusher) flip() (drained uint32) {
 	common := &f.shards.common.gate
 	drained = common.Active()
@@ -276,8 +277,8 @@ func (f *flusher) flipShards(to uint32) (shards int64) {
 	return shards
 }
 
-// dropped has chunks that no writer can find any more. One that found them before may have written to them until the
-// last flip, so the next collection drains them once more.
+// dropped has chunks that no writer can find any more. A writer that found one before may write to it until the next
+// flip. So the next collection drains them once more.
 type dropped struct {
 	counters      []numbered[counterChunk]
 	distributions []numbered[distributionChunk]
@@ -465,8 +466,8 @@ func (f *flusher) share() {
 	f.drained.reset(time.Time{})
 }
 
-// flush collects, and has the sinks deliver and answer on replies. After the last flush run ends, as soon as no sink
-// is being written to.
+// flush collects, and has the sinks deliver and answer on replies. If it is the last flush, run ends as soon as all
+// sinks have returned from their last Write.
 func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.collect()
 	for _, o := range sinks {
@@ -475,7 +476,7 @@ func (f *flusher) flush(sinks []*outlet, replies chan<- reply, last bool) {
 	f.closing = last
 }
 
-// closeSinks closes the sinks that have returned from their last Write, and says whether all have.
+// closeSinks closes the sinks that have returned from their last Write, and says whether all sinks have.
 func (f *flusher) closeSinks() bool {
 	all := true
 	for _, o := range f.sinks {
@@ -515,10 +516,11 @@ func (f *flusher) end(storage storage, slot uint32) {
 	}
 }
 
-// forget gives back the slots of the series whose end all sinks have acknowledged, this one being the latest.
-func (f *flusher) forget(acknowledged *pending) {
-	for i := range acknowledged.ended {
-		for slot := range acknowledged.ended[i].all() {
+// forget gives back slots whose series have ended. Their ends were in a batch that is settled. It keeps the slots whose
+// end a sink has yet to acknowledge: this one, if its Write failed, or another one.
+func (f *flusher) forget(settled *pending) {
+	for i := range settled.ended {
+		for slot := range settled.ended[i].all() {
 			if !f.isEndPending(storage(i), slot) {
 				f.vacate(storage(i), slot)
 			}
@@ -538,8 +540,8 @@ func (f *flusher) vacate(storage storage, slot uint32) {
 	f.registry.giveBack(storage, slot)
 }
 
-// announce has every series with the name delivered, with its description, to every sink. New series are delivered
-// anyway.
+// announce has every series with the name delivered, with its description, to every sink. Series that are not collected
+// yet are delivered anyway.
 func (f *flusher) announce(name string) {
 	for storage := range f.series {
 		for slot, s := range f.series[storage] {

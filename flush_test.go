@@ -1265,7 +1265,7 @@ func TestStressExpiry(t *testing.T) {
 		{t: t, always: always, got: make(amounts)},
 		{t: t, always: always, got: make(amounts), fault: atRandom},
 	}
-	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(time.Microsecond), WithMaxSeries(50),
+	b, err := New(WithInterval(time.Millisecond), WithIdleExpiry(shortestExpiry), WithMaxSeries(50),
 		WithSink(sinks[0]), WithSink(sinks[1]))
 	require.NoError(t, err)
 	var stopped atomic.Bool
@@ -1565,4 +1565,20 @@ func TestNameThatExpiresAndComesBack(t *testing.T) {
 		require.Equal(t, map[string]int64{"first name": 6 * rounds / 2, "second name": 6 * rounds / 2}, counts)
 		require.NoError(t, b.Close())
 	})
+}
+
+// TestStoppedPollIsFreed: a stopped function is kept no longer.
+func TestStoppedPollIsFreed(t *testing.T) {
+	b, err := New()
+	require.NoError(t, err)
+	b.Poll(func() {}).Stop()
+	require.Empty(t, *b.polls.all.Load())
+}
+
+// TestReserveThatFails: a series that finds no place in its storage does not count against the limit.
+func TestReserveThatFails(t *testing.T) {
+	r := newRegistry(10, false, false)
+	r.places[ordinary][sums].limit = 0
+	require.False(t, r.reserve(sums, ordinary))
+	require.Zero(t, r.series[ordinary].used.Load())
 }

@@ -238,15 +238,15 @@ func (h *Histogram) Size(v int64) Update {
 }
 
 // A Gauge is a series that has a value. A batch carries it, with the latest value, if it was set since the sink's last
-// acknowledgement.
-// [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called concurrently. A Gauge
-// may be copied; the copy sets the same series.
+// acknowledgement. [Buffer.Gauge] makes one. A nil *Gauge and a zero Gauge do nothing. All methods may be called
+// concurrently. A Gauge may be copied; the copy sets the same series.
 type Gauge struct {
 	cell  *gaugeCell
 	lease *lease
 }
 
-// Set sets the gauge. If calls are concurrent, any of their values may remain.
+// Set sets the gauge. If calls are concurrent, any of their values may remain. NaN and infinities are values, too; a
+// sink drops the point if its protocol has none.
 func (g *Gauge) Set(v float64) {
 	if g != nil && g.cell != nil {
 		g.cell.set(v)
@@ -254,7 +254,7 @@ func (g *Gauge) Set(v float64) {
 	}
 }
 
-// Add adds delta. No concurrent call is lost.
+// Add adds delta to the latest value, or to zero if there is none. No concurrent call of Add is lost.
 func (g *Gauge) Add(delta float64) {
 	if g != nil && g.cell != nil {
 		g.cell.add(delta)

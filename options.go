@@ -52,14 +52,18 @@ func (c *config) checkTimeout(option string, d time.Duration) {
 	}
 }
 
+// shortestExpiry is the shortest idle expiry accepted. Tests use one that is far below any interval, and a bare number
+// of seconds is less up to 2.7 hours.
+const shortestExpiry = 10 * time.Microsecond
+
 // An Option configures a [Buffer].
 type Option func(*config)
 
 // A SinkOption configures one sink of a [Buffer].
 type SinkOption func(*config, *outlet)
 
-// WithSink adds a sink. The sink gets every update recorded in the buffer, at its own interval. Of several sinks each
-// gets every update, and none affects another.
+// WithSink adds a sink. It gets every update that is recorded in the buffer, also if there are several sinks. Each sink
+// has its own interval, and none affects another. It is an error if the sink is nil, or is given twice.
 func WithSink(sink Sink, opts ...SinkOption) Option {
 	return func(c *config) {
 		v := reflect.ValueOf(sink)
@@ -120,8 +124,9 @@ func WithCloseTimeout(d time.Duration) Option {
 
 // WithErrorHandler calls f for every failure to deliver, also of flushes that nobody waits for. The error names
 // the sink, and wraps the error that the sink returned. Points that failed stay pending. f is also called when a sink
-// drops a point for a reason for which it has not dropped one before. Without a handler, or if f is nil, only
-// [Buffer.Flush] and [Buffer.Close] tell of failures, and only [Stats] tells of drops.
+// drops a point for a reason for which it has not dropped one before, and when a polled function fails ([Buffer.Poll]).
+// Without a handler, or if f is nil, only [Buffer.Flush], [Buffer.Close] and [Stats] tell of failures to deliver, and
+// only [Stats] tells of the others.
 //
 // f is called on goroutines of its own, one for each sink and one for each polled function that fails. While it is busy
 // with one failure of a sink, only the latest of the failures that follow is kept for it; all drops are kept. Close
@@ -133,11 +138,12 @@ func WithErrorHandler(f func(error)) Option {
 	return func(c *config) { c.onError = f }
 }
 
-// WithMaxSeries limits the number of series, 100,000 if not given. Updates of a series beyond the limit go to the
-// overflow series of its name: it has the same name, kind and unit, and the one tag overflow=true. So totals per name
-// stay right. [Stats] counts these updates. If several goroutines are the first to use a series, at the same moment, it
-// counts once for each of them until one has added it. If there are more than n overflow series, too, the updates of
-// the others go to an overflow series with the name "metricsbuffer.overflow", of the same kind and unit.
+// WithMaxSeries limits the number of series, 100,000 if not given, and at least one. Updates of a series beyond the
+// limit go to the overflow series of its name: it has the same name, kind, unit and decimals, and the one tag
+// overflow=true. So totals per name stay right. [Stats] counts these updates. If several goroutines are the first to
+// use a series, at the same moment, it counts once for each of them until one has added it. If there are more than n
+// overflow series, too, the updates of the others go to an overflow series with the name "metricsbuffer.overflow", of
+// the same kind, unit and decimals.
 //
 // If a program uses exactly the tag overflow=true, its updates go to the overflow series of the name, and count as
 // overflowed. A series that has expired ([WithIdleExpiry]) counts against the limit until every sink has acknowledged
@@ -155,16 +161,18 @@ func WithMaxSeries(n int) Option {
 }
 
 // WithIdleExpiry forgets series that were not used for d, and frees their memory. A name that comes back is a new
-// series; no update is lost in between. Series that an instrument refers to are never forgotten. d must be positive:
-// without the option, no series is forgotten.
+// series; no update is lost in between. Series that an instrument refers to are never forgotten. d is at least
+// 10 microseconds, for a shorter one is nearly always a bare number meant as seconds. Without the option, no series is
+// forgotten.
 //
 // The check runs at deliveries. A series is removed between d and 1.25 d plus three intervals after its last use, and
 // not before all sinks have acknowledged that use. So a page that nobody scrapes keeps the series that wait for it. A
 // buffer without sinks forgets nothing.
 func WithIdleExpiry(d time.Duration) Option {
 	return func(c *config) {
-		if d <= 0 {
-			c.reject("WithIdleExpiry: %v is not positive; leave the option out to keep all series", d)
+		if d < shortestExpiry {
+			c.reject("WithIdleExpiry: %v is less than %v; write 10*time.Minute for ten minutes, or leave the option out "+
+				"to keep all series", d, shortestExpiry)
 		}
 		c.idleExpiry = d
 	}
@@ -197,7 +205,8 @@ func WithTags(tags ...Tag) Option {
 // WithSelfMetrics makes the buffer record figures of [Stats] as series of its own, which count against [WithMaxSeries].
 // Their names begin with "metricsbuffer.". The gauges are series, shards, bytes, sink.pending_series and
 // sink.last_duration_seconds; the counters are flips, negatives, rejected, overflowed, sink.batches,
-// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name.
+// sink.failures and sink.dropped_points. The series of a sink have the tag sink with its name. A buffer without sinks
+// has none of them.
 func WithSelfMetrics() Option {
 	return func(c *config) { c.selfMetrics = true }
 }
@@ -219,8 +228,8 @@ func SinkName(name string) SinkOption {
 	}
 }
 
-// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval. If d is 0, the sink gets batches
-// only by [Buffer.Flush] and [Buffer.Close].
+// SinkInterval sets how often the sink gets a batch, instead of the buffer's interval: at least a millisecond. If d is
+// 0, the sink gets batches only by [Buffer.Flush] and [Buffer.Close], and when an [Attacher] asks.
 func SinkInterval(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		c.checkInterval("SinkInterval", d)
@@ -228,8 +237,9 @@ func SinkInterval(d time.Duration) SinkOption {
 	}
 }
 
-// SinkTimeout limits one Write of the sink: 5 seconds if not given, and at least a millisecond. Then the context of the
-// Write ends. Go cannot interrupt a Write that ignores the end of its context, but nobody waits for it any longer.
+// SinkTimeout limits one Write of the sink: 5 seconds if not given, and at least a millisecond. After that time the
+// context of the Write ends. Go cannot interrupt a Write that ignores the end of its context, but nobody waits for it
+// any longer.
 func SinkTimeout(d time.Duration) SinkOption {
 	return func(c *config, o *outlet) {
 		c.checkTimeout("SinkTimeout", d)

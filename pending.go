@@ -20,16 +20,23 @@ import (
 // writes the batch made from it. Its size depends on the series touched and not on how often a batch failed.
 type pending struct {
 	start         time.Time // nothing in here is older
+	first         position  // the batch begins there, and goes around
 	totals        Totals
 	counters      []*[countersPerChunk]int64 // by chunk, nil if untouched
 	distributions []*distribution            // by slot, nil if untouched
 
-	marked [storages]slotSet // to be delivered even if they are zero: new series, and gauges that were set
+	marked [storages]slotSet // to be delivered even if they are zero: series new or described, and gauges that were set
 	ended  [storages]slotSet // series that have expired; nothing else is pending for them
 }
 
+// A position is one in the order of [pending.all].
+type position struct {
+	storage storage
+	slot    uint32
+}
+
 // These pools leave the memory of pending values to the garbage collector between two flushes: nothing is pending most
-// of the time. Everything in them is zero.
+// of the time. All counts in them are zero.
 var (
 	counterSums   = sync.Pool{New: func() any { return new([countersPerChunk]int64) }}
 	distributions = sync.Pool{New: func() any { return new(distribution) }}
@@ -249,7 +256,7 @@ func (p *pending) series() (n int) {
 	return n
 }
 
-// absorb adds all of other, which is empty then.
+// absorb adds all of other, in which no ends are pending. Other stays as it is.
 func (p *pending) absorb(other *pending) {
 	p.totals.add(other.totals)
 	for i, chunk := range other.counters {
@@ -313,7 +320,7 @@ func (p *pending) has(storage storage, slot uint32) bool {
 
 // reset empties p, whose next content is not older than start.
 func (p *pending) reset(start time.Time) {
-	p.start, p.totals = start, Totals{}
+	p.start, p.first, p.totals = start, position{}, Totals{}
 	for i, chunk := range p.counters {
 		if chunk != nil {
 			clear(chunk[:])
@@ -417,7 +424,7 @@ type keeper struct {
 	weak   weak.Pointer[scratch]
 }
 
-const littleMemory = 200_000 // bytes that are not worth to be dropped
+const littleMemory = 200_000 // bytes that are not worth dropping
 
 // take returns memory for a batch.
 func (k *keeper) take() *scratch {
@@ -504,6 +511,21 @@ func (s *scratch) fill(p *pending, known *catalog) []Point {
 		}
 	}
 	return s.points
+}
+
+// turn turns the points of a batch around, so that they begin at a position. It returns the number of points that have
+// come to the end.
+func turn(points []Point, first position) (turned int) {
+	if first == (position{}) {
+		return 0
+	}
+	turned, _ = slices.BinarySearchFunc(points, first, func(p Point, first position) int {
+		return cmp.Or(cmp.Compare(p.Kind.storage(), first.storage), cmp.Compare(p.ID, first.slot))
+	})
+	slices.Reverse(points[:turned])
+	slices.Reverse(points[turned:])
+	slices.Reverse(points)
+	return turned
 }
 
 // fillEnded makes a point for every series that has ended.

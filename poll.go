@@ -46,13 +46,15 @@ var noPolling = func() *polling {
 
 // Poll has f called before each batch: at the interval of a sink, by [Buffer.Flush] and [Buffer.Close], and when a sink
 // asks for its values. f may record in any way; its values are in that batch. f is called until [Poll.Stop] or
-// [Buffer.Close]; a buffer without sinks never calls it. It panics if f is nil.
+// [Buffer.Close]; a buffer without sinks never calls it. Poll panics if f is nil, and so do [Buffer.GaugeFunc] and
+// [Buffer.CounterFunc].
 //
-// f is called on a goroutine of its own, concurrently with other functions. A batch waits for it for 100 ms; if f takes
-// longer, its values are in a later batch. If f takes longer, panics or ends its goroutine, the error handler
-// ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before both f and the error handler
-// have returned. Poll and [Poll.Stop] take a time in proportion to the number of polled functions: some microseconds if
-// there are a thousand.
+// f is called on a goroutine of its own, concurrently with other functions. A batch waits for a call for 100 ms, and at
+// most for half of the time that its caller has. If f takes longer, its values are in a later batch. If a batch finds a
+// call under way, it waits for that one, and then for one more. If f takes longer than 100 ms, panics or ends its
+// goroutine, the error handler ([WithErrorHandler]) is told, and [Stats] counts it. f is not called again before
+// both f and the error handler have returned. Poll and [Poll.Stop] take a time in proportion to the number of polled
+// functions: some microseconds if there are a thousand.
 //
 // f may refer to the buffer. That does not keep the buffer reachable, unless f refers to a [Local], or the program
 // keeps the Poll. If the buffer is dropped without Close, f is no longer called.

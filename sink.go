@@ -79,10 +79,12 @@ func (k Kind) String() string {
 //     through it. A method of the wrapper comes first.
 //   - String() string, as in [fmt.Stringer]: the sink's name in errors and in [SinkStats], unless [SinkName] gives one.
 type Sink interface {
-	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: they leave the buffer for
-	// good. After an error or a panic, points that were not acknowledged stay in the buffer, and are merged into the
-	// sink's next batch. A Write that delivers in pieces acknowledges each of them by [Batch.Acknowledge]. It gives up a
-	// point that it can never deliver by [Batch.Drop].
+	// Write delivers one batch. Returning nil acknowledges every point that was not dropped: all points leave the buffer
+	// for good. A Write that delivers in pieces acknowledges each of them by [Batch.Acknowledge]. It gives up a point that
+	// it can never deliver by [Batch.Drop]. After an error or a panic, points that were neither dropped nor acknowledged
+	// stay in the buffer, and are merged into the sink's next batch. That batch begins with the first of them, or behind
+	// it if that one was the first of its batch. So neither a point that always fails, nor a sink that never gets to the
+	// end in time, holds up the other points for ever.
 	//
 	// Write is never called concurrently for one sink. ctx ends when the sink's timeout has passed ([SinkTimeout]), or
 	// when the buffer's time to close is over. A Write that goes on delays nobody else. Its result still counts: nil
@@ -94,15 +96,17 @@ type Sink interface {
 }
 
 // An Attacher is a [Sink] that is asked for its values: a scraped page, or a reader that collects. [New] gives it a
-// function that fetches them. Such a sink gets a batch only when it asks for one, unless [SinkInterval] says otherwise.
+// function that fetches them. Such a sink gets a batch when it asks for one, and by [Buffer.Flush] and [Buffer.Close],
+// but at an interval only if [SinkInterval] says so.
 type Attacher interface {
 	Sink
 
 	// Attach is called once by [New]. The function flush delivers to this sink alone, as [Buffer.Flush] does to all
 	// sinks, and returns when this sink has acknowledged. No other sink delays it or makes it fail. It may be called
 	// from any goroutine, except from inside Write. It returns [ErrClosed] once the buffer is closed, and does not keep
-	// the buffer from being collected as garbage. If Attach returns an error or panics, New
-	// returns an error. It does not close the sinks then, and sinks that were attached before cannot be attached again.
+	// the buffer from being collected as garbage. If Attach returns an error or panics, New returns an error. It does not
+	// close the sinks then. The flush of a sink that was attached before returns [ErrClosed] from then on, and this
+	// library's sinks cannot be attached a second time.
 	Attach(flush func(context.Context) error) error
 }
 
@@ -127,9 +131,10 @@ type Batch struct {
 	Points     []Point
 
 	// Ended are series that the buffer has forgotten ([WithIdleExpiry]), without values. A sink that keeps something for
-	// each series can drop it. Name and tags may have come back as a new series, with another ID; so a sink looks at Ended
-	// first. A sink that hands points on to another sink hands Ended on, too. Write acknowledges Ended by returning nil,
-	// or by [Batch.Acknowledge]. A batch may have Ended and no Points.
+	// each series can drop it. Name and tags may have come back as a new series, with another ID. So a sink looks at
+	// Ended before Points, and compares the ID: after a Write that failed, an end comes again, and the new series may be
+	// known by then. A sink that hands points on to another sink hands Ended on, too. Write acknowledges Ended by
+	// returning nil, or by [Batch.Acknowledge]. A batch may have Ended and no Points.
 	Ended []Point
 
 	outcome outcome
@@ -202,8 +207,8 @@ func (b *Batch) Acknowledge(n int) {
 // Drop tells the buffer that Points[i] can never be delivered by this sink (its name cannot be expressed in the
 // protocol, say). The point leaves the buffer and is counted as dropped, under the reason, in [SinkStats]; other sinks
 // still get it. The error handler ([WithErrorHandler]) is told of the first point of each reason. Reasons should be few
-// and constant: beyond 100 they are counted together as "other reasons". Drop may be called from Write's goroutine
-// only, and panics if there is no Points[i].
+// and constant: beyond 100 they are counted together as "other reasons". Of a reason the first 200 bytes are kept. Drop
+// may be called from Write's goroutine only, and panics if there is no Points[i].
 func (b *Batch) Drop(i int, reason string) {
 	_ = b.Points[i]
 	if b.outcome.dropped == nil {

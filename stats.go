@@ -8,7 +8,7 @@ import (
 	"github.com/metricsbuffer/metricsbuffer/internal/owner"
 )
 
-// Stats is an account of the updates that went through a buffer. For each sink,
+// Stats is an account of the updates that went through a buffer. In every account, and for every sink,
 //
 //	Recorded = Acknowledged + Pending + Dropped
 //
@@ -31,7 +31,7 @@ type Stats struct {
 	// "atomics".
 	Fence string
 
-	PollFailures int64 // polled functions that panicked, ended their goroutine or took longer than 100 ms
+	PollFailures int64 // calls of polled functions that panicked, ended their goroutine or took longer than 100 ms
 
 	Clock          string // of stopwatches: "tsc" or "cntvct", the processor's counters, or "runtime"
 	ClockFallbacks int64  // 1 if the counter was given up because it differed from the runtime's clock

@@ -39,39 +39,47 @@ type Subject struct {
 	Unchecked string
 
 	// Break makes the backend fail, so that no Write can succeed. Mend makes it work again, after Break and after Stall.
-	// Output from before must still be returned by Received. Without them failures are not tested.
+	// Output from before must still be returned by Received. Without them failures are not tested. If a backend can fail
+	// in several ways (it refuses connections, or answers with an error), run the suite once for each.
 	Break, Mend func()
 
 	// Stall makes the backend accept output without ever answering. Without it, Break is used instead.
 	Stall func()
 }
 
-// Run tests that a sink keeps the rules of [metricsbuffer.Sink]. It must deliver counters and timers with ordinary
-// names. It may drop gauges and histograms, and names and values that its backend cannot take. The subtests are:
+// Run tests that a sink does its part of the contract with a buffer. The subtests are:
 //
 //   - Empty: a batch without points is written without an error, and nothing arrives.
 //   - New: a series without updates, which a buffer delivers once, arrives as zero or not at all.
 //   - Changes: values and descriptions that change neither begin a series nor lose what has arrived. The last value of
-//     a gauge counts. Counters and timers with ordinary names are not dropped.
+//     a gauge counts. Counters and timers with ordinary names are not dropped. A batch without a series leaves it as
+//     it is.
 //   - Ended: a batch that says which series have ended is written without an error, also if it has no points. Series
 //     that come back count, and so do others that get the IDs of those which have ended.
 //   - Hostile: names, tags, units and descriptions of any bytes neither add a series nor count in another one. Each
 //     point arrives so that it can be told from all others, or is dropped with a reason; this includes several tags
-//     with one key. An ordinary series among them arrives, and so does one after them.
-//   - Values: the same for extreme values, such as a gauge that is not a number.
-//   - Fractions: the same for counters whose counts have decimals.
+//     with one key. An ordinary series among them arrives, and so does one after them. A batch whose points are all
+//     dropped is no error.
+//   - Values: the same for extreme values, such as a gauge that is not a number, and for a batch that lasts no time.
+//   - Fractions: the same for counters whose counts have decimals, also if one name has several numbers of them.
 //   - Retention: the sink does not change the batch, and does not use it after Write has returned.
 //   - Cancelled, Stalled: a Write returns within [Grace] after its context ended, before or during the Write.
+//   - Large: a batch of 20,000 points arrives.
+//   - Goroutines: Writes leave no goroutines behind.
 //   - Failure: an acknowledged point has arrived once, and no other point has, while the backend fails and after.
 //   - Middle: the same for long batches, while the backend fails at different moments.
 //   - Exact: the same with a buffer, concurrent writers, and a backend that comes and goes.
 //   - Close: for an [io.Closer], also behind Unwrap. A buffer that closes the sink has delivered everything. A second
 //     Close is harmless.
+//   - Abandoned: for an [io.Closer], as above. Close returns within 10 seconds while the backend does not answer.
 //   - Attach: for a [metricsbuffer.Attacher]. Reading the backend delivers without a call of Flush, also after the
 //     buffer was closed. A second buffer is refused.
 //
 // Every Write gets a context that ends after at most 10 seconds. One that goes on for longer than [Grace] after that
 // fails the subtest.
+//
+// The suite does not see the buckets, extremes and exemplars that arrive, nor descriptions and times, nor the memory
+// that a sink keeps for series which have ended. Write tests of these if the sink delivers or keeps them.
 //
 // Run calls begin for each subtest, to get a sink with an empty backend. Use the race detector: it sees a batch that
 // is read too late.
@@ -98,10 +106,13 @@ func Run(t *testing.T, begin func(t *testing.T) Subject) {
 		{"Retention", true, testRetention},
 		{"Cancelled", true, testCancelled},
 		{"Stalled", true, testStalled},
+		{"Large", true, testLarge},
+		{"Goroutines", true, testGoroutines},
 		{"Failure", true, testFailure},
 		{"Middle", true, testMiddle},
 		{"Exact", false, testExact},
 		{"Close", false, testClose},
+		{"Abandoned", true, testAbandoned},
 		{"Attach", false, testAttach},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -130,6 +130,26 @@ func packing(acknowledged func(from, to int) int) func(*testing.T) sinktest.Subj
 	})
 }
 
+// expressible drops the points that cannot be expressed, and returns the others.
+func (s *sender) expressible(batch *metricsbuffer.Batch) (points []metricsbuffer.Point) {
+	for i := range batch.Points {
+		if reason := s.drop(&batch.Points[i]); reason != "" {
+			batch.Drop(i, reason)
+		} else {
+			points = append(points, batch.Points[i])
+		}
+	}
+	return points
+}
+
+// escaping changes texts before they are escaped.
+func escaping(change func(text string) string) func(*testing.T) sinktest.Subject {
+	return sending(func(s *sender) {
+		escape := s.escape
+		s.escape = func(text string) string { return escape(change(text)) }
+	})
+}
+
 // A test cannot expect another one to fail, so this runs itself with each defect.
 func TestDefects(t *testing.T) {
 	const variable = "METRICSBUFFER_TEST_DEFECT"
@@ -167,3 +187,6 @@ func TestEverySubtestCanFail(t *testing.T) {
 			strings.Contains(string(source), ", "+subtest[1]+":"), "Run's documentation lacks %s", subtest[1])
 	}
 }
+
+// The sink of ExampleRun passes. An Example has no *testing.T, and so cannot run the suite itself.
+func TestExampleRun(t *testing.T) { sinktest.Run(t, begin) }

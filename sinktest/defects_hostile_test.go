@@ -3,7 +3,9 @@ package sinktest_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -125,7 +127,7 @@ var hostileDefects = map[string]flawed{
 			}
 			return nil
 		})},
-	"drops everything after a hostile batch": {"Hostile", `dropped counter "conformance_jobs" "worker"="a" = 5: "blocked"`,
+	"drops everything after a hostile batch": {"Hostile", `counter "conformance_jobs" "worker"="a" = 5 has not arrived`,
 		sending(func(s *sender) {
 			drop, seen := s.drop, false
 			s.drop = func(p *metricsbuffer.Point) string {
@@ -135,6 +137,59 @@ var hostileDefects = map[string]flawed{
 				seen = true
 				return drop(p)
 			}
+		})},
+	"limits the length of texts": {"Hostile", notApart, escaping(func(text string) string {
+		return text[:min(len(text), 255)]
+	})},
+	"collapses underscores": {"Hostile", notApart, escaping(func(text string) string {
+		return strings.ReplaceAll(text, "__", "_")
+	})},
+	"escapes all but backslashes": {"Hostile", notApart, escaping(func(text string) string {
+		return strings.NewReplacer("\n", `\n`, `"`, `\"`).Replace(text)
+	})},
+	"escapes all but percent signs": {"Hostile", notApart, escaping(func(text string) string {
+		return strings.ReplaceAll(text, "\n", "%0A")
+	})},
+	"escapes all but plus signs": {"Hostile", notApart, sending(func(s *sender) {
+		s.escape = func(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "%2B", "+") }
+	})},
+	"makes numbers of texts": {"Hostile", notApart, escaping(func(text string) string {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return strconv.FormatInt(n, 10)
+		}
+		return text
+	})},
+	"has a tag and a field of one key": {"Hostile", notApart, writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := s.expressible(batch)
+			for i := range points {
+				p := &points[i]
+				for _, tag := range p.Tags {
+					if tag.Key == "name" {
+						p.Name = tag.Value
+					}
+				}
+				p.Tags = slices.DeleteFunc(slices.Clone(p.Tags), func(tag metricsbuffer.Tag) bool { return tag.Key == "name" })
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+	"takes the count of a histogram for a counter's": {"Hostile", "have the sum of several recorded series", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := s.expressible(batch)
+			for i := range points {
+				if p := &points[i]; p.Kind == metricsbuffer.KindHistogram && p.Unit == "" {
+					p.Kind, p.Name = metricsbuffer.KindCounter, p.Name+".count"
+				}
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+		})},
+	"fails if it drops all": {"Hostile", "A point that cannot be delivered must be dropped: broken", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := s.expressible(batch)
+			if len(points) == 0 && len(batch.Points) > 0 {
+				return errBroken
+			}
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
 		})},
 	"counts wrong": {"Hostile", "series have got another value", sending(func(s *sender) {
 		s.value = func(p *metricsbuffer.Point) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -32,19 +33,7 @@ var defects = map[string]flawed{
 		return subject
 	}},
 
-	"drops timers": {"New", "A sink must deliver counters and timers", writing(
-		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
-			points := slices.Clone(batch.Points)
-			for i, p := range slices.Backward(points) {
-				if p.Kind == metricsbuffer.KindTimer {
-					batch.Drop(i, "no timers")
-					points = slices.Delete(points, i, i+1)
-				}
-			}
-			return s.Write(ctx, &metricsbuffer.Batch{Points: points})
-		})},
-
-	"ignores decimals": {"Fractions", "which is its Count; its amount is", sending(func(s *sender) {
+	"ignores decimals": {"Fractions", "has arrived as", sending(func(s *sender) {
 		s.value = func(p *metricsbuffer.Point) string {
 			if p.Kind == metricsbuffer.KindCounter {
 				return strconv.FormatInt(p.Count, 10)
@@ -131,6 +120,15 @@ var defects = map[string]flawed{
 			return "unsupported"
 		}
 	})},
+	"shows the last batch": {"Changes", "after a batch without it: a series stays until it is in Ended", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				if batch.Points[0].Name == "conformance_jobs" {
+					s.server.text.Reset()
+				}
+				return s.Write(ctx, batch)
+			})
+		})},
 	"sends the end of a series": {"Ended", "a series without updates arrived as", writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			points := slices.Clone(batch.Points)
@@ -183,6 +181,49 @@ var defects = map[string]flawed{
 			return number(p)
 		}
 	})},
+	"rounds to six digits": {"Values", "12345.678 has arrived as", sending(func(s *sender) {
+		s.value = func(p *metricsbuffer.Point) string {
+			if p.Kind == metricsbuffer.KindGauge {
+				return strconv.FormatFloat(p.Value, 'g', 6, 64)
+			}
+			return number(p)
+		}
+	})},
+	"rounds to milliseconds": {"Values", "has arrived with a sum of 2000000, want 3445728", sending(func(s *sender) {
+		s.sum = func(p *metricsbuffer.Point) (sum int64) {
+			for b := range p.Buckets.All() {
+				sum += int64(b.Count) * int64(time.Duration(b.Upper).Truncate(time.Millisecond)) //nolint:gosec // few
+			}
+			return sum
+		}
+	})},
+	"takes the maximum for the mean": {"Values", "has arrived with a sum of 4718592, want 3445728", sending(
+		func(s *sender) { s.sum = func(p *metricsbuffer.Point) int64 { return p.Count * p.Max } })},
+	"divides by the time of the batch": {"Values", "Write: Write panicked: runtime error: integer divide by zero", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			for _, p := range batch.Points {
+				if p.Count/int64(batch.End.Sub(batch.Start)) > math.MaxInt64/2 {
+					return errBroken
+				}
+			}
+			return s.Write(ctx, batch)
+		})},
+	"keeps the first decimals of a name": {"Fractions", "in steps of different decimals, has arrived as", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			decimals := make(map[string]int)
+			return metricsbuffer.SinkFunc(func(ctx context.Context, batch *metricsbuffer.Batch) error {
+				points := s.expressible(batch)
+				for i := range points {
+					p := &points[i]
+					if first, known := decimals[p.Name]; known && p.Kind == metricsbuffer.KindCounter {
+						p.Decimals = first
+					} else {
+						decimals[p.Name] = p.Decimals
+					}
+				}
+				return s.Write(ctx, &metricsbuffer.Batch{Points: points})
+			})
+		})},
 	"counts in 32 bits": {"Values", "has arrived as", sending(func(s *sender) {
 		s.value = func(p *metricsbuffer.Point) string {
 			count := int64(int32(p.Count)) //nolint:gosec // the defect
@@ -300,11 +341,42 @@ var defects = map[string]flawed{
 		}
 	})},
 
+	"has a limit": {"Large", "18000 points of a long batch were acknowledged, and have not arrived once", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := s.expressible(batch)
+			return s.Write(ctx, &metricsbuffer.Batch{Points: points[:min(len(points), 2000)]})
+		})},
+	"drops what is too much": {"Large", "divide a batch that is too long", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			err := s.Write(ctx, batch)
+			for i := 2000; i < len(batch.Points); i++ {
+				batch.Drop(i, "too much")
+			}
+			return err
+		})},
+	"leaves goroutines behind": {"Goroutines", "100 Writes left goroutines behind", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			go func() { select {} }()
+			return s.Write(ctx, batch)
+		})},
+	"acknowledges so many as it has sent": {"Middle", "series have not arrived once", writing(
+		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
+			points := s.expressible(batch)
+			for from := 0; from < len(points); from += 10 {
+				to := min(from+10, len(points))
+				if err := s.Write(ctx, &metricsbuffer.Batch{Points: points[from:to]}); err != nil {
+					return err
+				}
+				batch.Acknowledge(to)
+				time.Sleep(100 * time.Microsecond)
+			}
+			return nil
+		})},
 	"acknowledges the packet that fails": {"Middle", "series have not arrived once", packing(
 		func(from, to int) int { return min(from, 1) * to })},
 	"acknowledges no packet before the one that fails": {"Middle", "series have not arrived once", packing(
 		func(int, int) int { return 0 })},
-	"loses one in many": {"Exact", "has not arrived", writing(
+	"loses one in many": {"Exact", `"conformance_jobs" "worker"=`, writing(
 		func(s *sender, ctx context.Context, batch *metricsbuffer.Batch) error {
 			return s.Write(ctx, &metricsbuffer.Batch{Points: batch.Points[:min(3, len(batch.Points))]})
 		})},
@@ -330,6 +402,24 @@ var defects = map[string]flawed{
 		func(s *sender) metricsbuffer.Sink {
 			var mu sync.Mutex
 			return &closable{Sink: s, onClose: func() error { mu.Lock(); return nil }}
+		})},
+	"waits for the backend when closed": {"Abandoned", "while its backend fails, has not returned after 1s", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			return &closable{Sink: s, onClose: func() error {
+				for s.server.isBroken() {
+					time.Sleep(time.Millisecond)
+				}
+				return nil
+			}}
+		})},
+	"panics when closed early": {"Abandoned", "while its backend fails, panicked: at 1 o'clock", wrapping(
+		func(s *sender) metricsbuffer.Sink {
+			return &closable{Sink: s, onClose: func() error {
+				if s.server.isBroken() {
+					panic("at 1 o'clock")
+				}
+				return nil
+			}}
 		})},
 	"fails when closed": {"Close", "Close of the buffer", wrapping(func(s *sender) metricsbuffer.Sink {
 		return &closable{Sink: s, onClose: func() error { return errBroken }}

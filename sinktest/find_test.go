@@ -22,8 +22,8 @@ func TestNeverDelivered(t *testing.T) {
 	)))
 	const apples = "counter apples, counter apples{color=red}, gauge apple"
 	_, err = recorder.Find(metricsbuffer.KindCounter, "aples", red)
-	require.EqualError(t, err,
-		"sinktest: counter aples{color=red} was not recorded; of 5 series, the nearest: "+apples)
+	require.EqualError(t, err, "sinktest: counter aples{color=red} was not recorded; of 5 series, the nearest: "+
+		"counter apples{color=red}, counter apples, gauge apple")
 	_, err = recorder.Find(metricsbuffer.KindTimer, "apples")
 	require.EqualError(t, err, "sinktest: timer apples was not recorded; of 5 series, the nearest: "+apples)
 
@@ -70,7 +70,20 @@ func TestUnits(t *testing.T) {
 	require.EqualValues(t, 3, rows.Count)
 	_, err = recorder.FindHistogram("size", "row")
 	require.EqualError(t, err, "sinktest: histogram size[row] was not recorded; "+
-		"of 2 series, the nearest: histogram size[bytes], histogram size[rows]")
+		"of 2 series, the nearest: histogram size[rows], histogram size[bytes]")
+}
+
+// Of many series with one name, those with similar tags are the nearest.
+func TestMisspeltTag(t *testing.T) {
+	recorder := new(sinktest.Recorder)
+	var points []metricsbuffer.Point
+	for fruit := 'a'; fruit <= 'z'; fruit++ {
+		points = append(points, counter("sold", 1, metricsbuffer.T("fruit", string(fruit)+" pear")))
+	}
+	points = append(points, counter("sold", 1, metricsbuffer.T("fruit", "plum")))
+	require.NoError(t, recorder.Write(t.Context(), second(points...)))
+	_, err := recorder.Find(metricsbuffer.KindCounter, "sold", metricsbuffer.T("fruit", "plumb"))
+	require.ErrorContains(t, err, "of 27 series, the nearest: counter sold{fruit=plum}, ")
 }
 
 func TestLine(t *testing.T) {

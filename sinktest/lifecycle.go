@@ -41,20 +41,44 @@ func testClose(t *testing.T, s Subject) {
 	if err := buffer.Close(); err != nil {
 		t.Errorf("Close of the buffer: %v", err)
 	}
+	closeWithin(t, closer, "the closed sink", Grace)
+	s.expectOrdinary(t, 5)
+}
+
+// closeWithin fails the test if Close panics or takes longer than the limit. An error is no harm.
+func closeWithin(t *testing.T, closer io.Closer, what string, limit time.Duration) {
+	t.Helper()
 	panicked := make(chan any, 1)
 	go func() {
 		defer func() { panicked <- recover() }()
-		_ = closer.Close() // an error is no harm
+		_ = closer.Close()
 	}()
 	select {
 	case p := <-panicked:
 		if p != nil {
-			t.Errorf("Close of the closed sink panicked: %v", p)
+			t.Errorf("Close of %s panicked: %v", what, p)
 		}
-	case <-time.After(Grace):
-		t.Fatalf("Close of the closed sink has not returned after %v", Grace)
+	case <-time.After(limit):
+		t.Fatalf("Close of %s has not returned after %v: limit how long it waits for the backend", what, limit)
 	}
-	s.expectOrdinary(t, 5)
+}
+
+// testAbandoned closes the sink while its backend does not answer. A buffer that is closed leaves the goroutine behind
+// which closes the sink, if that takes longer than the buffer has time.
+func testAbandoned(t *testing.T, s Subject) {
+	closer, ok := optional[io.Closer](s.Sink)
+	switch {
+	case !ok:
+		t.Skip("the sink has no Close")
+	case s.Break == nil:
+		t.Skip("the subject has no Break and Mend")
+	}
+	s.stall()
+	defer s.Mend()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_ = s.writeUntil(ctx, t, some(5)) // the backend may have taken it
+	closeWithin(t, closer, "the sink, while its backend fails,", patience)
 }
 
 func testAttach(t *testing.T, s Subject) {

@@ -58,14 +58,24 @@ func word(s string) string {
 }
 
 // unknown returns the error for a series that is not among the known ones. It lists those that come nearest: a name
-// that differs in a few letters, or other tags, another unit or another kind.
+// that differs in a few letters, or other tags, another unit or another kind. Of one name, those with similar tags and
+// unit come first.
 func unknown(wanted *metricsbuffer.Point, known []metricsbuffer.Point) error {
 	if len(known) == 0 {
 		return fmt.Errorf("sinktest: %s was not recorded, nor any other series: flush the buffer first", lineSeries(wanted))
 	}
 	near := slices.Clone(known)
 	distance := func(p *metricsbuffer.Point) int { return editDistance(wanted.Name, p.Name) }
-	slices.SortStableFunc(near, func(a, b metricsbuffer.Point) int { return distance(&a) - distance(&b) })
+	rest := func(p metricsbuffer.Point) string {
+		p.Name = ""
+		return lineSeries(&p)
+	}
+	slices.SortStableFunc(near, func(a, b metricsbuffer.Point) int {
+		if byName := distance(&a) - distance(&b); byName != 0 {
+			return byName
+		}
+		return editDistance(rest(*wanted), rest(a)) - editDistance(rest(*wanted), rest(b))
+	})
 	near = slices.DeleteFunc(near, func(p metricsbuffer.Point) bool {
 		return distance(&p) > max(2, min(len(wanted.Name), len(p.Name))/3)
 	})

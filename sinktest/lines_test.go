@@ -22,7 +22,8 @@ var errBroken = errors.New("broken")
 //
 //	name,key=value,… kind/unit=number
 //
-// in which every name, key, value and unit is escaped and not empty, except that the unit may be.
+// in which every name, key, value and unit is escaped and not empty, except that the unit may be. The number of a timer
+// is followed by a semicolon and the sum.
 type server struct {
 	mu     sync.Mutex
 	broken bool
@@ -54,7 +55,8 @@ func (s *server) send(text string) error {
 }
 
 var validLine = regexp.MustCompile(
-	`^([^ ,=]+)((?:,[^ ,=]+=[^ ,=]+)*) (counter|gauge|timer|histogram)/([^ ,=]*)=(-?[0-9.]+(?:e[+-][0-9]+)?)$`)
+	`^([^ ,=]+)((?:,[^ ,=]+=[^ ,=]+)*) (counter|gauge|timer|histogram)/([^ ,=]*)=(-?[0-9.]+(?:e[+-][0-9]+)?)` +
+		`(?:;(-?[0-9]+))?$`)
 
 func (s *server) received() (points []metricsbuffer.Point, err error) {
 	s.mu.Lock()
@@ -93,7 +95,8 @@ func parseLine(line string) (p metricsbuffer.Point, err error) {
 	if p.Kind == metricsbuffer.KindGauge {
 		p.Value = number
 	} else if p.Count, p.Decimals, problem = sinktest.ParseAmount(parts[5]); p.Kind == metricsbuffer.KindTimer {
-		p.Sum = p.Count << 20
+		sum, noSum := strconv.ParseInt(parts[6], 10, 64)
+		p.Sum, err = sum, errors.Join(err, noSum)
 	}
 	return p, errors.Join(err, problem)
 }
@@ -104,6 +107,7 @@ type sender struct {
 	escape func(s string) string
 	tags   func(tags []metricsbuffer.Tag) []metricsbuffer.Tag
 	value  func(p *metricsbuffer.Point) string
+	sum    func(p *metricsbuffer.Point) int64
 	drop   func(p *metricsbuffer.Point) (reason string)
 	done   func(err error, batch *metricsbuffer.Batch) error
 
@@ -114,6 +118,7 @@ func newSender() *sender {
 	return &sender{
 		server: new(server), escape: url.QueryEscape, value: number, drop: inexpressible,
 		tags: func(tags []metricsbuffer.Tag) []metricsbuffer.Tag { return tags },
+		sum:  func(p *metricsbuffer.Point) int64 { return p.Sum },
 		done: func(err error, _ *metricsbuffer.Batch) error { return err },
 	}
 }
@@ -163,7 +168,11 @@ func (s *sender) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		if !s.unitless {
 			text.WriteString(s.escape(p.Unit))
 		}
-		text.WriteString("=" + s.value(p) + "\n")
+		text.WriteString("=" + s.value(p))
+		if p.Kind == metricsbuffer.KindTimer {
+			text.WriteString(";" + strconv.FormatInt(s.sum(p), 10))
+		}
+		text.WriteString("\n")
 	}
 	return s.done(s.server.send(text.String()), batch)
 }

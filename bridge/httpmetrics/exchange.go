@@ -2,6 +2,7 @@ package httpmetrics
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 // as the transport of a reverse proxy does. Therefore exchanges are not reused.
 type exchange struct {
 	writer   http.ResponseWriter
+	request  *http.Request
 	body     io.ReadCloser
 	read     atomic.Int64 // bytes of the request's body
 	written  int64        // bytes of the response's body
@@ -125,6 +127,14 @@ func (w flusher) Flush() { _ = w.FlushError() }
 func (w flusher) FlushError() error {
 	w.x.begin(http.StatusOK)
 	return http.NewResponseController(w.x.writer).Flush()
+}
+
+// CloseNotify implements [http.CloseNotifier], which is deprecated. But gin needs it to stream, as do older programs.
+// The server ends the request's context when it would notify.
+func (w flusher) CloseNotify() <-chan bool {
+	gone := make(chan bool, 1)
+	context.AfterFunc(w.x.request.Context(), func() { gone <- true })
+	return gone
 }
 
 func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.x.hijack() }

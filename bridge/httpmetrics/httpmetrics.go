@@ -16,9 +16,10 @@
 //	http.server.active_requests     gauge      method, scheme                 http_server_active_requests
 //	http.server.panics              counter    method, scheme, route          http_server_panics_total
 //
-// The last one is not in the conventions. The number of requests is the count of the timer, at Prometheus
-// http_server_request_duration_seconds_count. A request is recorded when its handler returns or panics. Its duration
-// and its sizes arrive in the same batch of a sink. [WithoutSizes] leaves the sizes out.
+// The last one is not in the conventions. It counts each panic, also one with [http.ErrAbortHandler], by which
+// httputil.ReverseProxy ends a response that it cannot copy to its end. The number of requests is the count of the
+// timer, at Prometheus http_server_request_duration_seconds_count. A request is recorded when its handler returns or
+// panics. Its duration and its sizes arrive in the same batch of a sink. [WithoutSizes] leaves the sizes out.
 //
 //	tag                        value
 //	http.request.method        GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, or _OTHER for any other one
@@ -27,8 +28,9 @@
 //	http.response.status_code  the status: the first one that is not informational
 //
 // The status of a handler that writes nothing is 200; it is 500 if the handler panics or calls [runtime.Goexit] before
-// it writes, and 101 if it hijacks the connection before it writes. The number of series stays small if the handlers
-// use few statuses, and the function of [WithRoute] returns few routes.
+// it writes, and 101 if it hijacks the connection before it writes. A CONNECT request that ServeMux redirects to the
+// path with a slash at the end has the route _OTHER. The number of series stays small if the handlers use few statuses,
+// and the function of [WithRoute] returns few routes.
 //
 // The size of a request is the number of bytes that the handler has read from the body until it returns. The size of a
 // response is the number of bytes that the server has taken for the body, before they are encoded for the connection.
@@ -45,7 +47,8 @@
 // The wrapped handler gets a ResponseWriter with optional interfaces of the outer one, which is the server's, or that
 // of the middleware around this handler:
 //
-//   - [http.Flusher] and [http.Hijacker], each if an [http.ResponseController] finds it in the outer one.
+//   - [http.Flusher] and [http.Hijacker], each if an [http.ResponseController] finds it in the outer one. With Flush it
+//     also has CloseNotify, which gin and older programs need.
 //   - [io.ReaderFrom], if the outer one has all three, as that of HTTP/1 has.
 //   - [http.Pusher], if the outer one has it and [http.Flusher], and not [http.Hijacker], as that of HTTP/2.
 //
@@ -61,6 +64,7 @@ package httpmetrics
 
 import (
 	"net/http"
+	"path"
 	"runtime"
 	"strings"
 	"time"
@@ -157,7 +161,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	of := activeLabels{methodOf(r.Method), schemeOf(r)}
 	active := h.active.With(of)
 	active.Add(1)
-	x := &exchange{writer: w, head: r.Method == http.MethodHead}
+	x := &exchange{writer: w, request: r, head: r.Method == http.MethodHead}
 	if r.Body != nil && r.Body != http.NoBody && !h.withoutSizes {
 		x.body = r.Body
 		r.Body = (*requestBody)(x)
@@ -226,8 +230,18 @@ func schemeOf(r *http.Request) string {
 
 // routeOf returns the path of the pattern that matched, without its method and host.
 func routeOf(r *http.Request) string {
+	if r.Method == http.MethodConnect && redirected(r) {
+		return ""
+	}
 	if slash := strings.IndexByte(r.Pattern, '/'); slash >= 0 {
 		return r.Pattern[slash:]
 	}
 	return ""
+}
+
+// redirected says whether a ServeMux answered a CONNECT request with the address that has a slash at the end. It then
+// has written the path of that address into the request, and not a pattern. A client could make any number of these.
+func redirected(r *http.Request) bool {
+	return strings.HasSuffix(r.Pattern, "/") && !strings.HasSuffix(r.URL.EscapedPath(), "/") &&
+		path.Clean(r.Pattern) == path.Clean(r.URL.Path)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -410,6 +411,60 @@ func TestHTTP2(t *testing.T) {
 	require.Equal(t, []int64{1, 4}, []int64{size.Count, size.Sum})
 }
 
+// A notifier is a http.CloseNotifier. That is deprecated, but gin's Context.Stream panics without it.
+type notifier interface{ CloseNotify() <-chan bool }
+
+// A handler is told by CloseNotify that its client has gone, by HTTP/1 and HTTP/2, and behind other middleware.
+func TestCloseNotify(t *testing.T) {
+	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
+		"server":  func(w http.ResponseWriter) http.ResponseWriter { return w },
+		"unwraps": func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{w} },
+		"flushes": func(w http.ResponseWriter) http.ResponseWriter { return flushing{w, w.(http.Flusher)} },
+	} {
+		for _, version := range []int{1, 2} {
+			t.Run(fmt.Sprint(name, version), func(t *testing.T) {
+				buffer := metricstest.New(t)
+				begun, told := make(chan int, 1), make(chan bool, 1)
+				handler := httpmetrics.Handler(buffer, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					notifier, notifies := w.(notifier)
+					if !notifies {
+						begun <- 0
+						return
+					}
+					gone := notifier.CloseNotify()
+					begun <- r.ProtoMajor
+					told <- <-gone
+				}))
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					handler.ServeHTTP(wrap(w), r)
+				}))
+				server.EnableHTTP2 = version == 2
+				server.StartTLS()
+				defer server.Close()
+				ctx, cancel := context.WithCancel(t.Context())
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+				require.NoError(t, err)
+				var asking sync.WaitGroup
+				asking.Go(func() {
+					response, err := server.Client().Do(request)
+					if err == nil {
+						response.Body.Close()
+					}
+				})
+				require.Equal(t, version, <-begun)
+				cancel()
+				require.True(t, <-told)
+				asking.Wait()
+			})
+		}
+	}
+}
+
+type flushing struct {
+	http.ResponseWriter
+	http.Flusher
+}
+
 // A ResponseWriter without optional interfaces does not get any.
 func TestPlainResponseWriter(t *testing.T) {
 	type plain struct{ http.ResponseWriter }
@@ -419,10 +474,11 @@ func TestPlainResponseWriter(t *testing.T) {
 		_, flushes := w.(http.Flusher)
 		_, hijacks := w.(http.Hijacker)
 		_, readsFrom := w.(io.ReaderFrom)
+		_, notifies := w.(notifier)
 		flushed := http.NewResponseController(w).Flush() == nil
-		if hijacks || readsFrom || flushes != (called == 2) || flushed != flushes {
-			t.Errorf("request %d: flushes %v, flushed %v, hijacks %v, reads from %v",
-				called, flushes, flushed, hijacks, readsFrom)
+		if hijacks || readsFrom || notifies != flushes || flushes != (called == 2) || flushed != flushes {
+			t.Errorf("request %d: flushes %v, flushed %v, hijacks %v, reads from %v, notifies %v",
+				called, flushes, flushed, hijacks, readsFrom, notifies)
 		}
 		w.Header().Set("key", "value")
 	}))
@@ -587,6 +643,40 @@ func TestRoute(t *testing.T) {
 	registerDefault()
 	request(httpmetrics.Handler(buffer, nil), "/default/1")
 	require.EqualValues(t, 1, count("/default/{id}"))
+}
+
+// A client cannot make routes. ServeMux takes the path of a CONNECT request that it redirects for the pattern.
+func TestRouteOfRedirect(t *testing.T) {
+	buffer := metricstest.New(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/orders/{id}/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/{a}/{b}/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/tree", func(http.ResponseWriter, *http.Request) {})
+	handler := httpmetrics.Handler(buffer, mux, httpmetrics.WithoutSizes())
+	request := func(method, path string) int {
+		recorder := httptest.NewRecorder()
+		request := httptest.NewRequest(method, "/", nil)
+		request.URL = metricsbuffer.Must(url.ParseRequestURI(path))
+		handler.ServeHTTP(recorder, request)
+		return recorder.Code
+	}
+	count := func(route string, status int) int64 {
+		at := tags("CONNECT", route, status)
+		return metricstest.Timer(t, buffer, "http.server.request.duration", at...).Count
+	}
+	redirected := []string{"/orders/1", "/orders/{id}", "/orders/1%2F", "/a/%2F%2F", "/a/%2E", "/a/%252F"}
+	status := request("GET", "/orders/1")
+	for _, path := range redirected {
+		require.Equal(t, status, request("CONNECT", path), path)
+	}
+	require.EqualValues(t, len(redirected), count("_OTHER", status))
+
+	for _, path := range []string{"/orders/1/", "/orders/1/x", "/tree", "/a/b/"} {
+		require.Equal(t, 200, request("CONNECT", path), path)
+	}
+	require.EqualValues(t, 2, count("/orders/{id}/", 200))
+	require.EqualValues(t, 1, count("/tree", 200))
+	require.EqualValues(t, 1, count("/{a}/{b}/", 200))
 }
 
 // An option without its function is not left out silently.

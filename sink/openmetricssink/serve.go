@@ -20,7 +20,7 @@ const flushTimeout = 5 * time.Second
 // The page is complete before the first byte is sent, so a slow client delays nobody. It only keeps the memory of its
 // page; the server's WriteTimeout limits that. The sink keeps the memory of one page for the next request.
 //
-// A sink without a buffer answers with the status 500.
+// A sink without a buffer answers with the status 500, and a request whose context has ended is answered with 503.
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -36,8 +36,10 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), flushTimeout)
 	_ = (*flush)(ctx) // see above
 	cancel()
-	if r.Context().Err() != nil {
-		return // the client has gone
+	if err := r.Context().Err(); err != nil { // the client has gone, mostly
+		http.Error(w, "openmetricssink: the request ended before its page was made: "+err.Error()+
+			"; do not end the contexts of requests that are to be answered", http.StatusServiceUnavailable)
+		return
 	}
 
 	f := formatOf(r.Header)

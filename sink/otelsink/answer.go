@@ -52,8 +52,8 @@ const (
 // been taken. The protocol forbids to repeat it.
 //
 // Other answers are final by the protocol, too, such as those to a wrong token or path. They are not about the content:
-// the points would be taken after somebody has mended the configuration. A ResourceExhausted may mean a quota, so its
-// message has to speak of a size.
+// the points would be taken after somebody has mended the configuration. Some servers call such a request invalid, too:
+// see takesEmpty. A ResourceExhausted may mean a quota, so its message has to speak of a size.
 //
 // An exporter that writes JSON, such as stdoutmetric, has an error of encoding/json for NaN and infinities.
 func refusal(err error) (reason string) {

@@ -215,6 +215,31 @@ func TestAnswersNotAboutTheContent(t *testing.T) {
 	}
 }
 
+// If a server calls each request invalid, as VictoriaMetrics does for a wrong path, no point is lost. The buffer
+// delivers them once the configuration is mended.
+func TestEachRequestIsInvalid(t *testing.T) {
+	for name, startReceiver := range transports {
+		t.Run(name, func(t *testing.T) {
+			receiver, exporter := startReceiver(t)
+			receiver.refuse = func(*collector.ExportMetricsServiceRequest) error {
+				return status.Error(codes.InvalidArgument, "unsupported path requested")
+			}
+			b := metricsbuffer.Must(metricsbuffer.New(
+				metricsbuffer.WithSink(newSink(t, exporter), metricsbuffer.SinkInterval(0))))
+			for i := range 100 {
+				b.IncrCounter(fmt.Sprint("c", i), 1)
+			}
+			require.ErrorContains(t, b.Flush(t.Context()), "unsupported path requested")
+			require.EqualValues(t, 100, b.Stats().Sinks[0].Pending.Increments)
+			require.Empty(t, b.Stats().Sinks[0].Drops)
+			require.Equal(t, 2, receiver.exports)
+			receiver.refuse = nil
+			require.NoError(t, b.Close())
+			require.Len(t, receiver.totals, 100)
+		})
+	}
+}
+
 // A jostledExporter notices exports at the same time.
 type jostledExporter struct {
 	sdk.Exporter

@@ -1,6 +1,7 @@
 package otelsink_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/metricsbuffer/metricsbuffer"
 	"github.com/metricsbuffer/metricsbuffer/sink/otelsink"
@@ -65,4 +67,38 @@ func ExampleProducer() {
 	// Output:
 	// jobs 3
 	// jobs 6
+}
+
+// A slow request is found by the span that its exemplar names. Only a span that is sampled is stored anywhere.
+func ExampleProducer_exemplar() {
+	producer := metricsbuffer.Must(otelsink.NewProducer())
+	buffer := metricsbuffer.Must(metricsbuffer.New(metricsbuffer.WithSink(producer)))
+	defer buffer.Close()
+	reader := metric.NewManualReader(metric.WithProducer(producer))
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	defer func() { _ = provider.Shutdown(context.Background()) }()
+	tracer := trace.NewTracerProvider().Tracer("example.com/server")
+	latency := buffer.Timer("http.latency")
+
+	stopwatch := latency.Start()
+	_, span := tracer.Start(context.Background(), "GET /")
+	// … serve the request …
+	span.End()
+	if in := span.SpanContext(); in.IsSampled() {
+		latency.ObserveExemplar(stopwatch.Elapsed(), metricsbuffer.TraceContext{TraceID: in.TraceID(), SpanID: in.SpanID()})
+	} else {
+		stopwatch.Stop()
+	}
+
+	var metrics metricdata.ResourceMetrics
+	if err := reader.Collect(context.Background(), &metrics); err != nil {
+		fmt.Println(err)
+		return
+	}
+	data := metrics.ScopeMetrics[0].Metrics[0].Data.(metricdata.ExponentialHistogram[int64])
+	for _, e := range data.DataPoints[0].Exemplars {
+		id := span.SpanContext().SpanID()
+		fmt.Println("the exemplar is of the span:", bytes.Equal(e.SpanID, id[:]))
+	}
+	// Output: the exemplar is of the span: true
 }

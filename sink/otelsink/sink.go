@@ -56,7 +56,8 @@ const pointsPerExport = 1000
 //
 // A request that is refused because of its content is halved until the rest is taken: one that is too large, that the
 // backend calls invalid, or that has a number that the exporter cannot write as JSON. A point that is refused alone is
-// dropped. The error tells of the first one.
+// dropped. The error tells of the first one. If the backend also refuses a request without points, the points are not
+// the reason, but a wrong path or a missing header, say: they stay in the buffer.
 //
 // An answer that rejects some points is an error too, but final, as the protocol demands: the rejected points are lost.
 // All points count as acknowledged, because the answer does not tell which ones were rejected. The error tells of all
@@ -71,6 +72,7 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var rejected, refused error
+	blamed := false // the points are the reason why the backend calls a request invalid
 	size := pointsPerExport
 	for from := 0; from < len(batch.Points); {
 		to := min(from+size, len(batch.Points))
@@ -84,7 +86,10 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 			rejected = errors.Join(rejected, err)
 		default:
 			reason := refusal(err)
-			if reason == "" {
+			if reason == invalid && !blamed {
+				blamed = s.takesEmpty(ctx)
+			}
+			if reason == "" || reason == invalid && !blamed {
 				return errors.Join(rejected, refused, err)
 			}
 			if to-from > 1 {
@@ -101,6 +106,15 @@ func (s *Sink) Write(ctx context.Context, batch *metricsbuffer.Batch) error {
 		size = min(2*size, pointsPerExport)
 	}
 	return errors.Join(rejected, refused)
+}
+
+// takesEmpty reports whether the backend takes a request without points, as the protocol demands.
+func (s *Sink) takesEmpty(ctx context.Context) bool {
+	err := s.exporter.Export(ctx, &metricdata.ResourceMetrics{
+		Resource: s.resource, ScopeMetrics: []metricdata.ScopeMetrics{{Scope: scope}},
+	})
+	_, partial := rejectedBy(err)
+	return err == nil || partial
 }
 
 // fitting returns the points from one index to another, as metrics. It drops those that cannot be carried.

@@ -70,14 +70,19 @@ func (s *Sink) Gather() ([]*dto.MetricFamily, error) {
 		return s.own.Gather()
 	}
 	others, othersErr := s.others.Gather()
-	s.serving.Lock()
-	s.yieldTo(others)
-	own, err := s.own.Gather()
-	s.serving.Unlock()
+	own, err := s.gatherBeside(others)
 	return prometheus.Gatherers{
 		prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return others, othersErr }),
 		prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return own, err }),
 	}.Gather()
+}
+
+// gatherBeside returns the sink's metrics that do not collide with those of others. Metrics of others may panic.
+func (s *Sink) gatherBeside(others []*dto.MetricFamily) ([]*dto.MetricFamily, error) {
+	s.serving.Lock()
+	defer s.serving.Unlock()
+	s.yieldTo(others)
+	return s.own.Gather()
 }
 
 // snapshot returns the totals of one moment. They are copies: the registry reads them later, without the lock.

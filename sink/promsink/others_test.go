@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/metricsbuffer/metricsbuffer"
@@ -271,5 +272,25 @@ func TestOthersFail(t *testing.T) {
 	require.NoError(t, sink.Write(t.Context(), second(gauge("a", 1))))
 	families, err := sink.Gather()
 	require.ErrorContains(t, err, "has no buffer")
+	require.Len(t, families, 1)
+}
+
+// A gatherer whose metrics cannot be read fails its own scrape, and not all later ones.
+func TestOthersPanic(t *testing.T) {
+	help, kind := "A gauge.", dto.MetricType_GAUGE
+	name, others := "a", []*dto.Metric{nil}
+	sink := detached(t, promsink.WithGatherer(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		if others == nil {
+			return nil, nil
+		}
+		return []*dto.MetricFamily{{Name: &name, Help: &help, Type: &kind, Metric: others}}, nil
+	})))
+	described := gauge("a", 1)
+	described.Help = help
+	require.NoError(t, sink.Write(t.Context(), second(described)))
+	require.Panics(t, func() { _, _ = sink.Gather() })
+	others = nil
+	families, err := sink.Gather() // does not wait for ever
+	require.NoError(t, err)
 	require.Len(t, families, 1)
 }

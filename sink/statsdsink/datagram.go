@@ -66,9 +66,11 @@ func (s *Sink) writeDatagrams(ctx context.Context, conn net.Conn, batch *metrics
 	return nil
 }
 
-// isOurs reports whether an error of a write is certainly no refusal. It then says nothing of the packet before.
+// isOurs reports whether an error of a write certainly comes from this machine. It then says nothing of the packet
+// before. A packet that is too long for this machine is not among them: a router between here and the server that has
+// thrown the packet before away, because it was too long for the next network, gives the same error, EMSGSIZE.
 func isOurs(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EMSGSIZE)
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EPERM)
 }
 
 // listen waits for the length of a pause, and returns an error if the other side refuses packets or has closed the

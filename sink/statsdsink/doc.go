@@ -193,11 +193,13 @@
 // server may start again between two batches.
 //
 // udp: a packet is acknowledged if it was sent and not refused. A machine refuses packets to a port on which nobody
-// listens. The sink gets this error at the next write, or within 2 milliseconds after the first packet of a batch,
-// after each eighth one and after the last one. So little is lost while a server on the same machine, or in the same
-// network, is down: nothing, or up to 7 packets if it ends during a batch. The sink cannot notice other losses. A
-// refusal that comes later makes the next Write fail, although that Write was not refused. The sink pauses between
-// bursts of packets, so that a server can keep up. It sends at most about 70,000 series per second.
+// listens, and a router may refuse one that is too long for the next network, such as a tunnel; the packets after that
+// are sent in pieces. The sink gets this error at the next write, or within 2 milliseconds after the first packet of a
+// batch, after each eighth one and after the last one. So little is lost while a server on the same machine, or in the
+// same network, is down: nothing, or up to 7 packets if it ends during a batch. The sink cannot notice other losses,
+// such as all packets to a machine that is switched off. A refusal that comes later makes the next Write fail, although
+// that Write was not refused. The sink pauses between bursts of packets, so that a server can keep up. It sends at most
+// about 70,000 series per second.
 //
 // If the target of udp has a name instead of an address, the name is looked up again after 30 seconds and after each
 // error, and packets go to the new address. If a name has addresses of both kinds, as localhost has, packets go to the

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -351,22 +352,25 @@ func TestWriteReturnsWithItsContext(t *testing.T) {
 // Series that come and go, some of them back under other IDs, while Writes fail: every update arrives once, under its
 // own name.
 func TestChurnWithFailures(t *testing.T) {
-	var lines strings.Builder
-	s, err := NewWriter(&lines)
-	require.NoError(t, err)
-	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithIdleExpiry(time.Nanosecond),
-		metricsbuffer.WithSink(sinktest.Failing(s, func(write int64) bool { return write%3 > 0 })))
-	require.NoError(t, err)
-	const rounds = 700
-	for i := range rounds {
-		b.IncrCounter("c"+strconv.Itoa(i%7), int64(i%7+1))
-		b.IncrCounter("once", 1, tag("i", strconv.Itoa(i)))
-		_ = b.Flush(t.Context()) // two of three fail
-	}
-	for b.Flush(t.Context()) != nil {
-	}
-	_ = b.Close() // it may fail to deliver ends, and has nothing else
-	once := regexp.MustCompile(`once:1\|c\|#i:\d+\n`)
-	require.Len(t, once.FindAllString(lines.String(), -1), rounds)
-	requireRecorded(t, once.ReplaceAllString(lines.String(), ""), 7, rounds/7)
+	synctest.Test(t, func(t *testing.T) {
+		var lines strings.Builder
+		s, err := NewWriter(&lines)
+		require.NoError(t, err)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithIdleExpiry(time.Second),
+			metricsbuffer.WithSink(sinktest.Failing(s, func(write int64) bool { return write%3 > 0 })))
+		require.NoError(t, err)
+		const rounds = 700
+		for i := range rounds {
+			b.IncrCounter("c"+strconv.Itoa(i%7), int64(i%7+1))
+			b.IncrCounter("once", 1, tag("i", strconv.Itoa(i)))
+			time.Sleep(time.Second)
+			_ = b.Flush(t.Context()) // two of three fail
+		}
+		for b.Flush(t.Context()) != nil {
+		}
+		_ = b.Close() // it may fail to deliver ends, and has nothing else
+		once := regexp.MustCompile(`once:1\|c\|#i:\d+\n`)
+		require.Len(t, once.FindAllString(lines.String(), -1), rounds)
+		requireRecorded(t, once.ReplaceAllString(lines.String(), ""), 7, rounds/7)
+	})
 }

@@ -104,7 +104,7 @@ func TestHistories(t *testing.T) {
 func runHistory(t *testing.T, seed uint64) metricsbuffer.Stats {
 	random := rand.New(rand.NewPCG(seed, 0))
 	h, named := new(history), new([writers * each]string)
-	options := []metricsbuffer.Option{metricsbuffer.WithIdleExpiry(time.Microsecond)}
+	options := []metricsbuffer.Option{metricsbuffer.WithIdleExpiry(10 * time.Microsecond)}
 	options = append(options, metricsbuffer.WithInterval(time.Duration(random.IntN(2))*time.Millisecond))
 	for i := range named {
 		named[i] = fmt.Sprint("name ", random.IntN(names))

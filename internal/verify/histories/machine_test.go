@@ -250,7 +250,7 @@ func TestStateMachine(t *testing.T) {
 			options = append(options, metricsbuffer.WithTags(metricsbuffer.T("host", "h")))
 		}
 		if m.expiring = rapid.Bool().Draw(t, "expiring"); m.expiring {
-			options = append(options, metricsbuffer.WithIdleExpiry(time.Nanosecond))
+			options = append(options, metricsbuffer.WithIdleExpiry(10*time.Microsecond))
 		}
 		for i := range rapid.IntRange(1, 3).Draw(t, "sinks") {
 			s := &modelSink{

@@ -429,6 +429,7 @@ func TestNewSaysWhatIsNoMistakeToTheCompiler(t *testing.T) {
 		"10ns is less than":     {metricsbuffer.WithInterval(10)},
 		"5µs is less than":      {metricsbuffer.WithSink(recorder, metricsbuffer.SinkInterval(5*time.Microsecond))},
 		"CloseTimeout: 10ns is": {metricsbuffer.WithCloseTimeout(10)},
+		"IdleExpiry: 3.6µs is":  {metricsbuffer.WithIdleExpiry(3600)},
 		"SinkTimeout: 5ns is":   {metricsbuffer.WithSink(recorder, metricsbuffer.SinkTimeout(5))},
 		"given twice":           {metricsbuffer.WithSink(recorder), metricsbuffer.WithSink(recorder)},
 		"*sinktest.Recorder":    {metricsbuffer.WithSink((*sinktest.Recorder)(nil))},

@@ -188,6 +188,46 @@ func TestPartlyAcknowledgedBatch(t *testing.T) {
 	require.NoError(t, recorder.Err())
 }
 
+// A sink that never gets to the end of its batches in time, or that always fails at one point, delivers all other
+// points. Those behind the failure waited for ever once.
+func TestFailuresHoldUpNoOtherPoint(t *testing.T) {
+	const rounds = 100
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "timer", "gauge"}
+	for _, c := range []struct {
+		bad  string
+		time int // for so many points
+	}{{time: 1}, {time: 3}, {time: 9}, {bad: "a"}, {bad: "e"}, {bad: "gauge"}, {bad: "e", time: 3}} {
+		delivered := make(map[string]int)
+		b, err := metricsbuffer.New(metricsbuffer.WithInterval(0),
+			metricsbuffer.WithSink(metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+				for i := range batch.Points {
+					if batch.Points[i].Name == c.bad || c.time > 0 && i == c.time {
+						return errors.New("no")
+					}
+					delivered[batch.Points[i].Name]++
+					batch.Acknowledge(i + 1)
+				}
+				return nil
+			})))
+		require.NoError(t, err)
+		for range rounds {
+			for _, name := range names[:8] {
+				b.IncrCounter(name, 1)
+			}
+			b.IncrTimer("timer", 1)
+			b.SetGauge("gauge", 1)
+			require.Error(t, b.Flush(t.Context()))
+		}
+		for _, name := range names {
+			if name != c.bad {
+				require.GreaterOrEqual(t, delivered[name], rounds/len(names)-1, "%+v: %v", c, delivered)
+			}
+		}
+		requireBalance(t, b.Stats())
+		_ = b.Close()
+	}
+}
+
 // TestSinkPastItsTimeout: no caller waits for a sink past its timeout. Its result still counts when it returns.
 func TestSinkPastItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,9 @@
 package promises
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -86,4 +89,82 @@ func TestSelfMetrics(t *testing.T) {
 	require.Positive(t, total(metricsbuffer.KindGauge, "sink.pending_series", tag("sink", "failing")).Value)
 	requireBalance(t, b.Stats())
 	require.Error(t, b.Close())
+}
+
+// TestSelfMetricsOfFailures: the third batch tells of the drops of the first one, and of the second one, which failed.
+func TestSelfMetricsOfFailures(t *testing.T) {
+	var batches []map[string]metricsbuffer.Point
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSelfMetrics(), metricsbuffer.WithSink(
+		metricsbuffer.SinkFunc(func(_ context.Context, batch *metricsbuffer.Batch) error {
+			points := make(map[string]metricsbuffer.Point)
+			for i, p := range batch.Points {
+				points[p.Name] = p
+				if len(batches) == 0 && (p.Name == "c" || p.Name == "t") {
+					batch.Drop(i, "the same reason")
+				}
+			}
+			batches = append(batches, points)
+			if len(batches) == 2 {
+				return errors.New("injected")
+			}
+			return nil
+		})))
+	require.NoError(t, err)
+	b.IncrCounter("c", 2, tag("overflow", "true"))
+	b.IncrTimer("t", 1, tag("overflow", "true"))
+	require.NoError(t, b.Flush(t.Context()))
+	require.Error(t, b.Flush(t.Context()))
+	require.NoError(t, b.Flush(t.Context()))
+	latest := batches[2]
+	require.EqualValues(t, 3, latest["metricsbuffer.overflowed"].Count)
+	require.EqualValues(t, 2, latest["metricsbuffer.sink.dropped_points"].Count)
+	require.InDelta(t, len(batches[1]), latest["metricsbuffer.sink.pending_series"].Value, 0)
+	require.Greater(t, latest["metricsbuffer.bytes"].Value, 1000.)
+	require.ErrorContains(t, b.Stats().Sinks[0].LastError, "injected", "also after a batch that was acknowledged")
+	require.NoError(t, b.Close())
+}
+
+// TestDroppedSeries: the series that are left after Close are counted, gauges included.
+func TestDroppedSeries(t *testing.T) {
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(
+		metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error { return errors.New("injected") })))
+	require.NoError(t, err)
+	b.IncrCounter("a", 1)
+	b.IncrCounter("b", 1)
+	b.IncrTimer("t", 1)
+	b.SetGauge("g", 1)
+	require.Error(t, b.Close())
+	require.Equal(t, 4, b.Stats().Sinks[0].DroppedSeries)
+}
+
+// TestBytesOfABatch: the values that a sink is writing count as memory.
+func TestBytesOfABatch(t *testing.T) {
+	const n = 10_000
+	var b *metricsbuffer.Buffer
+	var during int64
+	b, err := metricsbuffer.New(metricsbuffer.WithInterval(0), metricsbuffer.WithSink(
+		metricsbuffer.SinkFunc(func(context.Context, *metricsbuffer.Batch) error {
+			during = b.Stats().Bytes
+			return nil
+		})))
+	require.NoError(t, err)
+	for i := range n {
+		b.IncrCounter(fmt.Sprint(i), 1)
+	}
+	require.NoError(t, b.Flush(t.Context()))
+	require.Greater(t, during-b.Stats().Bytes, int64(8*n*9/10))
+	require.NoError(t, b.Close())
+}
+
+// TestLocalOfAnotherBuffer: the series of two buffers are told apart, also where their slots are the same.
+func TestLocalOfAnotherBuffer(t *testing.T) {
+	one, _ := newBuffer(t)
+	other, _ := newBuffer(t)
+	local := one.Local()
+	local.Counter(one.Counter("c")).Inc()
+	local.Timer(one.Timer("t")).Observe(1)
+	local.Histogram(one.Histogram("h", "")).Observe(1)
+	require.Panics(t, func() { local.Counter(other.Counter("c")) })
+	require.Panics(t, func() { local.Timer(other.Timer("t")) })
+	require.Panics(t, func() { local.Histogram(other.Histogram("h", "")) })
 }
