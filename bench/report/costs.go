@@ -32,10 +32,10 @@ func costsText(text *bytes.Buffer, r *result.Run) {
 	fmt.Fprintf(text, `
 ## These figures and the README's
 
-The README's table of cost comes from BenchmarkCosts in internal/verify/costs, another harness with tight loops and its
-own run. This suite drives every library through the same adapter, so that they can be compared: an operation takes its
+The README's table of cost comes from BenchmarkCosts in internal/verify/costs, which runs tight loops at
+another time. This suite drives every library through the same adapter, so that they can be compared: an operation takes its
 index from a list and its handle from a slice, which costs one to two nanoseconds more. Compare figures within one
-table only. These describe the same operation in both, here with as many goroutines as cores:
+table only. The rows below are in both tables. The figures here are with as many goroutines as cores:
 
 `)
 	tableRow(text, "README", "here", "figure here", "reason for the difference")
