@@ -29,7 +29,8 @@ func Markdown(r *result.Run, results string) []byte {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Results\n\n%s. A figure is the median, with its ratio to this library (the row "+
 		"metricsbuffer) in the same run. Lower is better; **a ratio below 1, in bold, is better than this library**. A cell "+
-		"is empty if the library does not offer that. [%s/index.html](%[2]s/index.html) shows the same as charts, with quartiles and all numbers of "+
+		"is empty if the library does not offer that. [%s/index.html](%[2]s/index.html) shows the same as charts, with "+
+		"quartiles and all numbers of "+
 		"goroutines: open it from a clone.\n\n![%s](%[2]s/summary.svg)\n", measuredOn(r), results, alternative(r))
 	costsText(&text, r)
 	for _, theme := range themes {

@@ -18,8 +18,8 @@
 // one given to the buffer, that of a timer is chosen by its median. A name that is longer than its column stands on a
 // line of its own, and its figures on the next line. Columns grow when they have to and do not shrink again.
 //
-// A new series is in the next table, even if it is zero. The end of a series is not shown; a batch that has nothing
-// else prints no table.
+// A new series is in the next table, even if it is zero, and a gauge once it is set. The end of a series is not shown;
+// a batch that has nothing else prints no table.
 //
 // Counts and gauges are exact. All other figures are rounded to three significant digits, but not beyond the decimal
 // point. A rate has no more digits than its count, and a batch shorter than 0.1 s shows none.

@@ -18,9 +18,10 @@
 //	histogram size, in bytes     size_bytes, a histogram
 //
 // A new series is on the next page with the value 0, or with what was recorded in it: rate and increase need a counter
-// that is seen before it counts. A series stays on the page, with its last total, until the buffer forgets it
-// ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero. So does a total whose count or sum would exceed
-// an int64, and all totals if the program starts again. Prometheus recognizes that by the lower value.
+// that is seen before it counts. A gauge is on the page once it is set. A series stays on the page, with its last
+// total, until the buffer forgets it ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero. So does a
+// total whose count or sum would exceed an int64, and all totals if the program starts again. Prometheus recognizes
+// that by the lower value.
 //
 // # Formats
 //
@@ -67,8 +68,9 @@
 //
 // So two series can get the same name and labels. Then the first one is served, and the other one is dropped. A name
 // belongs to one metric: if a.b and a-b are recorded, all series of the second one are dropped. The names of a
-// histogram's and a counter's samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the
-// buffer has forgotten the first one, a dropped series is served from its next update on, and begins at zero.
+// histogram's and a counter's samples, with _bucket, _count, _sum and _created, belong to the metric as well. So does
+// a counter's name without _total: a gauge queue and a counter queue collide. Once the buffer has forgotten the first
+// one, a dropped series is served from its next update on, and begins at zero.
 //
 // Points without an equivalent in Prometheus are dropped, too: series without a name; a tag without a key; series with
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last

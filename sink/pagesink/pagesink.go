@@ -25,11 +25,12 @@
 // messages behind, or that takes more than ten seconds for one, is disconnected, and its browser connects again. The
 // first message has all series, with about 180 bytes for a timer with two tags.
 //
-// The history is in the browser: 300 values (five minutes) of each series, in 1.2 KB for a counter or gauge and 5 to
-// 20 KB for a timer or histogram. It begins when the page is opened.
+// The history is in the browser: 300 values (five minutes, by default) of each series, in 1.2 KB for a counter or gauge
+// and 5 to 20 KB for a timer or histogram. It begins when the page is opened.
 //
-// A new series has a row at once, with zero or with what was recorded in it. Its row and its total stay until the
-// buffer forgets the series ([metricsbuffer.WithIdleExpiry]). One that comes back begins at zero.
+// A new series has a row at once, with zero or with what was recorded in it. A gauge has one once it is set. The row
+// and the total stay until the buffer forgets the series ([metricsbuffer.WithIdleExpiry]). One that comes back begins
+// at zero.
 //
 // A page that nobody looks at has not acknowledged the last updates of a series. This delays
 // [metricsbuffer.WithIdleExpiry], which waits for all sinks. If you use that, give the page an interval, too:

@@ -48,8 +48,9 @@
 //
 // So two series can get the same name and labels. Then the first one is served, and the other one is dropped. A name
 // belongs to one metric: if a.b and a-b are recorded, all series of the second one are dropped. The names of a
-// histogram's and a counter's samples, with _bucket, _count, _sum and _created, belong to the metric as well. Once the
-// buffer has forgotten the first one, a dropped series is served from its next update on, and begins at zero.
+// histogram's and a counter's samples, with _bucket, _count, _sum and _created, belong to the metric as well. So does
+// a counter's name without _total: a gauge queue and a counter queue collide. Once the buffer has forgotten the first
+// one, a dropped series is served from its next update on, and begins at zero.
 //
 // Points without an equivalent in Prometheus are dropped, too: series without a name; a tag without a key; series with
 // a key twice, or with two keys that become one; values of tags that are not UTF-8; counters whose sum since the last

@@ -71,9 +71,8 @@ func TestEnvironmentsThatAreRefused(t *testing.T) {
 		`from STATSD_PREFIX="a b": prefix "a b.": use letters`: {
 			"STATSD_HOST": "a", "STATSD_PREFIX": "a b",
 		},
-		`: shorten the prefix and the constant tags, or give WithMaxPacket more bytes ` +
-			`(the environment has STATSD_HOST="a" and ` +
-			`STATSD_PREFIX="llll`: {"STATSD_HOST": "a", "STATSD_PREFIX": long},
+		`: shorten the prefix and the constant tags, or give WithMaxPacket more bytes (the environment has ` +
+			`STATSD_HOST="a" and STATSD_PREFIX="llll`: {"STATSD_HOST": "a", "STATSD_PREFIX": long},
 		`(the environment has DD_AGENT_HOST="a" and DD_ENV="prod" and DD_SERVICE="llll`: {
 			"DD_AGENT_HOST": "a", "DD_ENV": "prod", "DD_SERVICE": long, "STATSD_PREFIX": "unused",
 		},
