@@ -33,8 +33,8 @@ func costsText(text *bytes.Buffer, r *result.Run) {
 ## These figures and the README's
 
 The README's table of cost comes from BenchmarkCosts in internal/verify/costs, which runs tight loops at
-another time. This suite drives every library through the same adapter, so that they can be compared: an operation takes its
-index from a list and its handle from a slice, which costs one to two nanoseconds more. Compare figures within one
+another time. This suite drives every library through the same adapter, so that they can be compared: an operation takes
+its index from a list and its handle from a slice, which costs one to two nanoseconds more. Compare figures within one
 table only. The rows below are in both tables. The figures here are with as many goroutines as cores:
 
 `)
