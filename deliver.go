@@ -343,9 +343,10 @@ func (o *outlet) countDrop(reason string, s *series) {
 		key = otherReasons
 	}
 	if o.stats.Drops[key]++; o.stats.Drops[key] == 1 {
-		of := ""
-		for i, tag := range s.Tags() {
-			of += []string{" with the tags ", ", "}[min(i, 1)] + fmt.Sprintf("%.200q=%.200q", tag.Key, tag.Value)
+		of, before := "", " with the tags "
+		for _, tag := range s.Tags() {
+			of += before + fmt.Sprintf("%.200q=%.200q", tag.Key, tag.Value)
+			before = ", "
 		}
 		err := fmt.Errorf("it dropped the %v %.200q%.200s: %.200q; "+
 			"further drops for this reason are counted in Stats only", s.Value.kind, s.Name, of, reason)

@@ -819,7 +819,7 @@ func TestLongRecordIsNotPinned(t *testing.T) {
 }
 
 // TestNothingIsLookedUpWhilePinned: the time of a lookup depends on the lengths of a name and of tags, so that it comes
-// before a goroutine is pinned. What is allocated is, too.
+// before a goroutine is pinned. Memory is allocated before that, too.
 func TestNothingIsLookedUpWhilePinned(t *testing.T) {
 	pinned := regexp.MustCompile(`(?s)owner\.Pin\(\).*?owner\.Unpin\(\)`)
 	slow := regexp.MustCompile(`atomicmap\.|\.(Find|Hint|hold|find|family)\(|Hash|\b(new|make|append|widen)\(`)

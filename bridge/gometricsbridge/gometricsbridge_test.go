@@ -183,14 +183,20 @@ func TestSmallSamples(t *testing.T) {
 		tag{Key: "name", Value: "service.negative"}).Count)
 }
 
-// If the buffer has reached its limit of series, the fractions of all labels in an overflow series add up to wholes.
-func TestFractionsOfOverflow(t *testing.T) {
+// limited returns a sink whose samples are no durations, and its buffer, which may have 10 series.
+func limited(t *testing.T) (*gometricsbridge.Sink[metrics.Label], *metricsbuffer.Buffer, *sinktest.Recorder) {
 	recorder := new(sinktest.Recorder)
 	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder))
 	require.NoError(t, err)
 	values := gometricsbridge.WithSampleUnit(func(string) time.Duration { return 0 })
 	sink, err := gometricsbridge.New[metrics.Label](buffer, values)
 	require.NoError(t, err)
+	return sink, buffer, recorder
+}
+
+// If the buffer has reached its limit of series, the fractions of all labels in an overflow series add up to wholes.
+func TestFractionsOfOverflow(t *testing.T) {
+	sink, buffer, recorder := limited(t)
 	const sets = 1000
 	for i := range sets {
 		labels := []metrics.Label{{Name: "i", Value: fmt.Sprint(i)}}
@@ -212,11 +218,7 @@ func TestFractionsOfOverflow(t *testing.T) {
 
 // Beyond the limit a fraction is lost, and counted. The whole part is recorded.
 func TestManyFractions(t *testing.T) {
-	recorder := new(sinktest.Recorder)
-	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder))
-	require.NoError(t, err)
-	sink, err := gometricsbridge.New[metrics.Label](buffer)
-	require.NoError(t, err)
+	sink, buffer, recorder := limited(t)
 	for i := range 100_010 {
 		sink.IncrCounter([]string{fmt.Sprint(i)}, 1.5)
 	}
@@ -236,12 +238,7 @@ func TestManyFractions(t *testing.T) {
 // The same holds for histograms, which have a limit of their own. Beyond it a sample is recorded as the nearest whole
 // number.
 func TestManyFractionsOfHistograms(t *testing.T) {
-	recorder := new(sinktest.Recorder)
-	buffer, err := metricsbuffer.New(metricsbuffer.WithMaxSeries(10), metricsbuffer.WithSink(recorder))
-	require.NoError(t, err)
-	values := gometricsbridge.WithSampleUnit(func(string) time.Duration { return 0 })
-	sink, err := gometricsbridge.New[metrics.Label](buffer, values)
-	require.NoError(t, err)
+	sink, buffer, recorder := limited(t)
 	for i := range 100_010 {
 		sink.AddSample([]string{fmt.Sprint(i)}, 1.75)
 	}

@@ -406,22 +406,28 @@ func TestUDPNameIsLookedUpAgain(t *testing.T) {
 	require.Equal(t, "jobs:1|c\n", read(old))
 }
 
+// named returns a server on 127.0.0.1, a name server that knows it, and a buffer that delivers to that name. The name is
+// looked up before each batch.
+func named(t *testing.T) (names *nameServer, server net.PacketConn, b *metricsbuffer.Buffer) {
+	names = startNameServer(t)
+	ip := netip.MustParseAddr("127.0.0.1")
+	names.address.Store(&ip)
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { server.Close() })
+	_, port, err := net.SplitHostPort(server.LocalAddr().String())
+	require.NoError(t, err)
+	s, err := New("udp://statsd.test.:" + port)
+	require.NoError(t, err)
+	s.names.resolver, s.names.interval = names.resolver(), time.Nanosecond
+	return names, server, buffer(t, s, nil)
+}
+
 // The name localhost is ::1 and then 127.0.0.1 on most machines, and most servers listen on 127.0.0.1 only. Nobody
 // answers when UDP connects, so package net would take ::1, and all batches would be refused.
 func TestUDPNameWithAddressesOfBothKinds(t *testing.T) {
-	names := startNameServer(t)
-	ip := netip.MustParseAddr("127.0.0.1")
-	names.address.Store(&ip)
+	names, server, b := named(t)
 	names.six.Store(true)
-	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer server.Close()
-	_, port, err := net.SplitHostPort(server.LocalAddr().String())
-	require.NoError(t, err)
-	s, err := New("udp://localhost.test.:" + port)
-	require.NoError(t, err)
-	s.names.resolver, s.names.interval = names.resolver(), time.Nanosecond
-	b := buffer(t, s, nil)
 	for range 2 {
 		b.IncrCounter("jobs", 1)
 		require.NoError(t, b.Flush(t.Context()))
@@ -435,18 +441,7 @@ func TestUDPNameWithAddressesOfBothKinds(t *testing.T) {
 
 // A name server that does not answer leaves half of the time of a Write to the batch: it goes to the address in use.
 func TestUDPNameServerThatIsDown(t *testing.T) {
-	names := startNameServer(t)
-	ip := netip.MustParseAddr("127.0.0.1")
-	names.address.Store(&ip)
-	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer server.Close()
-	_, port, err := net.SplitHostPort(server.LocalAddr().String())
-	require.NoError(t, err)
-	s, err := New("udp://statsd.test.:" + port)
-	require.NoError(t, err)
-	s.names.resolver, s.names.interval = names.resolver(), time.Nanosecond
-	b := buffer(t, s, nil) // whose Writes have less time than a lookup
+	names, _, b := named(t) // whose Writes have less time than a lookup
 	b.IncrCounter("jobs", 1)
 	require.NoError(t, b.Flush(t.Context()))
 	names.address.Store(nil)

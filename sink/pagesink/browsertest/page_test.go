@@ -344,7 +344,7 @@ func TestTooManyViewers(t *testing.T) {
 	require.Equal(t, "8 series", l.shown())
 }
 
-// What is not known has no figure.
+// A value that is not known has no figure.
 func TestNoObservation(t *testing.T) {
 	t.Parallel()
 	l := open(t, 1280, 800)

@@ -1,0 +1,5 @@
+//go:build race
+
+package statsdsink_test
+
+func init() { raced = true }
