@@ -406,8 +406,8 @@ func TestUDPNameIsLookedUpAgain(t *testing.T) {
 	require.Equal(t, "jobs:1|c\n", read(old))
 }
 
-// named returns a server on 127.0.0.1, a name server that knows it, and a buffer that delivers to that name. The name is
-// looked up before each batch.
+// named returns a server on 127.0.0.1, a name server that knows it, and a buffer that delivers to that name. The name
+// is looked up before each batch.
 func named(t *testing.T) (names *nameServer, server net.PacketConn, b *metricsbuffer.Buffer) {
 	names = startNameServer(t)
 	ip := netip.MustParseAddr("127.0.0.1")
